@@ -1,0 +1,92 @@
+/* api.h - the HTTP-free face of the daemon: request bytes in, response bytes out.
+ *
+ * Nothing here knows sockets, event loops or logs, so every endpoint can be
+ * tested by calling a function. A worker thread calls api_handle(); the loop
+ * thread asks api_route() what a request may cost before it reads the body. */
+#ifndef API_H
+#define API_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct api;
+
+/* Limits and places, all set by the server from its option table. */
+struct api_config {
+    const char *model_dir;           /* PUT loads from below it; NULL: nothing may be loaded */
+    size_t      plan_cache_bytes;    /* for all supernets together */
+    size_t      subnet_cache;        /* sealed subnets remembered per supernet */
+    size_t      max_body_bytes;      /* of a forward; other routes have smaller bounds of their own */
+    size_t      max_scratch_bytes;   /* one forward may not need more */
+    int64_t     max_batch;
+    size_t      max_subnets;         /* per call of resample or forward */
+};
+
+enum api_lane {
+    API_LOOP,   /* answers at once: run it where the request is read */
+    API_COMPUTE /* may take long: a worker thread */
+};
+
+/* What a route allows; `status` is 200, or the refusal (404, 405) that
+ * api_handle() would answer anyway. */
+struct api_route {
+    int           status;
+    const char   *name;           /* "forward", for logs */
+    enum api_lane lane;
+    size_t        max_body_bytes;
+};
+
+struct api_request {
+    const char *method, *path;    /* path as sent, percent-encoded, without the query */
+    const char *query;            /* "a=1&b=2", percent-encoded; NULL or "" for none */
+    const char *content_type, *accept; /* NULL if not sent */
+    const char *request_id;       /* never NULL; comes back in error documents */
+    const void *body;
+    size_t      n_body;
+    const atomic_bool *stop;      /* set at the deadline or when draining; may be NULL */
+};
+
+/* Memory that a worker keeps from request to request (activations). */
+struct api_worker {
+    void  *scratch;
+    size_t n_scratch;
+};
+
+struct api_response {
+    int         status;           /* HTTP status code */
+    const char *content_type;     /* static string */
+    void       *body;             /* malloc()ed; the receiver frees it */
+    size_t      n_body;
+    int         retry_after;      /* seconds; 0: no header */
+    char        allow[64];        /* methods, for 405 */
+    char        note[160];        /* for the log: "model=digits subnet=9f3a..." */
+};
+
+/* NULL and a sentence in `why` if it cannot start. */
+struct api *api_create(const struct api_config *config, char *why, size_t n_why);
+struct api *api_free(struct api *api);
+
+/* Load a supernet at start: a folder with spec.json and weights.safetensors, or
+ * NULL for the built-in demo. False and a sentence if that fails. */
+bool api_load(struct api *api, const char *name, const char *dir, char *why, size_t n_why);
+
+/* From now on /readyz answers 503. */
+void api_drain(struct api *api);
+
+struct api_route api_route(const struct api *api, const char *method, const char *path);
+
+/* Always fills `ret`: a failure becomes a response too. Safe on any thread;
+ * `worker` is that thread's own, NULL on the loop. */
+void api_handle(struct api *api, struct api_worker *worker, const struct api_request *req,
+                struct api_response *ret);
+
+/* The error document, for refusals that the server itself decides (413, 503, 504). */
+void api_problem(int status, const char *code, const char *where, const char *text,
+                 const char *request_id, struct api_response *ret);
+
+/* Free what a worker kept. */
+void api_worker_fini(struct api_worker *worker);
+
+#endif

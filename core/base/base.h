@@ -1,0 +1,57 @@
+/* base: what every file of the library may use. */
+#ifndef BASE_BASE_H
+#define BASE_BASE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "supernet/supernet.h"
+
+/* The library is built with hidden visibility; this marks what the header promises. */
+#define SN_EXPORT __attribute__((visibility("default")))
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- arena: memory that dies together --------------------------------------- */
+
+/* n objects of `size` bytes, zeroed; NULL when memory is out or n * size overflows. */
+void *arena_array(sn_arena *a, size_t n, size_t size);
+char *arena_strdup(sn_arena *a, const char *text);
+__attribute__((format(printf, 2, 3))) char *arena_printf(sn_arena *a, const char *fmt, ...);
+size_t arena_bytes(const sn_arena *a); /* taken from the system */
+
+#define ARENA_NEW(a, type) ((type *)arena_array((a), 1, sizeof(type)))
+
+/* "no memory" with the place. */
+sn_status fail_no_memory(sn_error *err, const char *where);
+
+/* ---- text: a growing string, for messages and JSON ---------------------------- */
+
+struct text {
+    char  *at; /* always terminated once something was added; free() it */
+    size_t n, cap;
+    bool   failed; /* memory ran out: contents are incomplete */
+};
+
+void text_add(struct text *t, const char *bytes, size_t n);
+__attribute__((format(printf, 2, 3))) void text_printf(struct text *t, const char *fmt, ...);
+void text_json_string(struct text *t, const char *s); /* quoted and escaped */
+void text_json_value(struct text *t, const sn_value *v); /* floats round-trip: 2.0 stays "2.0" */
+sn_status text_flush(struct text *t, const sn_sink *sink, sn_error *err); /* writes and frees */
+
+/* ---- reference counts ----------------------------------------------------------- */
+
+static inline void ref_take(atomic_size_t *n)
+{
+    atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
+}
+
+/* True for the last owner. acq_rel: what any thread wrote to the object is visible
+ * to the one that destroys it. */
+static inline bool ref_drop(atomic_size_t *n)
+{
+    return atomic_fetch_sub_explicit(n, 1, memory_order_acq_rel) == 1;
+}
+
+#endif

@@ -1,0 +1,686 @@
+/* supernet.h - weight-sharing networks: choose, slice, run, export.
+ *
+ *     specification + weights + registry   ->  sn_supernet   immutable, shared
+ *     supernet + a value for every choice  ->  sn_subnet     immutable, shared
+ *     subnet + input shapes                ->  sn_plan       immutable, shared
+ *     plan + inputs + scratch memory       ->  outputs       no allocation
+ *
+ * What holds for every function below:
+ *
+ *   - What can fail returns sn_status, and SN_OK is 0.
+ *   - Results come back through ret_* pointers, written on success only.
+ *   - `err` is the last parameter, may be NULL, and keeps the first error.
+ *   - Every *_unref and *_free accepts NULL and returns NULL:  p = sn_plan_unref(p);
+ *   - Immutable objects may be used by many threads at once; drafts, policies,
+ *     arenas and registries belong to one thread at a time.
+ *   - The library does not log, exit, start threads or keep mutable globals
+ *     (BLAS is the one stated exception, see sn_blas_set_threads).
+ *   - Sizes count elements; a name that counts bytes ends in _bytes.
+ *   - Shapes are written outermost first: x [N, C, H, W].
+ *   - A struct whose first member is `size` can grow: set it to sizeof the
+ *     struct, zero the rest, and a later library still reads it right.
+ */
+#ifndef SUPERNET_H
+#define SUPERNET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SN_VERSION "0.1.0"
+
+/* The version of the library that is linked, SN_VERSION of its build. */
+const char *sn_version(void);
+
+/* ---- status ------------------------------------------------------------ */
+
+/* Full identifiers, so that a search for SN_E_SHAPE finds its definition. */
+#define SN_STATUS_MAP(X)                                                                           \
+    X(SN_OK, "success")                                                                            \
+    X(SN_E_NO_MEMORY, "out of memory")                                                             \
+    X(SN_E_IO, "a file could not be opened, read or written")                                      \
+    X(SN_E_SYNTAX, "the document is malformed")                                                    \
+    X(SN_E_INVALID, "well-formed, but the meaning does not fit")                                   \
+    X(SN_E_UNKNOWN_NAME, "no operator, policy, tensor or choice has this name")                    \
+    X(SN_E_NOT_CANDIDATE, "the value is not a candidate of the choice")                            \
+    X(SN_E_UNDECIDED, "a choice has no value yet")                                                 \
+    X(SN_E_EVALUATE, "an expression has no value")                                                 \
+    X(SN_E_SHAPE, "shapes do not fit together")                                                    \
+    X(SN_E_DTYPE, "element types do not fit together")                                             \
+    X(SN_E_UNSUPPORTED, "valid, but not supported by this operator or policy")                     \
+    X(SN_E_LIMIT, "a limit was exceeded")                                                          \
+    X(SN_E_STOPPED, "the caller asked to stop")
+
+typedef enum sn_status {
+#define X(name, text) name,
+    SN_STATUS_MAP(X)
+#undef X
+        SN_STATUS_COUNT
+} sn_status;
+
+typedef struct sn_error {
+    sn_status code;
+    char      where[256]; /* place in the document: "model.layers[2].padding" */
+    char      text[1024]; /* one sentence without full stop or newline */
+} sn_error;
+
+/* The sentence of the table above; never NULL, also for unknown codes. */
+const char *sn_status_text(sn_status code);
+
+/* Record the first error and hand its code back, so that a check is one line:
+ *     if (g < 1) return sn_fail(err, SN_E_INVALID, call->where, "groups is %d", g);
+ * For operators and policies in plug-ins as well as for the library itself. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 5)))
+#endif
+sn_status
+sn_fail(sn_error *err, sn_status code, const char *where, const char *fmt, ...);
+
+/* Receives bytes in order; a non-zero return ends the export with SN_E_IO. */
+typedef struct sn_sink {
+    int (*write)(void *cls, const void *bytes, size_t n_bytes);
+    void *cls;
+} sn_sink;
+
+/* ---- tensors: views that own nothing ----------------------------------- */
+
+enum { SN_MAX_RANK = 8, SN_MAX_PIECES = 3, SN_ALIGN_BYTES = 64 };
+
+/* SN_NONE marks what is absent: an optional input that was not connected, an
+ * output that was not asked for, a bias that the module does not have. */
+typedef enum sn_dtype {
+    SN_NONE,
+    SN_F32,
+    SN_F16,
+    SN_BF16,
+    SN_F64,
+    SN_I64,
+    SN_I32,
+    SN_I16,
+    SN_I8,
+    SN_U8,
+    SN_BOOL,
+    SN_DTYPE_COUNT
+} sn_dtype;
+
+typedef struct sn_shape {
+    int     rank; /* 0 is a scalar */
+    int64_t dim[SN_MAX_RANK];
+} sn_shape;
+
+/* What a tensor is, without its data. */
+typedef struct sn_desc {
+    sn_dtype dtype;
+    sn_shape shape;
+} sn_desc;
+
+typedef struct sn_tensor {
+    sn_dtype dtype;
+    sn_shape shape;
+    int64_t  stride[SN_MAX_RANK]; /* elements from one neighbour to the next */
+    void    *data;                /* kept alive by whoever made the view */
+} sn_tensor;
+
+typedef struct sn_range {
+    int64_t start, stop; /* [start, stop) */
+} sn_range;
+
+/* The live part of a weight. One piece on every axis is a view (channel
+ * prefix, centred kernel); several pieces need a packed copy (q, k, v rows). */
+typedef struct sn_slice {
+    int rank;
+    struct {
+        int      n;
+        sn_range piece[SN_MAX_PIECES];
+    } axis[SN_MAX_RANK];
+} sn_slice;
+
+/* Bytes of one element; 0 for SN_NONE. The name is that of safetensors ("F32"). */
+size_t      sn_dtype_bytes(sn_dtype dtype);
+const char *sn_dtype_name(sn_dtype dtype);
+bool        sn_dtype_find(const char *name, sn_dtype *ret_dtype);
+
+/* Product of the dimensions; -1 if one is negative or the product overflows. */
+int64_t sn_shape_count(const sn_shape *shape);
+bool    sn_shape_equal(const sn_shape *a, const sn_shape *b);
+
+/* "[2, 3, 8, 8]" into buf; returns buf. */
+const char *sn_shape_text(const sn_shape *shape, char *buf, size_t n_bytes);
+
+/* A dense row-major view of `data`. */
+sn_tensor sn_tensor_dense(sn_dtype dtype, const sn_shape *shape, void *data);
+bool      sn_tensor_is_dense(const sn_tensor *t);
+
+/* Narrow `t` to `s` without copying.
+ * SN_E_SHAPE if the slice leaves the tensor, SN_E_UNSUPPORTED if an axis has
+ * more than one piece. */
+sn_status sn_tensor_slice(const sn_tensor *t, const sn_slice *s, sn_tensor *ret_view,
+                          sn_error *err);
+
+/* ---- values and expressions --------------------------------------------- */
+
+/* Memory for values and whatever else a call returns in pieces: nothing in it
+ * is freed alone, sn_arena_free() ends all of it. */
+typedef struct sn_arena sn_arena;
+
+sn_arena *sn_arena_create(void); /* NULL when memory is out */
+void     *sn_arena_alloc(sn_arena *a, size_t n_bytes); /* zeroed, 16-byte aligned; NULL when out */
+sn_arena *sn_arena_free(sn_arena *a);
+
+/* The kinds of Python that an argument or a choice can have. */
+typedef enum sn_kind {
+    SN_KIND_NULL,
+    SN_KIND_BOOL,
+    SN_KIND_INT,
+    SN_KIND_FLOAT,
+    SN_KIND_TEXT,
+    SN_KIND_TUPLE
+} sn_kind;
+
+typedef struct sn_value {
+    sn_kind kind;
+    union {
+        bool        boolean;
+        int64_t     integer;
+        double      real;
+        const char *text;
+        struct {
+            const struct sn_value *item;
+            size_t                 n;
+        } tuple;
+    } as;
+} sn_value;
+
+/* Python's ==: 2 == 2.0 == True for 2, 1; "1" != 1; tuples element by element. */
+bool sn_value_equal(const sn_value *a, const sn_value *b);
+
+/* Same kind and same content: tells 1, 1.0 and True apart. */
+bool sn_value_same(const sn_value *a, const sn_value *b);
+
+/* The integer of an int or a bool (which counts as 0 or 1, as in Python). */
+bool sn_value_int(const sn_value *v, int64_t *ret_integer);
+
+/* As Python's repr() would print it, into buf, cut if it must be; returns buf. */
+const char *sn_value_text(const sn_value *v, char *buf, size_t n_bytes);
+
+typedef struct sn_choice {
+    const char     *label;     /* unique; equal labels share one value */
+    const sn_value *candidate; /* in the order of the specification */
+    size_t          n_candidates;
+    /* How many candidates a decision names. 1: the value itself. k > 1: a tuple
+     * of k values. 0: any number of them (InputChoice with n_chosen null). */
+    size_t n_chosen;
+    /* Candidates are the names of a LayerChoice, or the indices of an
+     * InputChoice: a decision may also be a tuple of several. */
+    bool               several;
+    const char *const *user; /* "stem.out_channels": the arguments that read it */
+    size_t             n_users;
+} sn_choice;
+
+typedef struct sn_expr sn_expr;
+
+/* Parse one expression over `choices` (product of labels and constants in Python
+ * syntax). Semantics are Python's, see api/spec.md; `where` is put in front of
+ * error messages. The choices and their values are copied.
+ * SN_E_SYNTAX with the column, SN_E_UNKNOWN_NAME for an unknown label. */
+sn_status sn_expr_parse(const char *text, const sn_choice *choices, size_t n_choices,
+                        const char *where, sn_expr **ret_expr, sn_error *err);
+sn_expr  *sn_expr_free(sn_expr *expr);
+
+/* The labels in reading order with repetitions, `cond` as (if_true, pred, if_false). */
+size_t      sn_expr_n_leaves(const sn_expr *expr);
+const char *sn_expr_leaf(const sn_expr *expr, size_t i);
+
+/* The value with `value[i]` for `label[i]`; labels that the expression does not
+ * read are ignored. Results live in `mem`.
+ * SN_E_UNDECIDED: a label has no value. SN_E_NOT_CANDIDATE: a value equals no
+ * candidate. SN_E_EVALUATE: what raises in Python, with its reason. */
+sn_status sn_expr_evaluate(const sn_expr *expr, const char *const *label, const sn_value *value,
+                           size_t n, sn_arena *mem, sn_value *ret_value, sn_error *err);
+
+/* The value with the first candidate of every label. */
+sn_status sn_expr_dry_run(const sn_expr *expr, sn_arena *mem, sn_value *ret_value, sn_error *err);
+
+typedef struct sn_option {
+    sn_value value;
+    double   weight; /* 0 without weights */
+} sn_option;
+
+/* Every distinct value over all assignments, ascending; of equal ones (1, 1.0)
+ * the first met, the first label varying slowest. With `weights`, weights[i] has
+ * n_candidates numbers for label[i], and equal values add theirs.
+ * SN_E_EVALUATE: values without a common order. SN_E_LIMIT: too many assignments. */
+sn_status sn_expr_options(const sn_expr *expr, const char *const *label,
+                          const double *const *weights, const size_t *n_weights, size_t n,
+                          sn_arena *mem, sn_option **ret_options, size_t *ret_n, sn_error *err);
+
+/* The only value there is; SN_E_EVALUATE if there are several. */
+sn_status sn_expr_constant(const sn_expr *expr, sn_arena *mem, sn_value *ret_value, sn_error *err);
+
+/* The labels of several expressions merged in order of first appearance.
+ * SN_E_INVALID when two of them disagree about the candidates of a label. */
+sn_status sn_expr_dedup(const sn_expr *const *expr, size_t n, sn_arena *mem,
+                        sn_choice **ret_choices, size_t *ret_n, sn_error *err);
+
+/* ---- operators ---------------------------------------------------------- */
+
+enum { SN_OP_ABI = 1, SN_POLICY_ABI = 1 };
+enum { SN_MAX_STEPS = 4, SN_MAX_PARAMS = 16, SN_MAX_ARGS = 16, SN_MAX_PORTS = 64 };
+
+typedef enum sn_mode { SN_EVAL, SN_TRAIN } sn_mode;
+
+/* What an argument may hold, and what a distribution over it means. */
+typedef enum sn_arg_flags {
+    SN_ARG_FIXED = 0,        /* a literal only */
+    SN_ARG_CHOICE = 1,       /* also an expression */
+    SN_ARG_SOFT_MASK = 2,    /* a distribution blends the weights, by masks */
+    SN_ARG_SOFT_FULL = 4,    /* a distribution is ignored: the super value */
+    SN_ARG_SOFT_REFUSE = 8,  /* a distribution is an error */
+    SN_ARG_COMPONENTS = 16,  /* tuples: the super value is the maximum per component */
+    SN_ARG_DERIVED = 32      /* not written by users: `fallback` is an expression
+                              * over the names of other arguments of the operator */
+} sn_arg_flags;
+
+#define SN_KINDS(kind) (1u << (kind))
+
+typedef struct sn_arg_def {
+    const char *name;     /* as in PyTorch; NULL ends the table */
+    unsigned    kinds;    /* SN_KINDS() of what a value may be; a bool passes for an int */
+    unsigned    flags;    /* sn_arg_flags */
+    const char *fallback; /* JSON of the default; NULL: the specification must say */
+    const char *keywords; /* "same|valid": the texts allowed; they win over labels */
+} sn_arg_def;
+
+typedef struct sn_param_def {
+    const char *name;   /* suffix of the tensor's name; NULL ends the table */
+    unsigned    flags;  /* sn_param_flags */
+    /* The arguments that cut it, one slicing step each, applied in this order.
+     * Under a distribution each step multiplies by its own weighted mask. */
+    int     n_steps;
+    int     step[SN_MAX_STEPS]; /* index into sn_op.args */
+} sn_param_def;
+
+typedef enum sn_param_flags {
+    SN_PARAM_STATE = 1,  /* a buffer that training mode updates: running_mean */
+    SN_PARAM_I64 = 2,    /* an integer buffer: num_batches_tracked */
+    SN_PARAM_UNUSED = 4  /* carried by checkpoints, never read: may be missing */
+} sn_param_flags;
+
+/* One argument of one node under one assignment. */
+typedef struct sn_arg {
+    sn_value        value;  /* where soft: the super value */
+    sn_value        super;  /* the largest over all assignments */
+    const sn_value *option; /* every value over all assignments, ascending */
+    size_t          n_options;
+    bool            soft;   /* holds a distribution */
+    bool            elastic; /* written as an expression with labels */
+} sn_arg;
+
+typedef struct sn_cost {
+    uint64_t macs, params, bytes_moved;
+} sn_cost;
+
+/* What an operator sees of one node under one assignment: its whole situation. */
+typedef struct sn_call {
+    size_t           size;
+    const char      *where;  /* for messages: "model.layers[2]" */
+    sn_mode          mode;
+    bool             nni;    /* "compatibility": "nni-2.8" */
+    const sn_arg    *arg;    /* in the order of sn_op.args */
+    const sn_tensor *param;  /* in the order of sn_op.params: whole at load and in slice,
+                              * the live part in infer and after; SN_NONE if absent */
+    size_t           n_in, n_out;
+    const sn_desc   *in;     /* n_in of them; SN_NONE for an absent optional input */
+    sn_desc         *out;    /* infer fills n_out of them; SN_NONE: not produced */
+    void            *priv;   /* sn_op.priv_bytes, zeroed; filled by infer, read by the rest.
+                              * Must not depend on the batch size. */
+    size_t           scratch_bytes; /* set by infer; temporary memory of forward */
+} sn_call;
+
+/* A loop the caller may run on several threads: body(cls, i) for i in [0, n). */
+typedef struct sn_parallel {
+    void (*run)(void *pool, int n, void (*body)(void *cls, int i), void *cls);
+    void *pool;
+    int   n_threads;
+} sn_parallel;
+
+/* The data of one forward call. */
+typedef struct sn_io {
+    size_t             size;
+    const sn_tensor   *in;    /* dense; the batch may be smaller than in infer */
+    sn_tensor         *out;   /* dense, does not overlap `in` unless SN_OP_ALIAS */
+    const sn_tensor   *param; /* the live part; in training mode states may be written */
+    void              *scratch; /* SN_ALIGN_BYTES aligned */
+    const sn_parallel *parallel; /* may be NULL */
+} sn_io;
+
+typedef enum sn_op_flags {
+    SN_OP_ALIAS = 1 /* output 0 is input 0 under another shape: nothing to run */
+} sn_op_flags;
+
+typedef struct sn_op {
+    size_t              size; /* sizeof(sn_op) */
+    uint32_t            abi;  /* SN_OP_ABI */
+    const char         *type; /* "Conv2d", as PyTorch names it */
+    unsigned            flags;
+    const sn_arg_def   *args;
+    const sn_param_def *params;
+    int                 min_in, max_in; /* max_in -1: any number */
+    const char *const  *in_names;       /* NULL, or max_in names: "query", "key", ... */
+    int                 n_out;
+    const char *const  *out_names; /* NULL, or n_out names */
+    size_t              priv_bytes;
+
+    /* At load: checks over super values and options (call->arg), before any
+     * weight is looked at; `where` + "." + the argument's name is the place. NULL: none. */
+    sn_status (*check)(const sn_call *call, sn_error *err);
+
+    /* At load: the shape of params[k] from the super values; rank -1: this module
+     * has no such parameter. */
+    sn_status (*shape)(const sn_call *call, size_t k, sn_shape *ret_shape, sn_error *err);
+
+    /* The part of params[k] that `value` of the argument of step `s` leaves alive,
+     * full ranges on the axes that the step does not cut. A pure function: for a
+     * distribution it is called once for each value. `call` has the values of
+     * the other arguments and the whole parameters. */
+    sn_status (*slice)(const sn_call *call, size_t k, int s, const sn_value *value,
+                       sn_slice *ret_slice, sn_error *err);
+
+    /* Check inputs, fill call->out, call->priv, call->scratch_bytes. No data is
+     * touched. Called for several batch sizes when a plan is compiled. */
+    sn_status (*infer)(sn_call *call, sn_error *err);
+
+    /* Multiply-accumulates, live parameters, bytes read and written. */
+    void (*cost)(const sn_call *call, sn_cost *ret_cost);
+
+    /* Everything was checked by infer: cannot fail, must not allocate. */
+    void (*forward)(const sn_call *call, const sn_io *io);
+
+    /* Plain values for a stand-alone specification, where the values of this
+     * assignment do not say it (arg_out starts as a copy of them). NULL: they do. */
+    sn_status (*export_args)(const sn_call *call, sn_value *arg_out, sn_arena *mem, sn_error *err);
+} sn_op;
+
+/* ---- registry: what exists ------------------------------------------------ */
+
+typedef struct sn_registry sn_registry;
+struct sn_policy_class;
+
+/* A registry with the built-in operators and policies. */
+sn_status sn_registry_create(sn_registry **ret_registry, sn_error *err);
+
+/* The tables are borrowed and must outlive the registry and every supernet
+ * loaded with it. SN_E_UNSUPPORTED for a foreign abi, SN_E_INVALID for a name
+ * already taken. */
+sn_status sn_registry_add_op(sn_registry *reg, const sn_op *op, sn_error *err);
+sn_status sn_registry_add_policy(sn_registry *reg, const struct sn_policy_class *cls, sn_error *err);
+
+/* What is registered; NULL past the end. */
+const sn_op                  *sn_registry_op_at(const sn_registry *reg, size_t i);
+const struct sn_policy_class *sn_registry_policy_at(const sn_registry *reg, size_t i);
+sn_registry                  *sn_registry_ref(sn_registry *reg);
+sn_registry                  *sn_registry_unref(sn_registry *reg);
+
+/* ---- weights: safetensors, mapped or borrowed ----------------------------- */
+
+typedef struct sn_weights sn_weights;
+
+/* Map `path` read-only. Names, shapes and offsets are checked here, once. The
+ * file must be replaced by rename, never rewritten, while it is mapped. */
+sn_status sn_weights_open(const char *path, sn_weights **ret_weights, sn_error *err);
+
+/* The same over memory that the caller keeps alive and unchanged, such as the
+ * body of a request; `what` names it in messages. */
+sn_status sn_weights_borrow(const void *bytes, size_t n_bytes, const char *what,
+                            sn_weights **ret_weights, sn_error *err);
+
+/* Tensors in the order of the header. The view is valid while the weights live;
+ * its data is aligned to its element. */
+size_t      sn_weights_count(const sn_weights *w);
+const char *sn_weights_at(const sn_weights *w, size_t i, sn_tensor *ret_tensor);
+bool        sn_weights_find(const sn_weights *w, const char *name, sn_tensor *ret_tensor);
+
+/* A text of the header's __metadata__, or NULL. */
+const char *sn_weights_metadata(const sn_weights *w, const char *key);
+size_t      sn_weights_bytes(const sn_weights *w);
+sn_weights *sn_weights_ref(sn_weights *w);
+sn_weights *sn_weights_unref(sn_weights *w);
+
+/* Named tensors (strided or dense) as one safetensors document, with `n_meta`
+ * pairs of metadata. */
+sn_status sn_tensors_write(const char *const *names, const sn_tensor *tensors, size_t n,
+                           const char *const *meta_keys, const char *const *meta_values,
+                           size_t n_meta, const sn_sink *sink, sn_error *err);
+
+/* ---- supernet --------------------------------------------------------------- */
+
+typedef struct sn_supernet sn_supernet;
+
+/* A named input or output. A dimension written as a name ("N") is -1 in
+ * desc.shape and named in `symbol`; "N" is the batch. */
+typedef struct sn_port {
+    const char *name;
+    sn_desc     desc; /* outputs: only known for a plan, dtype SN_NONE here */
+    const char *symbol[SN_MAX_RANK];
+    bool        optional;
+} sn_port;
+
+typedef struct sn_module {
+    const char *path;  /* prefix of its tensors: "body.blocks.0.op0" */
+    const char *where; /* place in the specification: "model.layers[3]" */
+    const char *type;
+    int         parent; /* index of the module it is in; -1 for the root */
+    uint64_t    n_params; /* elements it owns itself, at full size */
+} sn_module;
+
+/* Parse a `supernet/1` document (see api/spec.md), resolve operators, bound
+ * expressions, check that every shared weight has the shape its expressions
+ * need and that no tensor is missing or left over. Keeps references to weights
+ * and registry. F16 and BF16 weights are widened to F32 here. */
+sn_status sn_supernet_load(const char *spec_json, size_t spec_bytes, sn_weights *weights,
+                           sn_registry *reg, sn_supernet **ret_net, sn_error *err);
+
+const char     *sn_supernet_name(const sn_supernet *net);
+const char     *sn_supernet_spec(const sn_supernet *net); /* the document it was loaded from */
+const uint8_t  *sn_supernet_digest(const sn_supernet *net); /* SHA-256 of the document, 32 bytes */
+size_t          sn_supernet_n_inputs(const sn_supernet *net);
+const sn_port  *sn_supernet_input(const sn_supernet *net, size_t i);
+size_t          sn_supernet_n_outputs(const sn_supernet *net);
+const sn_port  *sn_supernet_output(const sn_supernet *net, size_t i);
+size_t          sn_supernet_n_modules(const sn_supernet *net); /* depth first, parents first */
+const sn_module *sn_supernet_module(const sn_supernet *net, size_t i);
+
+/* The choices in order of first use; those that nothing uses come last. */
+size_t           sn_supernet_n_choices(const sn_supernet *net);
+const sn_choice *sn_supernet_choice(const sn_supernet *net, size_t i);
+bool             sn_supernet_find_choice(const sn_supernet *net, const char *label, size_t *ret_i);
+
+/* The number of assignments (product over used choices), exact, as decimal digits. */
+const char *sn_supernet_space_size(const sn_supernet *net);
+
+sn_supernet *sn_supernet_ref(sn_supernet *net);
+sn_supernet *sn_supernet_unref(sn_supernet *net);
+
+/* ---- deciding: draft, policy, subnet ---------------------------------------- */
+
+typedef struct sn_draft  sn_draft;
+typedef struct sn_policy sn_policy;
+typedef struct sn_subnet sn_subnet;
+
+/* An assignment under construction, all choices open. */
+sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_error *err);
+
+/* Decide one choice, or replace its value. SN_E_UNKNOWN_NAME for the label,
+ * SN_E_NOT_CANDIDATE with the allowed values. */
+sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_value *value, sn_error *err);
+
+/* Leave one choice to a distribution whose weights come with each run. */
+sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error *err);
+
+/* NULL while the choice is open or soft. */
+const sn_value *sn_draft_get(const sn_draft *draft, size_t choice);
+bool            sn_draft_is_soft(const sn_draft *draft, size_t choice);
+sn_draft       *sn_draft_free(sn_draft *draft);
+
+/* Freeze a copy: finds out which choices are active, evaluates every argument
+ * of what is alive and checks it. SN_E_UNDECIDED names the first open active choice. */
+sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet, sn_error *err);
+
+/* 32 hexadecimal digits: 128 bits of SHA-256 over the specification's digest and
+ * the active choices. Equal architectures have equal ids in every process. */
+const char *sn_subnet_id(const sn_subnet *subnet);
+
+/* NULL for an inactive or soft choice. */
+const sn_value *sn_subnet_value(const sn_subnet *subnet, size_t choice);
+bool            sn_subnet_is_active(const sn_subnet *subnet, size_t choice);
+bool            sn_subnet_is_soft(const sn_subnet *subnet, size_t choice);
+bool            sn_subnet_equal(const sn_subnet *a, const sn_subnet *b);
+size_t          sn_subnet_bytes(const sn_subnet *subnet); /* memory it holds by itself */
+sn_supernet    *sn_subnet_supernet(const sn_subnet *subnet); /* borrowed */
+sn_subnet      *sn_subnet_ref(sn_subnet *subnet);
+sn_subnet      *sn_subnet_unref(sn_subnet *subnet);
+
+/* A stream of numbers that is the same on every machine for a seed. */
+typedef struct sn_rng {
+    uint64_t s[4];
+} sn_rng;
+
+void     sn_rng_seed(sn_rng *rng, uint64_t seed);
+uint64_t sn_rng_next(sn_rng *rng);
+uint64_t sn_rng_below(sn_rng *rng, uint64_t n); /* uniform in [0, n), n > 0 */
+double   sn_rng_unit(sn_rng *rng);              /* uniform in [0, 1), 53 bits */
+
+/* Who decides. State belongs to one instance (sn_policy), never to a supernet. */
+typedef struct sn_policy_class {
+    size_t      size; /* sizeof(sn_policy_class) */
+    uint32_t    abi;  /* SN_POLICY_ABI */
+    const char *name; /* "path", "differentiable", ... */
+    const char *about; /* one line for people */
+    size_t      state_bytes; /* zeroed memory handed to the functions below */
+
+    /* options_json: an object, or NULL. */
+    sn_status (*init)(void *state, const sn_supernet *net, const char *options_json, sn_error *err);
+    void (*fini)(void *state); /* also after a failed init; may be NULL */
+
+    /* Decide (or soften) every choice that the draft leaves open. */
+    sn_status (*resample)(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
+                          sn_error *err);
+
+    /* The same with the best known values; NULL: as resample. */
+    sn_status (*best)(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
+                      sn_error *err);
+
+    /* Weights of choice i, n_candidates of them; NULL: the policy has none. */
+    sn_status (*probs)(void *state, const sn_supernet *net, sn_rng *rng, size_t choice,
+                       float *ret_probs, sn_error *err);
+
+    /* Take alphas, rewards, a temperature (a JSON object). NULL: unsupported. */
+    sn_status (*update)(void *state, const sn_supernet *net, const char *update_json,
+                        sn_error *err);
+
+    /* State as JSON and back, exact. NULL: the policy has no state. */
+    sn_status (*save)(const void *state, const sn_supernet *net, const sn_sink *sink,
+                      sn_error *err);
+    sn_status (*load)(void *state, const sn_supernet *net, const char *state_json, sn_error *err);
+} sn_policy_class;
+
+sn_status  sn_policy_create(sn_supernet *net, const char *name, const char *options_json,
+                            sn_policy **ret_policy, sn_error *err);
+const char *sn_policy_name(const sn_policy *policy);
+sn_policy *sn_policy_free(sn_policy *policy);
+
+/* Let `policy` decide what is still open; what was set by hand stays. */
+sn_status sn_policy_resample(sn_policy *policy, sn_rng *rng, sn_draft *draft, sn_error *err);
+sn_status sn_policy_best(sn_policy *policy, sn_rng *rng, sn_draft *draft, sn_error *err);
+sn_status sn_policy_probs(sn_policy *policy, sn_rng *rng, size_t choice, float *ret_probs,
+                          sn_error *err);
+sn_status sn_policy_update(sn_policy *policy, const char *update_json, sn_error *err);
+sn_status sn_policy_save(const sn_policy *policy, const sn_sink *sink, sn_error *err);
+sn_status sn_policy_load(sn_policy *policy, const char *state_json, sn_error *err);
+
+/* ---- running ------------------------------------------------------------------ */
+
+typedef struct sn_plan  sn_plan;
+typedef struct sn_state sn_state;
+
+typedef struct sn_compile_options {
+    size_t         size;
+    const sn_desc *in; /* one for each input; SN_NONE: absent. The batch dimension
+                        * holds the largest batch the plan will be run with */
+    size_t         n_in;
+    sn_mode        mode;
+    size_t         scratch_limit_bytes; /* SN_E_LIMIT above; 0: no limit */
+} sn_compile_options;
+
+typedef struct sn_plan_info {
+    size_t         n_in, n_out;
+    const sn_desc *in, *out; /* for the largest batch */
+    int64_t        max_batch; /* 0 if no input has a batch dimension */
+    size_t         n_steps;
+    size_t         scratch_bytes; /* activations and temporaries of one run */
+    size_t         packed_bytes;  /* weights whose slice is no view */
+    size_t         plan_bytes;    /* everything the plan holds, packed_bytes included */
+    sn_cost        cost;          /* for the largest batch */
+} sn_plan_info;
+
+/* Infer shapes, slice or pack weights, lay out scratch memory. */
+sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options, sn_plan **ret_plan,
+                          sn_error *err);
+const sn_plan_info *sn_plan_describe(const sn_plan *plan);
+sn_subnet          *sn_plan_subnet(const sn_plan *plan); /* borrowed */
+
+/* Output descriptions for inputs of `batch`, 1 <= batch <= max_batch. */
+void sn_plan_outputs(const sn_plan *plan, int64_t batch, sn_desc *ret_out);
+
+typedef struct sn_run_options {
+    size_t size;
+    void  *scratch; /* scratch_bytes, SN_ALIGN_BYTES aligned, one per concurrent run */
+    bool (*stop)(void *cls); /* asked between steps; may be NULL */
+    void *stop_cls;
+    /* For soft subnets: probs[i] has n_candidates weights of choice i, NULL where
+     * the choice is not soft. */
+    const float *const *probs;
+    sn_state           *state;    /* training mode: the statistics to use and update */
+    const sn_parallel  *parallel; /* may be NULL: one thread */
+} sn_run_options;
+
+/* Run. `in` and `out` are dense and the caller's, of the described shapes with
+ * any batch up to the largest. Allocates nothing. SN_E_STOPPED if asked to. */
+sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
+                          const sn_run_options *options, sn_error *err);
+sn_plan *sn_plan_ref(sn_plan *plan);
+sn_plan *sn_plan_unref(sn_plan *plan);
+
+/* A private copy of the running statistics, for training mode. */
+sn_status sn_state_create(sn_supernet *net, sn_state **ret_state, sn_error *err);
+size_t    sn_state_count(const sn_state *state);
+const char *sn_state_at(const sn_state *state, size_t i, sn_tensor *ret_tensor);
+sn_state *sn_state_free(sn_state *state);
+
+/* ---- export --------------------------------------------------------------------- */
+
+/* {"label": value, ...}: the active choices in the order of the space. */
+sn_status sn_subnet_write_choices(const sn_subnet *subnet, const sn_sink *sink, sn_error *err);
+
+/* A stand-alone specification, with nothing left to choose, and its weights: the
+ * live slices under the names that specification uses. */
+sn_status sn_subnet_write_spec(const sn_subnet *subnet, const sn_sink *sink, sn_error *err);
+sn_status sn_subnet_write_weights(const sn_subnet *subnet, const sn_sink *sink, sn_error *err);
+
+/* ---- BLAS: one door, process-wide -------------------------------------------------- */
+
+/* Threads of the BLAS under the kernels; call it once, before the first plan runs
+ * and before other threads exist. 1 is right whenever requests run in parallel. */
+void sn_blas_set_threads(int n);
+
+/* "OpenBLAS 0.3.21 ... Zen", or "reference kernels". */
+const char *sn_blas_describe(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
