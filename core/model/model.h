@@ -1,0 +1,108 @@
+/* model: a loaded supernet as an immutable tree of modules.
+ *
+ * A module is an operator (op is set) or a structure: a container that decides
+ * which of its children live (structure is set). Every argument is a fixed value
+ * or an expression over the choices. Everything lives in the supernet's arena. */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "base/base.h"
+#include "space/expr.h"
+#include "supernet/supernet.h"
+
+struct module;
+
+/* One argument of one module. */
+struct arg_slot {
+    const char    *name;
+    const char    *where;    /* "model.layers[2].padding" */
+    const sn_expr *expr;     /* NULL: fixed */
+    sn_value       fixed;    /* without expr: the value */
+    sn_value       super;    /* the largest over all assignments */
+    const sn_value *option;  /* every value, ascending; one if fixed */
+    size_t         n_options;
+    size_t         n_leaves; /* the distinct choices the expression reads, by index */
+    const size_t  *leaf;
+    unsigned       flags;    /* sn_arg_flags */
+};
+
+/* Where a child's input comes from. */
+struct wire {
+    int from; /* WIRE_ABSENT, WIRE_INPUT: the parent's input `out`, or the index of a sibling */
+    int out;  /* which output of it */
+};
+enum { WIRE_ABSENT = -2, WIRE_INPUT = -1 };
+
+enum structure_kind {
+    STRUCT_NONE, /* an operator */
+    STRUCT_SEQUENTIAL,
+    STRUCT_GRAPH,
+    STRUCT_LAYER_CHOICE,
+    STRUCT_INPUT_CHOICE,
+    STRUCT_REPEAT,
+    STRUCT_CELL
+};
+
+enum reduction { REDUCE_SUM, REDUCE_MEAN, REDUCE_CONCAT };
+
+struct module {
+    int            index;  /* depth first, parents first; index into supernet.module[] */
+    int            parent; /* -1: the root */
+    const char    *name;   /* as its parent knows it: "conv1", "0" */
+    const char    *path;   /* prefix of its tensors, "body.blocks.0"; "" for the root */
+    const char    *where;  /* place in the document */
+    const char    *type;
+    enum structure_kind kind;
+    int            n_in, n_out;
+    size_t         n_children;
+    struct module **child;
+
+    /* operators */
+    const sn_op     *op;
+    size_t           n_args, n_params;
+    struct arg_slot *arg;   /* in the order of op->args */
+    sn_tensor       *param; /* in the order of op->params: the whole weight; SN_NONE if absent */
+    int             *state; /* in the order of op->params: slot in sn_state, -1 for ordinary weights */
+    uint64_t         n_param_elements;
+
+    /* Graph: children in topological order */
+    struct wire  **wire;   /* wire[i][j]: input j of child i */
+    struct wire   *output; /* n_out of them */
+    const int     *n_wires; /* inputs of child i */
+
+    /* LayerChoice, InputChoice */
+    size_t         choice;  /* index of the label */
+    enum reduction reduction;
+    int            n_chosen; /* InputChoice; 0: any number (null) */
+
+    /* Repeat; children are the blocks */
+    struct arg_slot depth;
+};
+
+struct sn_supernet {
+    atomic_size_t  n_refs;
+    sn_arena      *mem;
+    sn_registry   *registry;
+    sn_weights    *weights;
+    const char    *name, *spec;
+    uint8_t        digest[32];
+    bool           nni; /* "compatibility": "nni-2.8" */
+
+    size_t         n_inputs, n_outputs;
+    sn_port       *input, *output;
+
+    size_t         n_choices;
+    sn_choice     *choice;
+    const char    *space_size;
+
+    struct module *root;
+    size_t         n_modules;
+    struct module **module;
+    sn_module     *info; /* what the public header shows of each */
+
+    size_t         n_states; /* running statistics, all modules */
+    const char   **state_name;
+    sn_tensor     *state;
+};
+
+#endif
