@@ -22,6 +22,7 @@ struct api_config {
     size_t      max_scratch_bytes;   /* one forward may not need more */
     int64_t     max_batch;
     size_t      max_subnets;         /* per call of resample or forward */
+    int         blas_threads;        /* process-wide, set by api_create() before the first plan */
 };
 
 enum api_lane {
@@ -63,6 +64,10 @@ struct api_response {
     char        allow[64];        /* methods, for 405 */
     char        note[160];        /* for the log: "model=digits subnet=9f3a..." */
 };
+
+/* The library and the BLAS behind it in one line, "supernet 0.1.0, OpenBLAS 0.3.21 ...": for
+ * --version and the log at start. Static; callable before api_create(). */
+const char *api_describe(void);
 
 /* NULL and a sentence in `why` if it cannot start. */
 struct api *api_create(const struct api_config *config, char *why, size_t n_why);
