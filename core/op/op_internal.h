@@ -1,0 +1,105 @@
+/* op_internal: what the operators share. They see plain values and tensors only,
+ * never labels, expressions or policies. */
+#ifndef OP_OP_INTERNAL_H
+#define OP_OP_INTERNAL_H
+
+#include "base/base.h"
+#include "supernet/supernet.h"
+
+/* ---- messages ------------------------------------------------------------------ */
+
+/* Shapes and values inside a message; the buffer lives until the end of the block. */
+#define SHAPE_TEXT(shape) sn_shape_text((shape), (char[192]){0}, 192)
+#define VALUE_TEXT(value) sn_value_text((value), (char[128]){0}, 128)
+
+/* sn_fail() at call->where, or at its argument `arg` if that is not NULL. */
+__attribute__((format(printf, 5, 6))) sn_status
+op_fail(sn_error *err, sn_status code, const sn_call *call, const char *arg, const char *fmt, ...);
+
+/* ---- arguments: their kinds were checked against sn_arg_def.kinds ----------------- */
+
+static inline bool op_is_null(const sn_call *call, int a)
+{
+    return call->arg[a].value.kind == SN_KIND_NULL;
+}
+
+int64_t     op_int(const sn_call *call, int a);   /* an int or a bool */
+bool        op_bool(const sn_call *call, int a);  /* Python's truth of a number */
+double      op_float(const sn_call *call, int a); /* any number */
+const char *op_text(const sn_call *call, int a);  /* NULL if it is no text */
+
+/* The integers of an int (repeated n times) or of a tuple of n; false if it is neither. */
+bool op_ints(const sn_value *v, int n, int64_t *ret_ints);
+
+/* A plain int of this value, for export_args (a bool becomes 0 or 1). */
+sn_value op_int_value(int64_t i);
+
+/* export_args of most operators: bools given for sizes become ints. `size_args` are
+ * indices, ended by -1; null and tuple values stay. */
+void op_export_sizes(const sn_call *call, const int *size_args, sn_value *arg_out);
+
+/* ---- slices ------------------------------------------------------------------------ */
+
+/* All of every axis. */
+sn_slice op_slice_full(const sn_shape *shape);
+
+/* Keep one piece of an axis. */
+static inline void op_slice_set(sn_slice *s, int axis, sn_range r)
+{
+    s->axis[axis].n = 1;
+    s->axis[axis].piece[0] = r;
+}
+
+/* Python's [start:stop] of an axis: negative ends count from the end, ends past the
+ * size clamp, and what is left may be empty. */
+sn_range op_python_range(int64_t axis_size, int64_t start, int64_t stop);
+
+/* [:value] of an axis. As the original does it in nni mode; otherwise a value outside
+ * [0, axis_size] is refused. `arg` names the argument. */
+sn_status op_prefix(const sn_call *call, const char *arg, int64_t axis_size, const sn_value *value,
+                    sn_range *ret_range, sn_error *err);
+
+/* ---- shapes ------------------------------------------------------------------------- */
+
+#define SHAPE(...)                                                                                 \
+    ((sn_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                 \
+                .dim = {__VA_ARGS__}})
+#define SHAPE_ABSENT ((sn_shape){.rank = -1}) /* for sn_op.shape: no such parameter */
+
+static inline bool op_has_param(const sn_call *call, size_t k)
+{
+    return call->param[k].dtype != SN_NONE;
+}
+
+/* Input i is connected. */
+static inline bool op_has_in(const sn_call *call, size_t i)
+{
+    return i < call->n_in && call->in[i].dtype != SN_NONE;
+}
+
+/* Input i must be F32 of at least `min_rank`; `name` as messages call it. */
+sn_status op_need_f32(const sn_call *call, size_t i, const char *name, int min_rank, sn_error *err);
+
+/* Fill call->out[i]; a shape whose bytes cannot be counted is refused. */
+sn_status op_set_out(sn_call *call, size_t i, sn_dtype dtype, const sn_shape *shape, sn_error *err);
+
+/* What is handed to kernels as an int must fit in one. */
+sn_status op_need_int(const sn_call *call, const char *what, int64_t value, sn_error *err);
+
+/* call->scratch_bytes for n floats, n = a * b * c. */
+sn_status op_set_scratch(sn_call *call, int64_t a, int64_t b, int64_t c, sn_error *err);
+
+/* Elements of a shape that infer has accepted, or of its axes [from, to). */
+int64_t op_count(const sn_shape *shape);
+int64_t op_count_axes(const sn_shape *shape, int from, int to);
+
+/* Torch's broadcasting: trailing axes agree or are 1. */
+bool op_broadcast(const sn_shape *a, const sn_shape *b, sn_shape *ret_shape);
+
+/* ---- cost ---------------------------------------------------------------------------- */
+
+/* The `n_params` live parameters, and the bytes of inputs, outputs and parameters;
+ * the operator sets macs itself. */
+void op_cost(const sn_call *call, size_t n_params, uint64_t macs, sn_cost *ret_cost);
+
+#endif
