@@ -16,8 +16,8 @@
 /* ---- arena: memory that dies together --------------------------------------- */
 
 /* n objects of `size` bytes, zeroed; NULL when memory is out or n * size overflows. */
-void *arena_array(sn_arena *a, size_t n, size_t size);
-char *arena_strdup(sn_arena *a, const char *text);
+void                                       *arena_array(sn_arena *a, size_t n, size_t size);
+char                                       *arena_strdup(sn_arena *a, const char *text);
 __attribute__((format(printf, 2, 3))) char *arena_printf(sn_arena *a, const char *fmt, ...);
 size_t arena_bytes(const sn_arena *a); /* taken from the system */
 
@@ -34,11 +34,24 @@ struct text {
     bool   failed; /* memory ran out: contents are incomplete */
 };
 
-void text_add(struct text *t, const char *bytes, size_t n);
+void                                       text_add(struct text *t, const char *bytes, size_t n);
 __attribute__((format(printf, 2, 3))) void text_printf(struct text *t, const char *fmt, ...);
 void text_json_string(struct text *t, const char *s); /* quoted and escaped */
-void text_json_value(struct text *t, const sn_value *v); /* floats round-trip: 2.0 stays "2.0" */
+/* Floats round-trip: 2.0 stays "2.0". JSON has no NaN or infinity: those become null. */
+void      text_json_value(struct text *t, const sn_value *v);
 sn_status text_flush(struct text *t, const sn_sink *sink, sn_error *err); /* writes and frees */
+
+/* The fewest digits that read back equal, as Python's repr(): "2.0", "1e-05", "inf". */
+enum { REAL_TEXT_BYTES = 48 };
+const char *real_text(double v, char buf[REAL_TEXT_BYTES]);
+
+/* ---- names in messages ----------------------------------------------------------- */
+
+/* The known name that differs by a slip or two; NULL if none does. */
+const char *names_closest(const char *name, const char *const *known, size_t n);
+
+/* "a, b, c", after ten "and 5 more", into buf; returns buf. */
+const char *names_list(const char *const *names, size_t n, char *buf, size_t n_bytes);
 
 /* ---- reference counts ----------------------------------------------------------- */
 
