@@ -318,6 +318,7 @@ typedef struct sn_arg {
     size_t          n_options;
     bool            soft;   /* holds a distribution */
     bool            elastic; /* written as an expression with labels */
+    int             position; /* in the order they were written; -1: the default */
 } sn_arg;
 
 typedef struct sn_cost {
