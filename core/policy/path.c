@@ -1,0 +1,94 @@
+/* path: uniform path sampling. Every open choice gets one of its candidates, each
+ * with the same probability; a k-of-n choice gets k different ones in ascending
+ * order, and a choice of any number a non-empty subset.
+ *
+ * Guo et al., Single Path One-Shot Neural Architecture Search with Uniform
+ * Sampling, ECCV 2020. */
+#include "base/base.h"
+
+static sn_status set_subset(const sn_choice *c, const bool *taken, size_t n, sn_draft *draft,
+                            sn_error *err)
+{
+    sn_arena *mem = sn_arena_create();
+    sn_value *item = mem ? arena_array(mem, n, sizeof *item) : NULL;
+    sn_status rc = SN_E_NO_MEMORY;
+    size_t    k = 0;
+
+    if (!item) {
+        fail_no_memory(err, c->label);
+    } else {
+        for (size_t i = 0; i < c->n_candidates; i++)
+            if (taken[i]) item[k++] = c->candidate[i];
+        const sn_value all = {
+            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
+        };
+
+        rc = sn_draft_set(draft, c->label, n == 1 ? item : &all, err);
+    }
+    sn_arena_free(mem);
+    return rc;
+}
+
+/* k different candidates, by selection sampling: candidate i is taken with
+ * probability (still wanted) / (still to come). */
+static sn_status draw_k(const sn_choice *c, size_t k, sn_rng *rng, sn_draft *draft, sn_error *err)
+{
+    sn_arena *mem = sn_arena_create();
+    bool     *taken = mem ? arena_array(mem, c->n_candidates, sizeof *taken) : NULL;
+    size_t    wanted = k;
+    sn_status rc;
+
+    if (taken)
+        for (size_t i = 0; i < c->n_candidates; i++)
+            if (sn_rng_below(rng, c->n_candidates - i) < wanted) {
+                taken[i] = true;
+                wanted--;
+            }
+    rc = taken ? set_subset(c, taken, k, draft, err) : fail_no_memory(err, c->label);
+    sn_arena_free(mem);
+    return rc;
+}
+
+/* Any non-empty subset: a coin for each candidate, again until one fell. */
+static sn_status draw_any(const sn_choice *c, sn_rng *rng, sn_draft *draft, sn_error *err)
+{
+    sn_arena *mem = sn_arena_create();
+    bool     *taken = mem ? arena_array(mem, c->n_candidates, sizeof *taken) : NULL;
+    size_t    n = 0;
+    sn_status rc;
+
+    while (taken && n == 0)
+        for (size_t i = 0; i < c->n_candidates; i++)
+            if ((taken[i] = sn_rng_below(rng, 2))) n++;
+    rc = taken ? set_subset(c, taken, n, draft, err) : fail_no_memory(err, c->label);
+    sn_arena_free(mem);
+    return rc;
+}
+
+static sn_status path_resample(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
+                               sn_error *err)
+{
+    (void)state;
+    for (size_t i = 0; i < sn_supernet_n_choices(net); i++) {
+        const sn_choice *c = sn_supernet_choice(net, i);
+        sn_status        rc;
+
+        if (c->n_users == 0 || sn_draft_get(draft, i) || sn_draft_is_soft(draft, i)) continue;
+        if (c->n_chosen == 1)
+            rc = sn_draft_set(draft, c->label, &c->candidate[sn_rng_below(rng, c->n_candidates)],
+                              err);
+        else
+            rc = c->n_chosen ? draw_k(c, c->n_chosen, rng, draft, err)
+                             : draw_any(c, rng, draft, err);
+        if (rc) return rc;
+    }
+    return SN_OK;
+}
+
+const sn_policy_class sn_policy_path = {
+    .size = sizeof(sn_policy_class),
+    .abi = SN_POLICY_ABI,
+    .name = "path",
+    .about = "uniform path sampling: every open choice gets a random candidate",
+    .resample = path_resample,
+};

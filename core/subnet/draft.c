@@ -1,0 +1,205 @@
+/* draft: an assignment under construction. Values are checked when they are set. */
+#include <stdio.h>
+
+#include "space/value.h"
+#include "subnet/subnet.h"
+
+SN_EXPORT sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_error *err)
+{
+    sn_arena *mem = sn_arena_create();
+    sn_draft *d = mem ? ARENA_NEW(mem, sn_draft) : NULL;
+
+    if (d) d->decision = arena_array(mem, net->n_choices + 1, sizeof *d->decision);
+    if (!d || !d->decision) {
+        sn_arena_free(mem);
+        return fail_no_memory(err, "choices");
+    }
+    d->mem = mem;
+    d->net = sn_supernet_ref(net);
+    *ret_draft = d;
+    return SN_OK;
+}
+
+SN_EXPORT sn_draft *sn_draft_free(sn_draft *draft)
+{
+    if (draft) {
+        sn_supernet_unref(draft->net);
+        sn_arena_free(draft->mem);
+    }
+    return NULL;
+}
+
+/* "3, 5, 7" or, for many, the first ten "and N more". */
+static const char *allowed_text(const sn_choice *c, char *buf, size_t n_bytes)
+{
+    size_t at = 0;
+
+    buf[0] = 0;
+    for (size_t i = 0; i < c->n_candidates && i < 10; i++) {
+        char one[64];
+
+        at += (size_t)snprintf(buf + at, n_bytes - at, "%s%s", i ? ", " : "",
+                               sn_value_text(&c->candidate[i], one, sizeof one));
+        if (at >= n_bytes) return buf;
+    }
+    if (c->n_candidates > 10)
+        snprintf(buf + at, n_bytes - at, " and %zu more", c->n_candidates - 10);
+    return buf;
+}
+
+static sn_status fail_candidate(const sn_choice *c, const sn_value *v, sn_error *err)
+{
+    char text[128], allowed[768];
+
+    return sn_fail(err, SN_E_NOT_CANDIDATE, c->label, "%s is not one of %s",
+                   sn_value_text(v, text, sizeof text), allowed_text(c, allowed, sizeof allowed));
+}
+
+/* The index of the candidate that `v` means. Names of a LayerChoice that are
+ * numbers ("0", "1") may be given as integers; indices of an InputChoice may be
+ * negative in the compatibility mode, as in Python. */
+static bool find_candidate(const sn_supernet *net, const sn_choice *c, const sn_value *v,
+                           uint32_t *ret_index)
+{
+    char     digits[24];
+    sn_value name = {.kind = SN_KIND_TEXT, .as.text = digits};
+    int64_t  k;
+
+    for (size_t i = 0; i < c->n_candidates; i++)
+        if (sn_value_equal(&c->candidate[i], v)) {
+            *ret_index = (uint32_t)i;
+            return true;
+        }
+    if (!c->several || v->kind != SN_KIND_INT) return false;
+    if (c->candidate[0].kind == SN_KIND_TEXT) {
+        snprintf(digits, sizeof digits, "%lld", (long long)v->as.integer);
+        return find_candidate(net, c, &name, ret_index);
+    }
+    k = v->as.integer + (int64_t)c->n_candidates;
+    if (!net->nni || v->as.integer >= 0 || k < 0) return false;
+    *ret_index = (uint32_t)k;
+    return true;
+}
+
+/* How many a decision may name: the compatibility mode, like the original, does not count. */
+static sn_status check_count(const sn_supernet *net, const sn_choice *c, size_t n, sn_error *err)
+{
+    const bool names = c->candidate[0].kind == SN_KIND_TEXT; /* a LayerChoice sums any number */
+
+    if (n == 0) return sn_fail(err, SN_E_NOT_CANDIDATE, c->label, "an empty list chooses nothing");
+    if (n > SN_MAX_PORTS)
+        return sn_fail(err, SN_E_LIMIT, c->label, "%zu are chosen, at most %d can be", n,
+                       SN_MAX_PORTS);
+    if (!names && !net->nni && c->n_chosen != 0 && n != c->n_chosen)
+        return sn_fail(err, SN_E_NOT_CANDIDATE, c->label, "%zu are chosen, n_chosen is %zu", n,
+                       c->n_chosen);
+    return SN_OK;
+}
+
+/* Decide `several`: one candidate, or a tuple of them. */
+static sn_status decide(sn_draft *draft, const sn_choice *c, const sn_value *v,
+                        struct decision *ret, sn_error *err)
+{
+    const bool      list = c->several && v->kind == SN_KIND_TUPLE;
+    const size_t    n = list ? v->as.tuple.n : 1;
+    const sn_value *item = list ? v->as.tuple.item : v;
+    struct decision d = {.state = DECISION_VALUE, .n_pick = n};
+    uint32_t       *pick;
+    sn_value       *shown;
+
+    if (c->several) {
+        const sn_status rc = check_count(draft->net, c, n, err);
+
+        if (rc) return rc;
+    }
+    pick = arena_array(draft->mem, n, sizeof *pick);
+    shown = arena_array(draft->mem, n, sizeof *shown);
+    if (!pick || !shown) return fail_no_memory(err, c->label);
+    for (size_t i = 0; i < n; i++) {
+        if (!find_candidate(draft->net, c, &item[i], &pick[i]))
+            return fail_candidate(c, &item[i], err);
+        shown[i] = c->candidate[pick[i]];
+    }
+    d.pick = pick;
+    if (n == 1 && !(list && draft->net->nni))
+        d.value = shown[0];
+    else
+        d.value = (sn_value){
+            .kind = SN_KIND_TUPLE, .as.tuple = {shown, n}
+        };
+    /* The original keeps 4.0 or True where they equal the candidate 4 or 1. */
+    if (draft->net->nni && !value_copy(draft->mem, v, &d.value))
+        return fail_no_memory(err, c->label);
+    *ret = d;
+    return SN_OK;
+}
+
+SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_value *value,
+                                 sn_error *err)
+{
+    size_t i;
+
+    if (!sn_supernet_find_choice(draft->net, label, &i))
+        return sn_fail(err, SN_E_UNKNOWN_NAME, label, "no choice is labelled \"%s\"", label);
+    return decide(draft, &draft->net->choice[i], value, &draft->decision[i], err);
+}
+
+SN_EXPORT sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error *err)
+{
+    size_t i;
+
+    if (!sn_supernet_find_choice(draft->net, label, &i))
+        return sn_fail(err, SN_E_UNKNOWN_NAME, label, "no choice is labelled \"%s\"", label);
+    draft->decision[i] = (struct decision){.state = DECISION_SOFT};
+    return SN_OK;
+}
+
+SN_EXPORT const sn_value *sn_draft_get(const sn_draft *draft, size_t choice)
+{
+    const struct decision *d = &draft->decision[choice];
+
+    return d->state == DECISION_VALUE ? &d->value : NULL;
+}
+
+SN_EXPORT bool sn_draft_is_soft(const sn_draft *draft, size_t choice)
+{
+    return draft->decision[choice].state == DECISION_SOFT;
+}
+
+sn_status decision_evaluate(const sn_supernet *net, const struct decision *decision,
+                            const struct arg_slot *slot, sn_arena *mem, sn_value *ret_value,
+                            sn_error *err)
+{
+    const sn_value *value[64], **at = value;
+
+    (void)net;
+    if (!slot->expr) {
+        *ret_value = slot->fixed;
+        return SN_OK;
+    }
+    if (slot->n_leaves > COUNT(value)) {
+        at = arena_array(mem, slot->n_leaves, sizeof *at);
+        if (!at) return fail_no_memory(err, slot->where);
+    }
+    for (size_t i = 0; i < slot->n_leaves; i++) {
+        const struct decision *d = &decision[slot->leaf[i]];
+
+        at[i] = d->state == DECISION_VALUE ? &d->value : NULL;
+    }
+    return expr_eval(slot->expr, at, mem, ret_value, err);
+}
+
+bool decision_is_soft(const struct decision *decision, const struct arg_slot *slot)
+{
+    for (size_t i = 0; i < slot->n_leaves; i++)
+        if (decision[slot->leaf[i]].state == DECISION_SOFT) return true;
+    return false;
+}
+
+const sn_choice *decision_open(const sn_supernet *net, const struct decision *decision,
+                               const struct arg_slot *slot)
+{
+    for (size_t i = 0; i < slot->n_leaves; i++)
+        if (decision[slot->leaf[i]].state == DECISION_OPEN) return &net->choice[slot->leaf[i]];
+    return NULL;
+}

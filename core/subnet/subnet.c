@@ -1,0 +1,175 @@
+/* subnet: a sealed assignment. Only active choices are kept, so that equal
+ * architectures are equal objects with equal ids. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/digest.h"
+#include "space/value.h"
+#include "subnet/network.h"
+
+/* 128 bits of SHA-256 over the specification's digest and, in the order of the
+ * space, each active label with its value as Python would print it. */
+static sn_status make_id(sn_subnet *s, sn_error *err)
+{
+    static const char hex[] = "0123456789abcdef";
+    struct digest     digest;
+    struct text       t = {0};
+    uint8_t           sum[32];
+
+    for (size_t i = 0; i < s->net->n_choices; i++) {
+        if (!s->active[i]) continue;
+        text_json_string(&t, s->net->choice[i].label);
+        text_add(&t, ":", 1);
+        if (s->decision[i].state == DECISION_SOFT)
+            text_add(&t, "~", 1); /* no value prints like this */
+        else
+            text_json_value(&t, &s->decision[i].value);
+        text_add(&t, "\n", 1);
+    }
+    if (t.failed) {
+        free(t.at);
+        return fail_no_memory(err, "choices");
+    }
+    digest_init(&digest);
+    digest_add(&digest, s->net->digest, sizeof s->net->digest);
+    digest_add(&digest, t.at, t.n);
+    digest_final(&digest, sum);
+    free(t.at);
+    for (size_t i = 0; i < 16; i++) {
+        s->id[2 * i] = hex[sum[i] >> 4];
+        s->id[2 * i + 1] = hex[sum[i] & 15];
+    }
+    s->id[32] = 0;
+    return SN_OK;
+}
+
+static sn_status copy_decision(sn_arena *mem, const struct decision *from, struct decision *to,
+                               sn_error *err)
+{
+    uint32_t *pick = arena_array(mem, from->n_pick + 1, sizeof *pick);
+
+    if (!pick) return fail_no_memory(err, "choices");
+    if (from->n_pick) memcpy(pick, from->pick, from->n_pick * sizeof *pick);
+    *to = *from;
+    to->pick = pick;
+    if (from->state == DECISION_VALUE && !value_copy(mem, &from->value, &to->value))
+        return fail_no_memory(err, "choices");
+    return SN_OK;
+}
+
+SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet, sn_error *err)
+{
+    const sn_supernet *net = draft->net;
+    sn_arena          *work = sn_arena_create(), *mem = sn_arena_create();
+    sn_subnet         *s = mem ? ARENA_NEW(mem, sn_subnet) : NULL;
+    struct network     w;
+    sn_status          rc = SN_E_NO_MEMORY;
+
+    if (s) {
+        s->decision = arena_array(mem, net->n_choices + 1, sizeof *s->decision);
+        s->active = arena_array(mem, net->n_choices + 1, sizeof *s->active);
+    }
+    if (!work || !s || !s->decision || !s->active) {
+        fail_no_memory(err, "choices");
+        goto out;
+    }
+    rc = network_expand(net, draft->decision, work, &w, err);
+    if (rc) goto out;
+    network_mark_active(&w, s->active);
+    s->net = draft->net;
+    s->mem = mem;
+    atomic_init(&s->n_refs, 1);
+    for (size_t i = 0; !rc && i < net->n_choices; i++) {
+        if (!s->active[i]) continue;
+        rc = copy_decision(mem, &draft->decision[i], &s->decision[i], err);
+        s->soft = s->soft || draft->decision[i].state == DECISION_SOFT;
+    }
+    if (!rc) rc = make_id(s, err);
+    if (rc) goto out;
+    sn_supernet_ref(s->net);
+    *ret_subnet = s;
+    mem = NULL;
+out:
+    sn_arena_free(work);
+    sn_arena_free(mem);
+    return rc;
+}
+
+SN_EXPORT const char *sn_subnet_id(const sn_subnet *subnet)
+{
+    return subnet->id;
+}
+
+SN_EXPORT const sn_value *sn_subnet_value(const sn_subnet *subnet, size_t choice)
+{
+    const struct decision *d = &subnet->decision[choice];
+
+    return d->state == DECISION_VALUE ? &d->value : NULL;
+}
+
+SN_EXPORT bool sn_subnet_is_active(const sn_subnet *subnet, size_t choice)
+{
+    return subnet->active[choice];
+}
+
+SN_EXPORT bool sn_subnet_is_soft(const sn_subnet *subnet, size_t choice)
+{
+    return subnet->decision[choice].state == DECISION_SOFT;
+}
+
+SN_EXPORT bool sn_subnet_equal(const sn_subnet *a, const sn_subnet *b)
+{
+    if (a == b) return true;
+    if (a->net != b->net) return false;
+    for (size_t i = 0; i < a->net->n_choices; i++) {
+        const struct decision *x = &a->decision[i], *y = &b->decision[i];
+
+        if (x->state != y->state) return false;
+        if (x->state == DECISION_VALUE && !sn_value_same(&x->value, &y->value)) return false;
+    }
+    return true;
+}
+
+SN_EXPORT size_t sn_subnet_bytes(const sn_subnet *subnet)
+{
+    return arena_bytes(subnet->mem);
+}
+
+SN_EXPORT sn_supernet *sn_subnet_supernet(const sn_subnet *subnet)
+{
+    return subnet->net;
+}
+
+SN_EXPORT sn_subnet *sn_subnet_ref(sn_subnet *subnet)
+{
+    ref_take(&subnet->n_refs);
+    return subnet;
+}
+
+SN_EXPORT sn_subnet *sn_subnet_unref(sn_subnet *subnet)
+{
+    if (subnet && ref_drop(&subnet->n_refs)) {
+        sn_supernet_unref(subnet->net);
+        sn_arena_free(subnet->mem);
+    }
+    return NULL;
+}
+
+SN_EXPORT sn_status sn_subnet_write_choices(const sn_subnet *subnet, const sn_sink *sink,
+                                            sn_error *err)
+{
+    struct text t = {0};
+    bool        first = true;
+
+    text_add(&t, "{", 1);
+    for (size_t i = 0; i < subnet->net->n_choices; i++) {
+        if (subnet->decision[i].state != DECISION_VALUE) continue;
+        text_add(&t, ", ", first ? 0 : 2);
+        first = false;
+        text_json_string(&t, subnet->net->choice[i].label);
+        text_add(&t, ": ", 2);
+        text_json_value(&t, &subnet->decision[i].value);
+    }
+    text_add(&t, "}", 1);
+    return text_flush(&t, sink, err);
+}

@@ -1,0 +1,45 @@
+/* subnet: decisions about the choices of one supernet, first open (draft), then sealed. */
+#ifndef SUBNET_SUBNET_H
+#define SUBNET_SUBNET_H
+
+#include "model/model.h"
+
+enum decision_state { DECISION_OPEN, DECISION_VALUE, DECISION_SOFT };
+
+/* What was decided about one choice. */
+struct decision {
+    enum decision_state state;
+    sn_value            value; /* as it is shown: the candidate, or a tuple of them */
+    size_t          n_pick; /* candidates it names: 1, or several of a LayerChoice or InputChoice */
+    const uint32_t *pick;   /* their indices, in the order of the decision */
+};
+
+struct sn_draft {
+    sn_supernet     *net;
+    sn_arena        *mem;
+    struct decision *decision; /* by choice */
+};
+
+struct sn_subnet {
+    atomic_size_t    n_refs;
+    sn_supernet     *net;
+    sn_arena        *mem;
+    struct decision *decision; /* by choice; inactive ones are open */
+    bool            *active;   /* by choice */
+    bool             soft;     /* some active choice is a distribution */
+    char             id[33];
+};
+
+/* The value of an argument under these decisions, all of which are made. */
+sn_status decision_evaluate(const sn_supernet *net, const struct decision *decision,
+                            const struct arg_slot *slot, sn_arena *mem, sn_value *ret_value,
+                            sn_error *err);
+
+/* Whether the argument reads a choice that is left to a distribution. */
+bool decision_is_soft(const struct decision *decision, const struct arg_slot *slot);
+
+/* The first open choice that the argument reads, or NULL. */
+const sn_choice *decision_open(const sn_supernet *net, const struct decision *decision,
+                               const struct arg_slot *slot);
+
+#endif
