@@ -24,6 +24,7 @@ struct arg_slot {
     size_t         n_leaves; /* the distinct choices the expression reads, by index */
     const size_t  *leaf;
     unsigned       flags;    /* sn_arg_flags */
+    int            position; /* in the order they were written; -1: the default */
 };
 
 /* Where a child's input comes from. */
