@@ -1,0 +1,202 @@
+/* weights: open a document, find its tensors by name.
+ *
+ * Tensors are views of the mapped or borrowed bytes. The format allows a tensor
+ * at any offset; those that are not aligned to their element are copied once, so
+ * that kernels and compilers may rely on it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tensor/tensor.h"
+#include "weights/weights.h"
+
+struct named_tensor {
+    const char *name;
+    sn_tensor   view;
+};
+
+struct sn_weights {
+    atomic_size_t         n_refs;
+    sn_arena             *mem;     /* everything below but the mapping, and this struct's tables */
+    struct mapping        file;    /* of sn_weights_open() */
+    size_t                n_bytes; /* of the document */
+    struct weights_header header;
+    struct named_tensor  *tensor;  /* in the order of the header */
+    struct named_tensor **by_name; /* sorted: no choice of names makes looking up slow */
+};
+
+enum { COPY_ALIGN = 8 }; /* the largest element */
+
+static bool is_aligned(const void *p, size_t n)
+{
+    return (uintptr_t)p % n == 0;
+}
+
+static size_t round_up(size_t n)
+{
+    return (n + COPY_ALIGN - 1) / COPY_ALIGN * COPY_ALIGN;
+}
+
+static const char *data_of(const void *bytes, const struct weights_header *h, size_t i)
+{
+    return (const char *)bytes + h->data_start + h->tensor[i].start;
+}
+
+static bool needs_copy(const void *bytes, const struct weights_header *h, size_t i)
+{
+    return !is_aligned(data_of(bytes, h, i), sn_dtype_bytes(h->tensor[i].desc.dtype));
+}
+
+/* Views of what is aligned, copies of the rest. */
+static sn_status make_views(sn_weights *w, const void *bytes, const char *what, sn_error *err)
+{
+    const struct weights_header *const h = &w->header;
+    size_t                             copy_bytes = 0;
+    char                              *copy = NULL;
+
+    for (size_t i = 0; i < h->n_tensors; i++) /* no overflow: the data is in memory, once */
+        if (needs_copy(bytes, h, i)) copy_bytes += round_up(h->tensor[i].stop - h->tensor[i].start);
+    if (copy_bytes > 0) {
+        copy = sn_arena_alloc(w->mem, copy_bytes);
+        if (!copy) return fail_no_memory(err, what);
+    }
+    for (size_t i = 0; i < h->n_tensors; i++) {
+        const struct tensor_entry *const t = &h->tensor[i];
+        const char                      *data = data_of(bytes, h, i);
+        const size_t                     n = t->stop - t->start;
+
+        if (needs_copy(bytes, h, i)) {
+            /* An empty tensor has nothing to copy, but its address must be aligned, too. */
+            data = n > 0 ? memcpy(copy, data, n) : (const char *)w->tensor;
+            copy += round_up(n);
+        }
+        w->tensor[i].name = t->name;
+        w->tensor[i].view = sn_tensor_dense(t->desc.dtype, &t->desc.shape, (void *)data);
+    }
+    return SN_OK;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(const struct named_tensor *const *)a)->name,
+                  (*(const struct named_tensor *const *)b)->name);
+}
+
+static int compare_key(const void *key, const void *element)
+{
+    return strcmp(key, (*(const struct named_tensor *const *)element)->name);
+}
+
+static sn_weights *destroy(sn_weights *w)
+{
+    if (!w) return NULL;
+    mapping_close(&w->file);
+    sn_arena_free(w->mem);
+    free(w);
+    return NULL;
+}
+
+static sn_status create(const void *bytes, size_t n_bytes, const char *what,
+                        sn_weights **ret_weights, sn_error *err)
+{
+    sn_weights *w = calloc(1, sizeof *w);
+    sn_status   rc;
+
+    if (!w) return fail_no_memory(err, what);
+    atomic_init(&w->n_refs, 1);
+    w->n_bytes = n_bytes;
+    w->mem = sn_arena_create();
+    if (!w->mem) {
+        rc = fail_no_memory(err, what);
+        goto out;
+    }
+    rc = header_parse(bytes, n_bytes, what, w->mem, &w->header, err);
+    if (rc != SN_OK) goto out;
+
+    w->tensor = arena_array(w->mem, w->header.n_tensors, sizeof *w->tensor);
+    w->by_name = arena_array(w->mem, w->header.n_tensors, sizeof(struct named_tensor *));
+    if (!w->tensor || !w->by_name) {
+        rc = fail_no_memory(err, what);
+        goto out;
+    }
+    rc = make_views(w, bytes, what, err);
+    if (rc != SN_OK) goto out;
+    for (size_t i = 0; i < w->header.n_tensors; i++)
+        w->by_name[i] = &w->tensor[i];
+    qsort(w->by_name, w->header.n_tensors, sizeof(struct named_tensor *), compare_names);
+
+    *ret_weights = w;
+    w = NULL;
+out:
+    destroy(w);
+    return rc;
+}
+
+SN_EXPORT sn_status sn_weights_open(const char *path, sn_weights **ret_weights, sn_error *err)
+{
+    struct mapping file = {0};
+    sn_weights    *w = NULL;
+    sn_status      rc;
+
+    rc = mapping_open(path, &file, err);
+    if (rc != SN_OK) return rc;
+    rc = create(file.bytes, file.n_bytes, path, &w, err);
+    if (rc != SN_OK) {
+        mapping_close(&file);
+        return rc;
+    }
+    w->file = file;
+    *ret_weights = w;
+    return SN_OK;
+}
+
+SN_EXPORT sn_status sn_weights_borrow(const void *bytes, size_t n_bytes, const char *what,
+                                      sn_weights **ret_weights, sn_error *err)
+{
+    return create(bytes, n_bytes, what ? what : "", ret_weights, err);
+}
+
+SN_EXPORT size_t sn_weights_count(const sn_weights *w)
+{
+    return w->header.n_tensors;
+}
+
+SN_EXPORT const char *sn_weights_at(const sn_weights *w, size_t i, sn_tensor *ret_tensor)
+{
+    if (i >= w->header.n_tensors) return NULL;
+    *ret_tensor = w->tensor[i].view;
+    return w->tensor[i].name;
+}
+
+SN_EXPORT bool sn_weights_find(const sn_weights *w, const char *name, sn_tensor *ret_tensor)
+{
+    struct named_tensor **found =
+        bsearch(name, w->by_name, w->header.n_tensors, sizeof(struct named_tensor *), compare_key);
+
+    if (!found) return false;
+    *ret_tensor = (*found)->view;
+    return true;
+}
+
+SN_EXPORT const char *sn_weights_metadata(const sn_weights *w, const char *key)
+{
+    for (size_t i = 0; i < w->header.n_metadata; i++)
+        if (strcmp(w->header.metadata[i].key, key) == 0) return w->header.metadata[i].text;
+    return NULL;
+}
+
+SN_EXPORT size_t sn_weights_bytes(const sn_weights *w)
+{
+    return w->n_bytes;
+}
+
+SN_EXPORT sn_weights *sn_weights_ref(sn_weights *w)
+{
+    ref_take(&w->n_refs);
+    return w;
+}
+
+SN_EXPORT sn_weights *sn_weights_unref(sn_weights *w)
+{
+    if (w && ref_drop(&w->n_refs)) destroy(w);
+    return NULL;
+}
