@@ -1,0 +1,170 @@
+/* layout: give every intermediate tensor an offset in the scratch memory.
+ *
+ * A tensor lives from the step that writes it to the last step that reads it.
+ * Two tensors may share bytes if their lives do not meet. Larger ones choose
+ * first, which for a chain of layers needs two buffers, not one per layer.
+ * Outputs are written where the caller wants them.
+ *
+ * In:  steps with their input and output values.   Out: offsets, total bytes.
+ */
+#include <stdlib.h>
+
+#include "plan/plan.h"
+
+/* Bytes that live from step `first` to step `last`. */
+struct interval {
+    size_t  bytes;
+    int     first, last;
+    size_t *ret_offset;
+    size_t  offset;
+};
+
+static size_t align_up(size_t n)
+{
+    return (n + SN_ALIGN_BYTES - 1) & ~(size_t)(SN_ALIGN_BYTES - 1);
+}
+
+static size_t value_bytes(const struct value *v)
+{
+    return (size_t)sn_shape_count(&v->desc.shape) * sn_dtype_bytes(v->desc.dtype);
+}
+
+/* Outputs are the caller's memory: the root of each is written there, or copied
+ * there if it is an input or another output too. */
+static sn_status place_outputs(struct sn_plan *p, int *output, sn_error *err)
+{
+    for (size_t i = 0; i < p->info.n_out; i++) {
+        struct value *root;
+        struct step   copy = {.kind = STEP_COPY, .module = p->subnet->net->root};
+        int           to;
+
+        if (output[i] == VALUE_ABSENT || p->value[output[i]].desc.dtype == SN_NONE) continue;
+        root = &p->value[p->value[output[i]].root];
+        if (root->place == PLACE_NONE) {
+            root->place = PLACE_OUTPUT;
+            root->port = (int)i;
+            continue;
+        }
+        to = plan_add_value(p);
+        if (to < 0) return fail_no_memory(err, "plan");
+        p->value[to] = p->value[output[i]];
+        p->value[to].root = to;
+        p->value[to].place = PLACE_OUTPUT;
+        p->value[to].port = (int)i;
+        copy.call.n_in = copy.call.n_out = 1;
+        copy.in = &output[i];
+        copy.out = &to;
+        if (!plan_add_step(p, &copy)) return fail_no_memory(err, "plan");
+        output[i] = to;
+    }
+    return SN_OK;
+}
+
+/* Only steps that run: aliases have done their part in infer. */
+static void drop_aliases(struct sn_plan *p)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->n_steps; i++)
+        if (p->step[i].kind != STEP_ALIAS) p->step[n++] = p->step[i];
+    p->n_steps = n;
+}
+
+static void find_lives(struct sn_plan *p)
+{
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const struct step *s = &p->step[i];
+
+        for (size_t k = 0; k < s->call.n_out; k++)
+            p->value[s->out[k]].first = p->value[s->out[k]].last = (int)i;
+        for (size_t k = 0; k < s->call.n_in; k++)
+            if (s->in[k] != VALUE_ABSENT) p->value[p->value[s->in[k]].root].last = (int)i;
+        for (int k = 0; k < s->n_patches; k++)
+            if (s->patch[k].value >= 0) p->value[s->patch[k].value].last = (int)i;
+    }
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct interval *x = a, *y = b;
+
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+/* The lowest offset where interval `i` meets none of those placed before it. `placed`
+ * is sorted by offset. */
+static void place(struct interval *all, size_t i, struct interval **placed)
+{
+    struct interval *me = &all[i];
+    size_t           at = 0, n = i;
+
+    for (size_t k = 0; k < n; k++) {
+        const struct interval *o = placed[k];
+
+        if (o->last < me->first || o->first > me->last) continue;
+        if (o->offset >= at + me->bytes) break;
+        if (o->offset + o->bytes > at) at = o->offset + o->bytes;
+    }
+    me->offset = at;
+    for (; n > 0 && placed[n - 1]->offset > at; n--)
+        placed[n] = placed[n - 1];
+    placed[n] = me;
+}
+
+static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, sn_error *err)
+{
+    const size_t      cap = (size_t)p->n_values + p->n_steps;
+    struct interval  *all = arena_array(work, cap + 1, sizeof *all);
+    struct interval **placed = arena_array(work, cap + 1, sizeof *placed);
+    size_t            n = 0, total = base;
+
+    if (!all || !placed) return fail_no_memory(err, "plan");
+    for (int v = 0; v < p->n_values; v++) {
+        struct value *value = &p->value[v];
+
+        if (value->root != v || value->place != PLACE_NONE || value->first < 0 ||
+            value->desc.dtype == SN_NONE)
+            continue;
+        value->place = PLACE_SCRATCH;
+        all[n++] = (struct interval){align_up(value_bytes(value)), value->first, value->last,
+                                     &value->offset_bytes, 0};
+    }
+    for (size_t i = 0; i < p->n_steps; i++)
+        if (p->step[i].scratch_bytes)
+            all[n++] = (struct interval){align_up(p->step[i].scratch_bytes), (int)i, (int)i,
+                                         &p->step[i].offset_bytes, 0};
+    qsort(all, n, sizeof *all, larger_first);
+    for (size_t i = 0; i < n; i++) {
+        size_t end;
+
+        place(all, i, placed);
+        if (__builtin_add_overflow(base + all[i].offset, all[i].bytes, &end))
+            return sn_fail(err, SN_E_LIMIT, "plan", "the activations need too much memory");
+        *all[i].ret_offset = base + all[i].offset;
+        if (end > total) total = end;
+    }
+    p->info.scratch_bytes = total;
+    return SN_OK;
+}
+
+sn_status plan_layout(struct sn_plan *p, sn_error *err)
+{
+    sn_arena *work = sn_arena_create();
+    size_t    base = 0;
+    sn_status rc;
+
+    if (!work) return fail_no_memory(err, "plan");
+    for (size_t i = 0; i < p->n_dists; i++) { /* weights of options stay for the whole run */
+        p->dist[i].offset_bytes = base;
+        base = align_up(base + p->dist[i].n_options * sizeof(float));
+    }
+    rc = place_outputs(p, (int *)p->output, err);
+    if (!rc) {
+        drop_aliases(p);
+        find_lives(p);
+        rc = place_scratch(p, base, work, err);
+    }
+    sn_arena_free(work);
+    return rc;
+}

@@ -1,0 +1,128 @@
+/* lower: live nodes become steps. A decision that was read leaves nothing behind, and
+ * neither does an operator whose output is its input under another shape. */
+#include <string.h>
+
+#include "plan/plan.h"
+
+int plan_add_value(struct sn_plan *p)
+{
+    if (p->n_values == p->cap_values) {
+        const int     cap = p->cap_values ? 2 * p->cap_values : 64;
+        struct value *grown = arena_array(p->mem, (size_t)cap, sizeof *grown);
+
+        if (!grown) return -1;
+        if (p->n_values) memcpy(grown, p->value, (size_t)p->n_values * sizeof *grown);
+        p->value = grown;
+        p->cap_values = cap;
+    }
+    p->value[p->n_values] = (struct value){.root = p->n_values, .first = -1, .last = -1};
+    return p->n_values++;
+}
+
+bool plan_add_step(struct sn_plan *p, const struct step *s)
+{
+    const size_t n_in = s->call.n_in, n_out = s->call.n_out;
+    int         *io = arena_array(p->mem, n_in + n_out + 1, sizeof *io);
+
+    if (!io) return false;
+    if (p->n_steps == p->cap_steps) {
+        const size_t cap = p->cap_steps ? 2 * p->cap_steps : 64;
+        struct step *grown = arena_array(p->mem, cap, sizeof *grown);
+
+        if (!grown) return false;
+        if (p->n_steps) memcpy(grown, p->step, p->n_steps * sizeof *grown);
+        p->step = grown;
+        p->cap_steps = cap;
+    }
+    if (n_in) memcpy(io, s->in, n_in * sizeof *io);
+    if (n_out) memcpy(io + n_in, s->out, n_out * sizeof *io);
+    p->step[p->n_steps] = *s;
+    p->step[p->n_steps].in = io;
+    p->step[p->n_steps].out = io + n_in;
+    p->n_steps++;
+    return true;
+}
+
+/* The call of a step: descriptions are filled by infer. */
+static sn_status prepare_call(struct sn_plan *p, const struct module *m, size_t n_in, size_t n_out,
+                              sn_call *ret, sn_error *err)
+{
+    sn_desc *in = arena_array(p->mem, n_in + 1, sizeof *in);
+    sn_desc *out = arena_array(p->mem, n_out + 1, sizeof *out);
+    void    *priv = m->op ? sn_arena_alloc(p->mem, m->op->priv_bytes + 1) : NULL;
+
+    if (!in || !out || (m->op && !priv)) return fail_no_memory(err, m->where);
+    *ret = (sn_call){.size = sizeof *ret,
+                     .where = m->where,
+                     .mode = p->mode,
+                     .nni = p->subnet->net->nni,
+                     .n_in = n_in,
+                     .n_out = n_out,
+                     .in = in,
+                     .out = out,
+                     .priv = priv};
+    return SN_OK;
+}
+
+static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, sn_error *err)
+{
+    static const enum step_kind kinds[] = {[NODE_OP] = STEP_OP,
+                                           [NODE_SUM] = STEP_SUM,
+                                           [NODE_MEAN] = STEP_MEAN,
+                                           [NODE_CONCAT] = STEP_CONCAT,
+                                           [NODE_WEIGHTED] = STEP_WEIGHTED};
+    const struct module        *m = n->module;
+    struct step                 s = {.kind = kinds[n->kind], .module = m, .item_option = n->option};
+    int                         in[SN_MAX_PORTS], out[SN_MAX_PORTS];
+    sn_status                   rc;
+
+    for (int i = 0; i < n->n_in; i++)
+        in[i] = n->in[i] == VALUE_ABSENT ? VALUE_ABSENT : map[n->in[i]];
+    if (n->kind == NODE_PASS) {
+        memcpy(map + n->out, in, (size_t)n->n_out * sizeof *map);
+        return SN_OK;
+    }
+    rc = prepare_call(p, m, (size_t)n->n_in, (size_t)n->n_out, &s.call, err);
+    if (!rc && n->kind == NODE_OP) rc = plan_bind(p, m, &s, err);
+    if (!rc && n->kind == NODE_WEIGHTED)
+        rc = plan_dist(p, n->option ? &m->depth : NULL, m->choice, &s.dist, err);
+    if (rc) return rc;
+    if (m->op && (m->op->flags & SN_OP_ALIAS)) s.kind = STEP_ALIAS;
+    for (int i = 0; i < n->n_out; i++) {
+        out[i] = map[n->out + i] = plan_add_value(p);
+        if (out[i] < 0) return fail_no_memory(err, m->where);
+        if (s.kind == STEP_ALIAS) p->value[out[i]].root = p->value[in[0]].root;
+    }
+    s.in = in;
+    s.out = out;
+    return plan_add_step(p, &s) ? SN_OK : fail_no_memory(err, m->where);
+}
+
+sn_status plan_lower(struct sn_plan *p, const struct network *w, const sn_desc *in, sn_error *err)
+{
+    const size_t n_in = w->net->n_inputs, n_out = w->net->n_outputs;
+    int         *map = arena_array(w->mem, (size_t)w->n_values + 1, sizeof *map);
+    int         *io = arena_array(p->mem, n_in + n_out + 1, sizeof *io);
+
+    if (!map || !io) return fail_no_memory(err, "plan");
+    for (size_t i = 0; i < n_in; i++) {
+        const int v = plan_add_value(p);
+
+        if (v < 0) return fail_no_memory(err, "plan");
+        /* An input that is absent is to operators like one that is not connected. */
+        io[i] = map[i] = in[i].dtype == SN_NONE ? VALUE_ABSENT : v;
+        p->value[v].place = PLACE_INPUT;
+        p->value[v].port = (int)i;
+    }
+    for (size_t i = 0; i < w->n_nodes; i++)
+        if (w->node[i].live) {
+            const sn_status rc = lower_node(p, &w->node[i], map, err);
+
+            if (rc) return rc;
+        }
+    for (size_t i = 0; i < n_out; i++)
+        io[n_in + i] = w->output[i] == VALUE_ABSENT ? VALUE_ABSENT : map[w->output[i]];
+    p->input = io;
+    p->output = io + n_in;
+    return SN_OK;
+}

@@ -1,0 +1,103 @@
+/* plan: compile in the order of plan.h; describe; reference count. */
+#include "plan/plan.h"
+
+static sn_status describe(struct sn_plan *p, const sn_desc *in, sn_error *err)
+{
+    sn_desc *desc = arena_array(p->mem, p->info.n_in + p->info.n_out + 1, sizeof *desc);
+
+    if (!desc) return fail_no_memory(err, "plan");
+    for (size_t i = 0; i < p->info.n_in; i++)
+        desc[i] = in[i];
+    for (size_t i = 0; i < p->info.n_out; i++)
+        desc[p->info.n_in + i] = p->output[i] == VALUE_ABSENT ? (sn_desc){.dtype = SN_NONE}
+                                                              : p->value[p->output[i]].desc;
+    p->info.in = desc;
+    p->info.out = desc + p->info.n_in;
+    p->info.n_steps = p->n_steps;
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const struct step *s = &p->step[i];
+        sn_cost            cost = {0};
+
+        if (s->kind != STEP_OP || !s->module->op->cost) continue;
+        s->module->op->cost(&s->call, &cost);
+        p->info.cost.macs += cost.macs;
+        p->info.cost.params += cost.params;
+        p->info.cost.bytes_moved += cost.bytes_moved;
+    }
+    p->info.plan_bytes = arena_bytes(p->mem); /* packed weights live there too */
+    return SN_OK;
+}
+
+static sn_status compile(struct sn_plan *p, const sn_compile_options *options, sn_error *err)
+{
+    const sn_supernet *net = p->subnet->net;
+    sn_arena          *work;
+    struct network     w;
+    sn_status          rc;
+
+    if (options->n_in != net->n_inputs)
+        return sn_fail(err, SN_E_INVALID, "inputs", "%zu inputs are given, the supernet has %zu",
+                       options->n_in, net->n_inputs);
+    work = sn_arena_create();
+    if (!work) return fail_no_memory(err, "plan");
+    rc = network_expand(net, p->subnet->decision, work, &w, err);
+    if (!rc) rc = plan_lower(p, &w, options->in, err);
+    sn_arena_free(work);
+    if (!rc) rc = plan_infer(p, options->in, err);
+    if (!rc) rc = plan_layout(p, err);
+    if (!rc && options->scratch_limit_bytes && p->info.scratch_bytes > options->scratch_limit_bytes)
+        rc = sn_fail(err, SN_E_LIMIT, "inputs",
+                     "one forward needs %zu bytes of activations, the limit is %zu",
+                     p->info.scratch_bytes, options->scratch_limit_bytes);
+    return rc ? rc : describe(p, options->in, err);
+}
+
+SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
+                                    sn_plan **ret_plan, sn_error *err)
+{
+    sn_arena *mem = sn_arena_create();
+    sn_plan  *p = mem ? ARENA_NEW(mem, sn_plan) : NULL;
+    sn_status rc;
+
+    if (!p) {
+        sn_arena_free(mem);
+        return fail_no_memory(err, "plan");
+    }
+    atomic_init(&p->n_refs, 1);
+    p->mem = mem;
+    p->mode = options->mode;
+    p->subnet = sn_subnet_ref(subnet);
+    p->info.n_in = subnet->net->n_inputs;
+    p->info.n_out = subnet->net->n_outputs;
+    rc = compile(p, options, err);
+    if (rc)
+        sn_plan_unref(p);
+    else
+        *ret_plan = p;
+    return rc;
+}
+
+SN_EXPORT const sn_plan_info *sn_plan_describe(const sn_plan *plan)
+{
+    return &plan->info;
+}
+
+SN_EXPORT sn_subnet *sn_plan_subnet(const sn_plan *plan)
+{
+    return plan->subnet;
+}
+
+SN_EXPORT sn_plan *sn_plan_ref(sn_plan *plan)
+{
+    ref_take(&plan->n_refs);
+    return plan;
+}
+
+SN_EXPORT sn_plan *sn_plan_unref(sn_plan *plan)
+{
+    if (plan && ref_drop(&plan->n_refs)) {
+        sn_subnet_unref(plan->subnet);
+        sn_arena_free(plan->mem);
+    }
+    return NULL;
+}

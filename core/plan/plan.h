@@ -1,0 +1,150 @@
+/* plan: a subnet compiled for input shapes: steps over values at fixed offsets.
+ *
+ *     network (live nodes)                 subnet/network.h
+ *       -> steps and values                lower.c   aliases vanish, sums become steps
+ *       -> live parts of the weights       param.c   views, packed copies, blends
+ *       -> shapes for batch 1 and largest  infer.c   which dimensions grow with the batch
+ *       -> offsets in the scratch memory   layout.c  values that never meet share bytes
+ *       -> the loop over steps             run.c     allocates nothing
+ *
+ * A plan is immutable and shared; a run has its own scratch memory. */
+#ifndef PLAN_PLAN_H
+#define PLAN_PLAN_H
+
+#include "subnet/network.h"
+
+/* ---- values: tensors between steps ------------------------------------------------ */
+
+enum place { PLACE_NONE, PLACE_INPUT, PLACE_OUTPUT, PLACE_SCRATCH };
+
+struct value {
+    sn_desc    desc;         /* for the largest batch; SN_NONE: absent */
+    sn_shape   unit;         /* for batch 1 */
+    unsigned   batch_dims;   /* bit i: dimension i is unit * batch, otherwise constant */
+    int        root;         /* the value whose bytes it shares; itself if none */
+    enum place place;        /* of roots */
+    int        port;         /* PLACE_INPUT, PLACE_OUTPUT: which */
+    size_t     offset_bytes; /* PLACE_SCRATCH */
+    int        first, last;  /* roots: steps that write it first and read it last; -1: before all */
+};
+
+/* ---- distributions: weights of options, computed once per run ------------------------ */
+
+/* Weights over the options of one argument, or over the candidates of one choice,
+ * from the probabilities of the soft choices. */
+struct dist {
+    const struct arg_slot *slot; /* NULL: the candidates of `choice` themselves */
+    size_t                 choice;
+    size_t                 n_options;
+    const sn_option       *option; /* of a slot: ascending */
+    size_t                 n_combos, n_soft;
+    const size_t          *soft;         /* [n_soft] choices, the first varies slowest */
+    const uint32_t        *combo_option; /* [n_combos] */
+    const uint32_t        *combo_index;  /* [n_combos, n_soft] */
+    size_t                 offset_bytes; /* of n_options floats in the scratch memory */
+};
+
+/* ---- steps -------------------------------------------------------------------------- */
+
+/* A parameter whose bytes are only known in a run. */
+struct patch {
+    int    param;
+    int    value;        /* a blend that an earlier step made; -1: */
+    int    state;        /* or a running statistic in training mode, */
+    size_t offset_bytes; /* at this place of it */
+};
+
+/* The live part of a weight under distributions: the weight times one mask for each
+ * slicing step, a mask being the weighted sum of the slices of all options. */
+struct blend {
+    sn_tensor whole; /* what no distribution cuts */
+    int       n_masks;
+    struct blend_mask {
+        int             dist;
+        const sn_slice *slice;             /* [n_options] of the distribution */
+        bool            axis[SN_MAX_RANK]; /* cut by some slice */
+    } mask[SN_MAX_STEPS];
+};
+
+enum step_kind {
+    STEP_OP,
+    STEP_ALIAS, /* an operator whose output is its input: inferred, then dropped */
+    STEP_SUM,
+    STEP_MEAN,
+    STEP_CONCAT,
+    STEP_WEIGHTED,
+    STEP_COPY,
+    STEP_BLEND
+};
+
+struct step {
+    enum step_kind       kind;
+    const struct module *module;
+    sn_call              call; /* STEP_OP: complete; others: where, n_in, n_out */
+    const int           *in;   /* values */
+    const int           *out;
+    size_t               scratch_bytes, offset_bytes; /* temporary memory of this step */
+    int                  n_patches;
+    const struct patch  *patch;
+    int                  dist;        /* STEP_WEIGHTED */
+    const uint32_t      *item_option; /* STEP_WEIGHTED: option of item i; NULL: i */
+    const struct blend  *blend;       /* STEP_BLEND */
+};
+
+struct sn_plan {
+    atomic_size_t n_refs;
+    sn_subnet    *subnet;
+    sn_arena     *mem;
+    sn_mode       mode;
+    sn_plan_info  info;
+    bool          fixed_batch; /* some shape is neither constant nor proportional to the batch */
+    bool          needs_state;
+
+    size_t        n_steps, cap_steps;
+    struct step  *step;
+    int           n_values, cap_values;
+    struct value *value;
+    size_t        n_dists, cap_dists;
+    struct dist  *dist;
+    const int    *input, *output; /* values; output -1: absent */
+};
+
+/* ---- the stages of compiling, in this order; all memory from plan->mem -------------------- */
+
+/* A new value; -1 when memory is out. */
+int plan_add_value(struct sn_plan *p);
+
+/* Append a copy of `s`, with copies of its lists of values; false when memory is out. */
+bool plan_add_step(struct sn_plan *p, const struct step *s);
+
+sn_status plan_lower(struct sn_plan *p, const struct network *w, const sn_desc *in, sn_error *err);
+
+/* Fill s->call with the arguments and live parameters of an operator, s->patch with
+ * those that a run must supply. May add blend steps: `s` is not in the plan yet. */
+sn_status plan_bind(struct sn_plan *p, const struct module *m, struct step *s, sn_error *err);
+
+/* The distribution over an argument, or (slot NULL) over a choice; its index. */
+sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choice, int *ret_dist,
+                    sn_error *err);
+
+sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
+sn_status plan_layout(struct sn_plan *p, sn_error *err);
+
+/* ---- steps that are no operators ---------------------------------------------------------- */
+
+/* Output shape of STEP_SUM, MEAN, CONCAT, WEIGHTED, COPY from its inputs. */
+sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, sn_error *err);
+
+/* weight[i] for input i; NULL: all 1. */
+void combine_sum(const sn_tensor *in, size_t n, const float *weight, float scale, sn_tensor *out);
+void combine_concat(const sn_tensor *in, size_t n, sn_tensor *out);
+
+/* Elements that the masks of a blend need as temporary memory. */
+size_t blend_scratch(const struct blend *b);
+void   blend_run(const struct blend *b, const float *const *weight, const size_t *n_options,
+                 float *mask, sn_tensor *out);
+
+/* weight[n_options] of a distribution from the probabilities of its soft choices. */
+void dist_weights(const struct dist *d, const float *const *probs, float *weight);
+
+#endif

@@ -1,0 +1,227 @@
+/* run: the loop over the steps of a plan. Allocates nothing: what a step needs is on
+ * the stack or at a fixed offset of the caller's scratch memory. */
+#include <string.h>
+
+#include "plan/plan.h"
+#include "tensor/tensor.h"
+
+/* One run: where the bytes of every value are. */
+struct run {
+    const sn_plan        *plan;
+    const sn_run_options *options;
+    const sn_tensor      *in;
+    const sn_tensor      *out;
+    char                 *scratch;
+    int64_t               batch;
+};
+
+static sn_shape shape_at(const struct value *v, int64_t batch)
+{
+    sn_shape s = v->desc.shape;
+
+    for (int d = 0; d < s.rank; d++)
+        if (v->batch_dims & (1u << d)) s.dim[d] = v->unit.dim[d] * batch;
+    return s;
+}
+
+static sn_tensor tensor_of(const struct run *r, int value)
+{
+    const struct value *v, *root;
+    sn_shape            shape;
+    void               *data = NULL;
+
+    if (value == VALUE_ABSENT) return (sn_tensor){.dtype = SN_NONE};
+    v = &r->plan->value[value];
+    if (v->desc.dtype == SN_NONE) return (sn_tensor){.dtype = SN_NONE};
+    root = &r->plan->value[v->root];
+    switch (root->place) {
+    case PLACE_INPUT:
+        data = r->in[root->port].data;
+        break;
+    case PLACE_OUTPUT:
+        data = r->out[root->port].data;
+        break;
+    case PLACE_SCRATCH:
+        data = r->scratch + root->offset_bytes;
+        break;
+    case PLACE_NONE:
+        break;
+    }
+    shape = shape_at(v, r->batch);
+    return sn_tensor_dense(v->desc.dtype, &shape, data);
+}
+
+static const float *weight_of(const struct run *r, int dist)
+{
+    return (const float *)(r->scratch + r->plan->dist[dist].offset_bytes);
+}
+
+static void run_op(const struct run *r, const struct step *s, const sn_tensor *in, sn_tensor *out)
+{
+    sn_tensor live[SN_MAX_PARAMS];
+    sn_io     io = {.size = sizeof io,
+                    .in = in,
+                    .out = out,
+                    .param = s->call.param,
+                    .scratch = r->scratch + s->offset_bytes,
+                    .parallel = r->options->parallel};
+
+    if (s->n_patches) {
+        memcpy(live, s->call.param, s->module->n_params * sizeof *live);
+        for (int i = 0; i < s->n_patches; i++) {
+            const struct patch *p = &s->patch[i];
+            sn_tensor           state;
+
+            if (p->value >= 0) {
+                live[p->param].data = tensor_of(r, p->value).data;
+            } else {
+                sn_state_at(r->options->state, (size_t)p->state, &state);
+                live[p->param].data = (char *)state.data + p->offset_bytes;
+            }
+        }
+        io.param = live;
+    }
+    s->module->op->forward(&s->call, &io);
+}
+
+static void run_weighted(const struct run *r, const struct step *s, const sn_tensor *in,
+                         sn_tensor *out)
+{
+    const float *weight = weight_of(r, s->dist);
+    float        picked[SN_MAX_PORTS];
+
+    for (size_t i = 0; s->item_option && i < s->call.n_in; i++)
+        picked[i] = weight[s->item_option[i]];
+    combine_sum(in, s->call.n_in, s->item_option ? picked : weight, 1.0f, out);
+}
+
+static void run_blend(const struct run *r, const struct step *s, sn_tensor *out)
+{
+    const float *weight[SN_MAX_STEPS];
+    size_t       n_options[SN_MAX_STEPS];
+
+    for (int i = 0; i < s->blend->n_masks; i++) {
+        weight[i] = weight_of(r, s->blend->mask[i].dist);
+        n_options[i] = r->plan->dist[s->blend->mask[i].dist].n_options;
+    }
+    blend_run(s->blend, weight, n_options, (float *)(r->scratch + s->offset_bytes), out);
+}
+
+static void run_step(const struct run *r, const struct step *s)
+{
+    sn_tensor in[SN_MAX_PORTS], out[SN_MAX_PORTS];
+
+    for (size_t i = 0; i < s->call.n_in; i++)
+        in[i] = tensor_of(r, s->in[i]);
+    for (size_t i = 0; i < s->call.n_out; i++)
+        out[i] = tensor_of(r, s->out[i]);
+    switch (s->kind) {
+    case STEP_OP:
+        run_op(r, s, in, out);
+        break;
+    case STEP_SUM:
+        combine_sum(in, s->call.n_in, NULL, 1.0f, out);
+        break;
+    case STEP_MEAN:
+        combine_sum(in, s->call.n_in, NULL, (float)s->call.n_in, out);
+        break;
+    case STEP_CONCAT:
+        combine_concat(in, s->call.n_in, out);
+        break;
+    case STEP_WEIGHTED:
+        run_weighted(r, s, in, out);
+        break;
+    case STEP_COPY:
+        tensor_copy(in, out);
+        break;
+    case STEP_BLEND:
+        run_blend(r, s, out);
+        break;
+    case STEP_ALIAS:
+        break;
+    }
+}
+
+/* The batch of the given inputs; every input must have the shape of the plan for it. */
+static sn_status find_batch(const sn_plan *p, const sn_tensor *in, int64_t *ret_batch,
+                            sn_error *err)
+{
+    int64_t batch = p->info.max_batch ? p->info.max_batch : 1;
+    char    got[192], want[192];
+
+    for (size_t i = 0; i < p->info.n_in; i++) {
+        const struct value *v;
+
+        if (p->input[i] == VALUE_ABSENT) continue;
+        v = &p->value[p->input[i]];
+        for (int d = 0; d < in[i].shape.rank && in[i].shape.rank == v->desc.shape.rank; d++)
+            if ((v->batch_dims & (1u << d)) && in[i].shape.dim[d] < batch)
+                batch = in[i].shape.dim[d];
+    }
+    if (batch < 1 || (p->fixed_batch && batch != p->info.max_batch))
+        return sn_fail(err, SN_E_SHAPE, "inputs", "the batch is %lld, the plan was made for %s%lld",
+                       (long long)batch, p->fixed_batch ? "exactly " : "1 to ",
+                       (long long)p->info.max_batch);
+    for (size_t i = 0; i < p->info.n_in; i++) {
+        sn_shape shape;
+
+        if (p->input[i] == VALUE_ABSENT) continue;
+        shape = shape_at(&p->value[p->input[i]], batch);
+        if (in[i].dtype != p->info.in[i].dtype)
+            return sn_fail(err, SN_E_DTYPE, "inputs", "input %zu is %s, the plan was made for %s",
+                           i, sn_dtype_name(in[i].dtype), sn_dtype_name(p->info.in[i].dtype));
+        if (!sn_shape_equal(&shape, &in[i].shape) || !sn_tensor_is_dense(&in[i]))
+            return sn_fail(err, SN_E_SHAPE, "inputs",
+                           "input %zu has shape %s, the plan was made for %s, dense", i,
+                           sn_shape_text(&in[i].shape, got, sizeof got),
+                           sn_shape_text(&shape, want, sizeof want));
+    }
+    *ret_batch = batch;
+    return SN_OK;
+}
+
+static sn_status check_probs(const sn_plan *p, const float *const *probs, sn_error *err)
+{
+    const sn_subnet *s = p->subnet;
+
+    for (size_t i = 0; s->soft && i < s->net->n_choices; i++)
+        if (s->decision[i].state == DECISION_SOFT && (!probs || !probs[i]))
+            return sn_fail(
+                err, SN_E_INVALID, s->net->choice[i].label,
+                "choice \"%s\" follows a distribution, and the run has no weights for it",
+                s->net->choice[i].label);
+    return SN_OK;
+}
+
+SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
+                                    const sn_run_options *options, sn_error *err)
+{
+    struct run r = {
+        .plan = plan, .options = options, .in = in, .out = out, .scratch = options->scratch};
+    sn_status rc = find_batch(plan, in, &r.batch, err);
+
+    if (!rc) rc = check_probs(plan, options->probs, err);
+    if (!rc && plan->needs_state && !options->state)
+        rc = sn_fail(err, SN_E_INVALID, "state",
+                     "training mode updates running statistics; give it a state of its own");
+    if (rc) return rc;
+    for (size_t i = 0; i < plan->n_dists; i++)
+        dist_weights(&plan->dist[i], options->probs,
+                     (float *)(r.scratch + plan->dist[i].offset_bytes));
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        if (options->stop && options->stop(options->stop_cls))
+            return sn_fail(err, SN_E_STOPPED, "forward", "stopped after %zu of %zu steps", i,
+                           plan->n_steps);
+        run_step(&r, &plan->step[i]);
+    }
+    return SN_OK;
+}
+
+SN_EXPORT void sn_plan_outputs(const sn_plan *plan, int64_t batch, sn_desc *ret_out)
+{
+    for (size_t i = 0; i < plan->info.n_out; i++) {
+        ret_out[i] = plan->info.out[i];
+        if (plan->output[i] != VALUE_ABSENT)
+            ret_out[i].shape = shape_at(&plan->value[plan->output[i]], batch);
+    }
+}
