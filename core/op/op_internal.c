@@ -68,6 +68,59 @@ bool op_ints(const sn_value *v, int n, int64_t *ret_ints)
     return true;
 }
 
+sn_status op_check_size(const sn_call *call, int a, const char *name, int64_t min, sn_error *err)
+{
+    const sn_arg *arg = &call->arg[a];
+    int64_t       n;
+
+    for (size_t i = 0; i <= arg->n_options; i++) {
+        const sn_value *v = i < arg->n_options ? &arg->option[i] : &arg->super;
+
+        if (!sn_value_int(v, &n))
+            return op_fail(err, SN_E_INVALID, call, name, "%s is no size: it must be an integer",
+                           VALUE_TEXT(v));
+        if (n < min && !(call->nni && i < arg->n_options))
+            return op_fail(err, SN_E_INVALID, call, name,
+                           "%lld is too small: it must be at least "
+                           "%lld",
+                           (long long)n, (long long)min);
+    }
+    return SN_OK;
+}
+
+sn_status op_check_probability(const sn_call *call, int a, const char *name, sn_error *err)
+{
+    const sn_arg *arg = &call->arg[a];
+
+    for (size_t i = 0; i <= arg->n_options; i++) {
+        const sn_value *v = i < arg->n_options ? &arg->option[i] : &arg->super;
+        int64_t         n = 0;
+        const double    p = v->kind == SN_KIND_FLOAT ? v->as.real
+                            : sn_value_int(v, &n)    ? (double)n
+                                                     : -1.0;
+
+        if (!(p >= 0.0 && p <= 1.0))
+            return op_fail(err, SN_E_INVALID, call, name, "%s is no probability between 0 and 1",
+                           VALUE_TEXT(v));
+    }
+    return SN_OK;
+}
+
+sn_status op_axis(const sn_call *call, const char *name, const sn_value *value, int rank,
+                  int *ret_axis, sn_error *err)
+{
+    int64_t axis;
+
+    if (!sn_value_int(value, &axis))
+        return op_fail(err, SN_E_INVALID, call, name, "%s is no axis: it must be an integer",
+                       VALUE_TEXT(value));
+    if (axis < -rank || axis >= rank)
+        return op_fail(err, SN_E_SHAPE, call, name, "there is no axis %lld in an input of %d axes",
+                       (long long)axis, rank);
+    *ret_axis = (int)(axis < 0 ? axis + rank : axis);
+    return SN_OK;
+}
+
 sn_value op_int_value(int64_t i)
 {
     return (sn_value){.kind = SN_KIND_INT, .as.integer = i};
@@ -123,10 +176,15 @@ sn_status op_prefix(const sn_call *call, const char *arg, int64_t axis_size, con
 
 /* ---- shapes ------------------------------------------------------------------------- */
 
+sn_status op_need_in(const sn_call *call, size_t i, const char *name, sn_error *err)
+{
+    if (op_has_in(call, i)) return SN_OK;
+    return op_fail(err, SN_E_SHAPE, call, NULL, "input %s is not connected", name);
+}
+
 sn_status op_need_f32(const sn_call *call, size_t i, const char *name, int min_rank, sn_error *err)
 {
-    if (!op_has_in(call, i))
-        return op_fail(err, SN_E_SHAPE, call, NULL, "input %s is not connected", name);
+    if (op_need_in(call, i, name, err)) return SN_E_SHAPE;
     if (call->in[i].dtype != SN_F32)
         return op_fail(err, SN_E_DTYPE, call, NULL, "input %s is %s, it must be F32", name,
                        sn_dtype_name(call->in[i].dtype));
@@ -193,6 +251,17 @@ bool op_broadcast(const sn_shape *a, const sn_shape *b, sn_shape *ret_shape)
     }
     *ret_shape = s;
     return true;
+}
+
+/* ---- forward ------------------------------------------------------------------------- */
+
+void op_forward_alias(const sn_call *call, const sn_io *io)
+{
+    const sn_tensor *x = &io->in[0], *y = &io->out[0];
+
+    (void)call;
+    if (y->data != x->data)
+        memcpy(y->data, x->data, (size_t)op_count(&x->shape) * sn_dtype_bytes(x->dtype));
 }
 
 /* ---- cost ---------------------------------------------------------------------------- */

@@ -31,6 +31,17 @@ const char *op_text(const sn_call *call, int a);  /* NULL if it is no text */
 /* The integers of an int (repeated n times) or of a tuple of n; false if it is neither. */
 bool op_ints(const sn_value *v, int n, int64_t *ret_ints);
 
+/* At load: every value of a size must be an integer of at least `min`. In nni mode only
+ * the largest must be: the others are Python slices. `name` is that of argument a. */
+sn_status op_check_size(const sn_call *call, int a, const char *name, int64_t min, sn_error *err);
+
+/* At load: every value of a probability must be in [0, 1]. */
+sn_status op_check_probability(const sn_call *call, int a, const char *name, sn_error *err);
+
+/* An axis of a tensor of `rank`, negative ones counting from the end. */
+sn_status op_axis(const sn_call *call, const char *name, const sn_value *value, int rank,
+                  int *ret_axis, sn_error *err);
+
 /* A plain int of this value, for export_args (a bool becomes 0 or 1). */
 sn_value op_int_value(int64_t i);
 
@@ -77,7 +88,10 @@ static inline bool op_has_in(const sn_call *call, size_t i)
     return i < call->n_in && call->in[i].dtype != SN_NONE;
 }
 
-/* Input i must be F32 of at least `min_rank`; `name` as messages call it. */
+/* Input i must be connected; `name` as messages call it. */
+sn_status op_need_in(const sn_call *call, size_t i, const char *name, sn_error *err);
+
+/* Input i must be F32 of at least `min_rank`. */
 sn_status op_need_f32(const sn_call *call, size_t i, const char *name, int min_rank, sn_error *err);
 
 /* Fill call->out[i]; a shape whose bytes cannot be counted is refused. */
@@ -95,6 +109,11 @@ int64_t op_count_axes(const sn_shape *shape, int from, int to);
 
 /* Torch's broadcasting: trailing axes agree or are 1. */
 bool op_broadcast(const sn_shape *a, const sn_shape *b, sn_shape *ret_shape);
+
+/* ---- forward ------------------------------------------------------------------------- */
+
+/* For SN_OP_ALIAS: copies only if the output was not placed on the input. */
+void op_forward_alias(const sn_call *call, const sn_io *io);
 
 /* ---- cost ---------------------------------------------------------------------------- */
 

@@ -1,0 +1,75 @@
+/* activations: y[i] = f(x[i]), any shape. */
+#include "kernel/activation.h"
+#include "op/op_internal.h"
+
+#include <string.h>
+
+/* Accepted because PyTorch has it; a plan decides by itself where results are put. */
+static const sn_arg_def inplace_args[] = {
+    {"inplace",     SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED, "false", NULL},
+    {0},
+};
+
+enum { ARG_APPROXIMATE };
+static const sn_arg_def gelu_args[] = {
+    {"approximate", SN_KINDS(SN_KIND_TEXT), SN_ARG_FIXED, "\"none\"", "none|tanh"},
+    {0},
+};
+
+static const sn_arg_def   no_args[] = {{0}};
+static const sn_param_def no_params[] = {{0}};
+
+static sn_status activation_infer(sn_call *call, sn_error *err)
+{
+    sn_status rc = op_need_f32(call, 0, "x", 0, err);
+
+    return rc ? rc : op_set_out(call, 0, SN_F32, &call->in[0].shape, err);
+}
+
+static void activation_cost(const sn_call *call, sn_cost *ret_cost)
+{
+    op_cost(call, 0, 0, ret_cost);
+}
+
+static void run(kernel_activation *f, const sn_io *io)
+{
+    f((size_t)op_count(&io->in[0].shape), io->in[0].data, io->out[0].data);
+}
+
+#define ACTIVATION(id, type_name, arg_table, kernel)                                               \
+    static void id##_forward(const sn_call *call, const sn_io *io)                                 \
+    {                                                                                              \
+        (void)call;                                                                                \
+        run(kernel, io);                                                                           \
+    }                                                                                              \
+    ACTIVATION_TABLE(id, type_name, arg_table)
+
+#define ACTIVATION_TABLE(id, type_name, arg_table)                                                 \
+    const sn_op sn_op_##id = {                                                                     \
+        .size = sizeof(sn_op),                                                                     \
+        .abi = SN_OP_ABI,                                                                          \
+        .type = type_name,                                                                         \
+        .args = arg_table,                                                                         \
+        .params = no_params,                                                                       \
+        .min_in = 1,                                                                               \
+        .max_in = 1,                                                                               \
+        .n_out = 1,                                                                                \
+        .infer = activation_infer,                                                                 \
+        .cost = activation_cost,                                                                   \
+        .forward = id##_forward,                                                                   \
+    };
+
+ACTIVATION(relu, "ReLU", inplace_args, kernel_relu)
+ACTIVATION(relu6, "ReLU6", inplace_args, kernel_relu6)
+ACTIVATION(hardswish, "Hardswish", inplace_args, kernel_hardswish)
+ACTIVATION(hardsigmoid, "Hardsigmoid", inplace_args, kernel_hardsigmoid)
+ACTIVATION(silu, "SiLU", inplace_args, kernel_silu)
+ACTIVATION(sigmoid, "Sigmoid", no_args, kernel_sigmoid)
+ACTIVATION(tanh, "Tanh", no_args, kernel_tanh)
+
+static void gelu_forward(const sn_call *call, const sn_io *io)
+{
+    run(strcmp(op_text(call, ARG_APPROXIMATE), "tanh") ? kernel_gelu : kernel_gelu_tanh, io);
+}
+
+ACTIVATION_TABLE(gelu, "GELU", gelu_args)

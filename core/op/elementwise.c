@@ -1,0 +1,95 @@
+/* add and mul: all inputs together, element by element, from left to right.
+ *
+ * Shapes are broadcast as in PyTorch: [N, C, H, W] * [N, C, 1, 1] scales channels. */
+#include "kernel/eltwise.h"
+#include "op/op_internal.h"
+
+#include <string.h>
+
+static const sn_arg_def   no_args[] = {{0}};
+static const sn_param_def no_params[] = {{0}};
+
+static sn_status elementwise_infer(sn_call *call, sn_error *err)
+{
+    sn_shape  y = {0};
+    sn_status rc;
+
+    for (size_t i = 0; i < call->n_in; i++) {
+        if ((rc = op_need_f32(call, i, "x", 0, err))) return rc;
+        if (!op_broadcast(&y, &call->in[i].shape, &y))
+            return op_fail(err, SN_E_SHAPE, call, NULL,
+                           "input %zu of shape %s does not fit to the inputs before it, %s", i,
+                           SHAPE_TEXT(&call->in[i].shape), SHAPE_TEXT(&y));
+    }
+    return op_set_out(call, 0, SN_F32, &y, err);
+}
+
+static void elementwise_cost(const sn_call *call, sn_cost *ret_cost)
+{
+    op_cost(call, 0, 0, ret_cost);
+}
+
+/* Strides that walk `t` along the axes of `y`: 0 where it is repeated. */
+static void broadcast_strides(const sn_tensor *t, const sn_shape *y, int64_t *ret_stride)
+{
+    const int missing = y->rank - t->shape.rank;
+
+    for (int i = 0; i < y->rank; i++)
+        ret_stride[i] = i < missing || t->shape.dim[i - missing] == 1 ? 0 : t->stride[i - missing];
+}
+
+typedef void binary_kernel(int rank, const int64_t *dim, const float *a, const int64_t *stride_a,
+                           const float *b, const int64_t *stride_b, float *y);
+
+static void run(const sn_call *call, const sn_io *io, binary_kernel *f)
+{
+    const sn_tensor *y = &io->out[0], *a = &io->in[0];
+    const sn_shape  *shape = &y->shape;
+    int64_t          stride_a[SN_MAX_RANK], stride_b[SN_MAX_RANK];
+
+    if (call->n_in == 1) memcpy(y->data, a->data, (size_t)op_count(shape) * sizeof(float));
+    for (size_t i = 1; i < call->n_in; i++) {
+        broadcast_strides(a, shape, stride_a);
+        broadcast_strides(&io->in[i], shape, stride_b);
+        f(shape->rank, shape->dim, a->data, stride_a, io->in[i].data, stride_b, y->data);
+        a = y; /* the result so far */
+    }
+}
+
+static void add_forward(const sn_call *call, const sn_io *io)
+{
+    run(call, io, kernel_add);
+}
+
+static void mul_forward(const sn_call *call, const sn_io *io)
+{
+    run(call, io, kernel_mul);
+}
+
+const sn_op sn_op_add = {
+    .size = sizeof(sn_op),
+    .abi = SN_OP_ABI,
+    .type = "Add",
+    .args = no_args,
+    .params = no_params,
+    .min_in = 1,
+    .max_in = -1,
+    .n_out = 1,
+    .infer = elementwise_infer,
+    .cost = elementwise_cost,
+    .forward = add_forward,
+};
+
+const sn_op sn_op_mul = {
+    .size = sizeof(sn_op),
+    .abi = SN_OP_ABI,
+    .type = "Mul",
+    .args = no_args,
+    .params = no_params,
+    .min_in = 1,
+    .max_in = -1,
+    .n_out = 1,
+    .infer = elementwise_infer,
+    .cost = elementwise_cost,
+    .forward = mul_forward,
+};
