@@ -42,6 +42,9 @@ objs  = $(patsubst %.c,$(B)/%.o,$(call src,$(1)))
 UNIT  := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 SUPPORT := $(call objs,tests/support)
 
+# Unit tests count allocations and make them fail: tests/support/alloc.c.
+WRAP := $(foreach f,malloc calloc realloc aligned_alloc posix_memalign strdup strndup,-Wl,--wrap=$(f))
+
 .PHONY: all
 all: $(B)/supernetd $(B)/libsupernet.a $(B)/libsupernet.so $(B)/conformance  ## build daemon, library and conformance runner
 
@@ -57,7 +60,7 @@ unit: $(UNIT)  ## build and run the unit tests alone
 	@for t in $(UNIT); do $$t || exit 1; done
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(SUPPORT) $(B)/libapi.a $(B)/libsupernet.a
-	$(CC) $(LDFLAGS) $^ -o $@ -lcmocka $(libs.core) -pthread
+	$(CC) $(LDFLAGS) $(WRAP) $^ -o $@ -lcmocka $(libs.core) -pthread
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
