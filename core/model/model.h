@@ -69,7 +69,7 @@ struct module {
     /* Graph: children in topological order */
     struct wire  **wire;   /* wire[i][j]: input j of child i */
     struct wire   *output; /* n_out of them */
-    const int     *n_wires; /* inputs of child i */
+    const char *const *input_name; /* n_in of them */
 
     /* LayerChoice, InputChoice */
     size_t         choice;  /* index of the label */

@@ -4,31 +4,6 @@
 #include "space/value.h"
 #include "subnet/subnet.h"
 
-SN_EXPORT sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_error *err)
-{
-    sn_arena *mem = sn_arena_create();
-    sn_draft *d = mem ? ARENA_NEW(mem, sn_draft) : NULL;
-
-    if (d) d->decision = arena_array(mem, net->n_choices + 1, sizeof *d->decision);
-    if (!d || !d->decision) {
-        sn_arena_free(mem);
-        return fail_no_memory(err, "choices");
-    }
-    d->mem = mem;
-    d->net = sn_supernet_ref(net);
-    *ret_draft = d;
-    return SN_OK;
-}
-
-SN_EXPORT sn_draft *sn_draft_free(sn_draft *draft)
-{
-    if (draft) {
-        sn_supernet_unref(draft->net);
-        sn_arena_free(draft->mem);
-    }
-    return NULL;
-}
-
 /* "3, 5, 7" or, for many, the first ten "and N more". */
 static const char *allowed_text(const sn_choice *c, char *buf, size_t n_bytes)
 {
@@ -132,6 +107,53 @@ static sn_status decide(sn_draft *draft, const sn_choice *c, const sn_value *v,
         return fail_no_memory(err, c->label);
     *ret = d;
     return SN_OK;
+}
+
+/* A choice with a single possible decision needs nobody to make it. */
+static sn_status decide_singles(sn_draft *draft, sn_error *err)
+{
+    for (size_t i = 0; i < draft->net->n_choices; i++) {
+        const sn_choice *c = &draft->net->choice[i];
+        const sn_value   all = {
+              .kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}
+        };
+        sn_status rc;
+
+        if (c->n_candidates != (c->n_chosen ? c->n_chosen : 1)) continue;
+        rc = decide(draft, c, c->n_candidates == 1 ? c->candidate : &all, &draft->decision[i], err);
+        if (rc) return rc;
+    }
+    return SN_OK;
+}
+
+SN_EXPORT sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_error *err)
+{
+    sn_arena *mem = sn_arena_create();
+    sn_draft *d = mem ? ARENA_NEW(mem, sn_draft) : NULL;
+    sn_status rc;
+
+    if (d) d->decision = arena_array(mem, net->n_choices + 1, sizeof *d->decision);
+    if (!d || !d->decision) {
+        sn_arena_free(mem);
+        return fail_no_memory(err, "choices");
+    }
+    d->mem = mem;
+    d->net = sn_supernet_ref(net);
+    rc = decide_singles(d, err);
+    if (rc)
+        sn_draft_free(d);
+    else
+        *ret_draft = d;
+    return rc;
+}
+
+SN_EXPORT sn_draft *sn_draft_free(sn_draft *draft)
+{
+    if (draft) {
+        sn_supernet_unref(draft->net);
+        sn_arena_free(draft->mem);
+    }
+    return NULL;
 }
 
 SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_value *value,

@@ -402,7 +402,8 @@ typedef struct sn_op {
     void (*forward)(const sn_call *call, const sn_io *io);
 
     /* Plain values for a stand-alone specification, where the values of this
-     * assignment do not say it (arg_out starts as a copy of them). NULL: they do. */
+     * assignment do not say it (arg_out starts as a copy of them). Sees arguments
+     * and live parameters only: no inputs, no priv. NULL: they say it. */
     sn_status (*export_args)(const sn_call *call, sn_value *arg_out, sn_arena *mem, sn_error *err);
 } sn_op;
 

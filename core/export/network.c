@@ -1,0 +1,377 @@
+/* network: a subnet as a stand-alone specification with its weights.
+ *
+ * One walk over the live modules makes both. Structures dissolve: a LayerChoice
+ * becomes the candidate that was chosen (under the name of the choice), a Repeat a
+ * Sequential of the blocks that run, an InputChoice the sum, mean or join of what it
+ * picked. Names shrink accordingly: the candidate's name and "blocks." disappear, as
+ * in the sub_state_dict of NNI 2.9. Dead nodes of a Graph are left out. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/plan.h"
+
+struct export
+{
+    const sn_subnet *subnet;
+    struct sn_plan   binder; /* plan_bind() without a plan: it only needs memory and a subnet */
+    sn_arena        *mem;
+    bool            *live; /* by module */
+    struct text      spec;
+    size_t           n_tensors, cap;
+    const char     **name;
+    sn_tensor       *tensor;
+};
+
+static sn_status export_module(struct export *x, const struct module *m, const char *name,
+                               const char *path, sn_error *err);
+
+/* "path.name", or just the name at the top. */
+static const char *join(struct export *x, const char *path, const char *name)
+{
+    return *path ? arena_printf(x->mem, "%s.%s", path, name) : arena_strdup(x->mem, name);
+}
+
+static void open_module(struct export *x, const char *name, const char *type)
+{
+    text_printf(&x->spec, "{");
+    if (name) {
+        text_printf(&x->spec, "\"name\": ");
+        text_json_string(&x->spec, name);
+        text_printf(&x->spec, ", ");
+    }
+    text_printf(&x->spec, "\"type\": \"%s\"", type);
+}
+
+static sn_status add_tensor(struct export *x, const char *name, const sn_tensor *t, sn_error *err)
+{
+    if (x->n_tensors == x->cap) {
+        const size_t cap = x->cap ? 2 * x->cap : 64;
+        const char **names = arena_array(x->mem, cap, sizeof *names);
+        sn_tensor   *tensors = arena_array(x->mem, cap, sizeof *tensors);
+
+        if (!names || !tensors) return fail_no_memory(err, "export");
+        if (x->n_tensors) {
+            memcpy(names, x->name, x->n_tensors * sizeof *names);
+            memcpy(tensors, x->tensor, x->n_tensors * sizeof *tensors);
+        }
+        x->name = names;
+        x->tensor = tensors;
+        x->cap = cap;
+    }
+    x->name[x->n_tensors] = name;
+    x->tensor[x->n_tensors++] = *t;
+    return name ? SN_OK : fail_no_memory(err, "export");
+}
+
+static sn_status export_op(struct export *x, const struct module *m, const char *name,
+                           const char *path, sn_error *err)
+{
+    sn_value   *value = arena_array(x->mem, m->n_args + 1, sizeof *value);
+    struct step s = {.kind = STEP_OP, .module = m};
+    sn_status   rc;
+
+    if (!value) return fail_no_memory(err, m->where);
+    s.call = (sn_call){.size = sizeof s.call, .where = m->where, .nni = x->subnet->net->nni};
+    rc = plan_bind(&x->binder, m, &s, err);
+    if (rc) return rc;
+    for (size_t a = 0; a < m->n_args; a++)
+        value[a] = s.call.arg[a].value;
+    if (m->op->export_args) rc = m->op->export_args(&s.call, value, x->mem, err);
+    if (rc) return rc;
+    open_module(x, name, m->type);
+    for (size_t a = 0; a < m->n_args; a++) {
+        const bool as_before = sn_value_same(&value[a], &s.call.arg[a].value);
+
+        if (m->op->args[a].flags & SN_ARG_DERIVED) continue;
+        if (m->arg[a].position < 0 && as_before) continue; /* the default says it */
+        text_printf(&x->spec, ", \"%s\": ", m->arg[a].name);
+        text_json_value(&x->spec, &value[a]);
+    }
+    for (size_t k = 0; !rc && k < m->n_params; k++)
+        if (s.call.param[k].dtype != SN_NONE)
+            rc = add_tensor(x, join(x, path, m->op->params[k].name), &s.call.param[k], err);
+    return rc; /* left open: a Graph adds the inputs */
+}
+
+/* The first `n` children one after the other. */
+static sn_status export_chain(struct export *x, const struct module *m, size_t n, const char *name,
+                              const char *path, sn_error *err)
+{
+    open_module(x, name, "Sequential");
+    text_printf(&x->spec, ", \"layers\": [");
+    for (size_t i = 0; i < n; i++) {
+        const struct module *c = m->child[i];
+        const sn_status      rc = export_module(x, c, c->name, join(x, path, c->name), err);
+
+        if (rc) return rc;
+        text_printf(&x->spec, i + 1 < n ? "}, " : "}");
+    }
+    text_printf(&x->spec, "]");
+    return SN_OK;
+}
+
+/* "x0", "x1", ...: the inputs of a Graph that the export itself makes. */
+static void write_ports(struct export *x, int n)
+{
+    text_printf(&x->spec, ", \"inputs\": [");
+    for (int i = 0; i < n; i++)
+        text_printf(&x->spec, "%s\"x%d\"", i ? ", " : "", i);
+    text_printf(&x->spec, "]");
+}
+
+/* A Repeat of depth 0: its inputs. */
+static void export_nothing(struct export *x, const struct module *m, const char *name)
+{
+    open_module(x, name, m->n_out == 1 ? "Identity" : "Graph");
+    if (m->n_out == 1) return;
+    write_ports(x, m->n_in);
+    text_printf(&x->spec, ", \"nodes\": [], \"outputs\": [");
+    for (int i = 0; i < m->n_out; i++)
+        text_printf(&x->spec, "%s\"x%d\"", i ? ", " : "", i);
+    text_printf(&x->spec, "]");
+}
+
+static void write_wire(struct export *x, const struct module *graph, struct wire w)
+{
+    const struct module *from;
+
+    if (w.from == WIRE_INPUT) {
+        text_json_string(&x->spec, graph->input_name[w.out]);
+        return;
+    }
+    from = w.from == WIRE_ABSENT ? NULL : graph->child[w.from];
+    if (!from || !x->live[from->index]) {
+        text_printf(&x->spec, "null");
+    } else if (w.out == 0) {
+        text_json_string(&x->spec, from->name);
+    } else {
+        text_json_string(&x->spec, arena_printf(x->mem, "%s.%d", from->name, w.out));
+    }
+}
+
+static void write_wires(struct export *x, const struct module *graph, const struct wire *w, int n)
+{
+    text_printf(&x->spec, "[");
+    for (int i = 0; i < n; i++) {
+        if (i) text_printf(&x->spec, ", ");
+        write_wire(x, graph, w[i]);
+    }
+    text_printf(&x->spec, "]");
+}
+
+static sn_status export_graph(struct export *x, const struct module *m, const char *name,
+                              const char *path, sn_error *err)
+{
+    bool first = true;
+
+    open_module(x, name, "Graph");
+    text_printf(&x->spec, ", \"inputs\": [");
+    for (int i = 0; i < m->n_in; i++) {
+        if (i) text_printf(&x->spec, ", ");
+        text_json_string(&x->spec, m->input_name[i]);
+    }
+    text_printf(&x->spec, "], \"nodes\": [");
+    for (size_t i = 0; i < m->n_children; i++) {
+        const struct module *c = m->child[i];
+        sn_status            rc;
+
+        if (!x->live[c->index]) continue;
+        if (!first) text_printf(&x->spec, ", ");
+        first = false;
+        rc = export_module(x, c, c->name, join(x, path, c->name), err);
+        if (rc) return rc;
+        text_printf(&x->spec, ", \"inputs\": ");
+        write_wires(x, m, m->wire[i], c->n_in);
+        text_printf(&x->spec, "}");
+    }
+    text_printf(&x->spec, "], \"outputs\": ");
+    write_wires(x, m, m->output, m->n_out);
+    return SN_OK;
+}
+
+/* Several candidates: a Graph that runs each and adds them up, output by output. */
+static sn_status export_sum(struct export *x, const struct module *m, const struct decision *d,
+                            const char *name, const char *path, sn_error *err)
+{
+    open_module(x, name, "Graph");
+    write_ports(x, m->n_in);
+    text_printf(&x->spec, ", \"nodes\": [");
+    for (size_t i = 0; i < d->n_pick; i++) {
+        const struct module *c = m->child[d->pick[i]];
+        const sn_status      rc = export_module(x, c, c->name, join(x, path, c->name), err);
+
+        if (rc) return rc;
+        write_ports(x, m->n_in);
+        text_printf(&x->spec, "}, ");
+    }
+    for (int o = 0; o < m->n_out; o++) {
+        text_printf(&x->spec, "%s{\"name\": \"+%d\", \"type\": \"Add\", \"inputs\": [",
+                    o ? ", " : "", o);
+        for (size_t i = 0; i < d->n_pick; i++) {
+            if (i) text_printf(&x->spec, ", ");
+            text_json_string(&x->spec,
+                             o ? arena_printf(x->mem, "%s.%d", m->child[d->pick[i]]->name, o)
+                               : m->child[d->pick[i]]->name);
+        }
+        text_printf(&x->spec, "]}");
+    }
+    text_printf(&x->spec, "], \"outputs\": [");
+    for (int o = 0; o < m->n_out; o++)
+        text_printf(&x->spec, "%s\"+%d\"", o ? ", " : "", o);
+    text_printf(&x->spec, "]");
+    return SN_OK;
+}
+
+static void export_input_choice(struct export *x, const struct module *m, const char *name)
+{
+    static const char *const types[] = {
+        [REDUCE_SUM] = "Add", [REDUCE_MEAN] = "Average", [REDUCE_CONCAT] = "Concat"};
+    const struct decision *d = &x->subnet->decision[m->choice];
+
+    open_module(x, name, "Graph");
+    write_ports(x, m->n_in);
+    text_printf(&x->spec, ", \"nodes\": [{\"name\": \"pick\", \"type\": \"%s\", \"inputs\": [",
+                d->n_pick == 1 ? "Identity" : types[m->reduction]);
+    for (size_t i = 0; i < d->n_pick; i++)
+        text_printf(&x->spec, "%s\"x%u\"", i ? ", " : "", (unsigned)d->pick[i]);
+    text_printf(&x->spec, "]}], \"outputs\": [\"pick\"]");
+}
+
+static sn_status export_repeat(struct export *x, const struct module *m, const char *name,
+                               const char *path, sn_error *err)
+{
+    sn_value  depth;
+    double    n;
+    sn_status rc =
+        decision_evaluate(x->subnet->net, x->subnet->decision, &m->depth, x->mem, &depth, err);
+
+    if (rc) return rc;
+    n = depth.kind == SN_KIND_FLOAT ? depth.as.real : (double)depth.as.integer;
+    if (depth.kind == SN_KIND_BOOL) n = depth.as.boolean;
+    if (n > 0) return export_chain(x, m, (size_t)n, name, path, err);
+    export_nothing(x, m, name);
+    return SN_OK;
+}
+
+/* Writes the module without its closing brace. */
+static sn_status export_module(struct export *x, const struct module *m, const char *name,
+                               const char *path, sn_error *err)
+{
+    const struct decision *d = &x->subnet->decision[m->choice];
+
+    switch (m->kind) {
+    case STRUCT_NONE:
+        return export_op(x, m, name, path, err);
+    case STRUCT_SEQUENTIAL:
+        return export_chain(x, m, m->n_children, name, path, err);
+    case STRUCT_GRAPH:
+        return export_graph(x, m, name, path, err);
+    case STRUCT_REPEAT:
+        return export_repeat(x, m, name, path, err);
+    case STRUCT_INPUT_CHOICE:
+        export_input_choice(x, m, name);
+        return SN_OK;
+    case STRUCT_LAYER_CHOICE:
+        return d->n_pick == 1 ? export_module(x, m->child[d->pick[0]], name, path, err)
+                              : export_sum(x, m, d, name, path, err);
+    case STRUCT_CELL:
+        break;
+    }
+    return sn_fail(err, SN_E_UNSUPPORTED, m->where, "a %s cannot be exported", m->type);
+}
+
+static sn_status find_live(struct export *x, sn_error *err)
+{
+    const sn_supernet *net = x->subnet->net;
+    struct network     w;
+    sn_status          rc = network_expand(net, x->subnet->decision, x->mem, &w, err);
+
+    x->live = arena_array(x->mem, net->n_modules + 1, sizeof *x->live);
+    if (!rc && !x->live) rc = fail_no_memory(err, "export");
+    for (size_t i = 0; !rc && i < w.n_nodes; i++)
+        for (int k = w.node[i].live ? w.node[i].module->index : -1; k >= 0 && !x->live[k];
+             k = net->module[k]->parent)
+            x->live[k] = true;
+    return rc;
+}
+
+static void write_header(struct export *x)
+{
+    const sn_supernet *net = x->subnet->net;
+
+    text_printf(&x->spec, "{\"format\": \"supernet/1\", \"name\": ");
+    text_json_string(&x->spec, net->name);
+    text_printf(&x->spec, ",\n \"inputs\": [");
+    for (size_t i = 0; i < net->n_inputs; i++) {
+        const sn_port *p = &net->input[i];
+
+        text_printf(&x->spec, "%s{\"name\": ", i ? ", " : "");
+        text_json_string(&x->spec, p->name);
+        text_printf(&x->spec, ", \"dtype\": \"%s\", \"shape\": [", sn_dtype_name(p->desc.dtype));
+        for (int d = 0; d < p->desc.shape.rank; d++) {
+            if (d) text_printf(&x->spec, ", ");
+            if (p->symbol[d])
+                text_json_string(&x->spec, p->symbol[d]);
+            else
+                text_printf(&x->spec, "%lld", (long long)p->desc.shape.dim[d]);
+        }
+        text_printf(&x->spec, p->optional ? "], \"optional\": true}" : "]}");
+    }
+    text_printf(&x->spec, "],\n \"outputs\": [");
+    for (size_t i = 0; i < net->n_outputs; i++) {
+        if (i) text_printf(&x->spec, ", ");
+        text_json_string(&x->spec, net->output[i].name);
+    }
+    text_printf(&x->spec, "],\n \"model\": ");
+}
+
+/* Walk the subnet; on success x->spec and the tensors are complete. */
+static sn_status export_all(const sn_subnet *subnet, struct export *x, sn_error *err)
+{
+    sn_status rc;
+
+    if (subnet->soft)
+        return sn_fail(err, SN_E_UNSUPPORTED, "subnet",
+                       "a subnet with distributions cannot stand alone; decide them first");
+    x->mem = sn_arena_create();
+    if (!x->mem) return fail_no_memory(err, "export");
+    x->subnet = subnet;
+    x->binder = (struct sn_plan){.subnet = (sn_subnet *)subnet, .mem = x->mem};
+    rc = find_live(x, err);
+    if (rc) return rc;
+    write_header(x);
+    rc = export_module(x, subnet->net->root, NULL, "", err);
+    text_printf(&x->spec, "}}\n");
+    return rc;
+}
+
+static void export_fini(struct export *x)
+{
+    free(x->spec.at);
+    sn_arena_free(x->mem);
+}
+
+SN_EXPORT sn_status sn_subnet_write_spec(const sn_subnet *subnet, const sn_sink *sink,
+                                         sn_error *err)
+{
+    struct export x = {0};
+    sn_status rc = export_all(subnet, &x, err);
+
+    if (!rc) rc = text_flush(&x.spec, sink, err);
+    export_fini(&x);
+    return rc;
+}
+
+SN_EXPORT sn_status sn_subnet_write_weights(const sn_subnet *subnet, const sn_sink *sink,
+                                            sn_error *err)
+{
+    static const char *const keys[] = {"format", "subnet"};
+    const char              *values[] = {"supernet/1", subnet->id};
+    struct export x = {0};
+    sn_status rc = export_all(subnet, &x, err);
+
+    if (!rc)
+        rc = sn_tensors_write(x.name, x.tensor, x.n_tensors, keys, values, COUNT(keys), sink, err);
+    export_fini(&x);
+    return rc;
+}
