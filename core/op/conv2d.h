@@ -1,0 +1,61 @@
+/* conv2d: what its two halves share: conv2d.c (load, slice, export) and
+ * conv2d_infer.c (infer, run). */
+#ifndef OP_CONV2D_H
+#define OP_CONV2D_H
+
+#include "kernel/conv.h"
+#include "op/window.h"
+
+/* Arguments. The last two are derived: the slicing step of weight axis 1, and the true
+ * ratio, which is constant where channels and groups grow together. */
+enum {
+    CONV2D_IN,
+    CONV2D_OUT,
+    CONV2D_KERNEL,
+    CONV2D_STRIDE,
+    CONV2D_PADDING,
+    CONV2D_DILATION,
+    CONV2D_GROUPS,
+    CONV2D_BIAS,
+    CONV2D_MODE,
+    CONV2D_PER_GROUP,
+    CONV2D_RATIO
+};
+enum { CONV2D_WEIGHT_PARAM, CONV2D_BIAS_PARAM };
+
+/* What one image goes through. */
+struct conv2d_priv {
+    struct conv_shape shape; /* of the convolution itself: after the margins, if any */
+    struct {
+        int top, bottom, left, right;
+    } pad; /* what is applied, by the convolution or before it */
+    enum conv_pad mode;
+    bool          margins; /* the image gets its margins before, in scratch memory */
+    bool          pack;    /* the live weight is a crop: its rows are gathered first */
+    int           c, h, w; /* of the image */
+    size_t        packed_at, columns_at; /* floats from the start of the scratch memory */
+};
+
+/* An int or a bool whose kind was checked. */
+static inline int64_t conv2d_int(const sn_value *v)
+{
+    int64_t i = 0;
+
+    sn_value_int(v, &i);
+    return i;
+}
+
+sn_status conv2d_pad_mode(const sn_call *call, enum conv_pad *ret_mode, sn_error *err);
+
+/* A text must be "same" or "valid". */
+sn_status conv2d_check_word(const sn_call *call, const sn_value *padding, sn_error *err);
+
+/* "same" has no meaning for a stride other than 1. */
+sn_status conv2d_check_same(const sn_call *call, const sn_value *padding, const sn_value *stride,
+                            sn_error *err);
+
+sn_status conv2d_infer(sn_call *call, sn_error *err);
+void      conv2d_cost(const sn_call *call, sn_cost *ret_cost);
+void      conv2d_forward(const sn_call *call, const sn_io *io);
+
+#endif
