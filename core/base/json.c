@@ -55,6 +55,8 @@ sn_status json_parse(const char *text, size_t n_bytes, const char *where, json_t
     root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
     if (!root && (!je.text[0] || json_error_code(&je) == json_error_out_of_memory))
         return fail_no_memory(err, where);
+    if (!root && json_error_code(&je) == json_error_null_character) /* theirs names a C macro */
+        snprintf(je.text, sizeof je.text, "a text must not contain \\u0000");
     if (!root)
         return sn_fail(err, SN_E_SYNTAX, where, "line %d, column %d: %s", je.line, je.column,
                        je.text);
