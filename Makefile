@@ -55,6 +55,31 @@ $(B)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+# Everything is position-independent, so both libraries are made of the same objects.
+$(B)/libsupernet.so: $(call objs,core)
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,libsupernet.so.0 $^ -o $@ $(libs.core) -pthread
+
+.PHONY: run
+run: setup-build $(B)/supernetd  ## set up, build and start the daemon with the built-in demo on 127.0.0.1:8080
+	exec $(B)/supernetd $(ARGS)
+
+# What a check outside the release build runs: the parts that a sanitizer can judge.
+SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh
+SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example.sh $(B)" \
+                   $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh)))
+
+.PHONY: test
+test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=asan or tsan: what they can judge)
+	@SUPERNETD=$(B)/supernetd tests/run.sh $(SUITES.all) $(SUITES.$(VARIANT))
+
+# Packages come before objects, but only when a goal asks for set-up.
+.PHONY: setup-build setup-test setup-ci setup-bench
+setup-build setup-test setup-ci setup-bench:
+	@deploy/setup.sh $(@:setup-%=%)
+ifneq ($(filter run test bench fuzz image-test,$(MAKECMDGOALS)),)
+setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz,$(MAKECMDGOALS)),setup-ci)
+endif
+
 .PHONY: unit
 unit: $(UNIT)  ## build and run the unit tests alone
 	@for t in $(UNIT); do $$t || exit 1; done
@@ -62,11 +87,47 @@ unit: $(UNIT)  ## build and run the unit tests alone
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(SUPPORT) $(B)/libapi.a $(B)/libsupernet.a
 	$(CC) $(LDFLAGS) $(WRAP) $^ -o $@ -lcmocka $(libs.core) -pthread
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c | $(setup)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(inc.$(firstword $(subst /, ,$<))) -MMD -MP -c $< -o $@
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+.PHONY: install
+install: all  ## install daemon, library, header and pkg-config file below PREFIX (DESTDIR for packages)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/supernet)
+	install -m 755 $(B)/supernetd $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(B)/libsupernet.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(B)/libsupernet.so $(DESTDIR)$(PREFIX)/lib/libsupernet.so.0
+	ln -sf libsupernet.so.0 $(DESTDIR)$(PREFIX)/lib/libsupernet.so
+	install -m 644 core/include/supernet/supernet.h $(DESTDIR)$(PREFIX)/include/supernet/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBS@|$(libs.core) -pthread|' \
+	    -e "s|@VERSION@|$$(sed -n 's/^#define SN_VERSION "\(.*\)"/\1/p' core/include/supernet/supernet.h)|" \
+	    deploy/supernet.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/supernet.pc
+
+# ---- fuzzing: clang's libFuzzer over the parsers -----------------------------------------
+
+FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS   := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+                $(inc.tests) -Iapi/include -Iapi -DSN_REFERENCE_KERNELS
+
+# One compilation for each target: slow once, and free of a second object tree.
+build/fuzz/%: tests/fuzz/%.c $(filter-out core/kernel/gemm_blas.c,$(shell find core api -name '*.c' -o -name '*.h')) | $(setup)
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) $(filter %.c,$^) -o $@ -ljansson -lmd -lm -ldl -pthread
+
+.PHONY: fuzz
+fuzz: setup-build setup-ci $(FUZZERS)  ## fuzz every parser for FUZZ_SECONDS in all (60)
+	@tests/run.sh "tests/fuzz/smoke.sh $(FUZZ_SECONDS) $(FUZZERS)"
+
+.PHONY: image-test
+image-test: setup-build setup-ci  ## build the container image without an engine and run the README's tour against it
+	@tests/run.sh deploy/image-test.sh
+
+.PHONY: format
+format:  ## rewrite the sources with clang-format
+	clang-format -i $(shell find core api server tests -name '*.[ch]')
 
 .PHONY: clean
 clean:  ## remove all variants

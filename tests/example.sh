@@ -1,0 +1,28 @@
+#!/bin/bash
+# example.sh BUILD: install into a folder, compile the example as a stranger would (with
+# pkg-config), run it on the demo.
+set -u
+build=$1 passed=0 failed=0
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+check() { if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "not ok: $1"; fi; }
+
+make -s VARIANT="$(basename "$build")" DESTDIR="$root" PREFIX=/usr install
+check "make install works with DESTDIR" $?
+
+pc="$root/usr/lib/pkgconfig/supernet.pc"
+flags=$(sed -n 's/^Cflags: //p; s/^Libs: //p' "$pc" | sed "s|\${includedir}|$root/usr/include|; s|\${libdir}|$root/usr/lib|")
+# shellcheck disable=SC2086  # words
+gcc -std=c11 -Wall -Wextra -Werror tests/example.c -o "$root/example" $flags
+check "the example compiles against the installed header" $?
+
+got=$(LD_LIBRARY_PATH="$root/usr/lib" "$root/example" deploy/demo/spec.json deploy/demo/weights.safetensors)
+[[ $got =~ ^subnet\ [0-9a-f]{32},\ [1-9][0-9]*\ MACs,\ first\ logit\ -?[0-9] ]]
+check "the example runs on the demo: $got" $?
+
+again=$(LD_LIBRARY_PATH="$root/usr/lib" "$root/example" deploy/demo/spec.json deploy/demo/weights.safetensors)
+[ "$got" = "$again" ]
+check "a seed gives the same subnet and the same answer" $?
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
