@@ -7,6 +7,7 @@
 #define MODEL_MODEL_H
 
 #include "base/base.h"
+#include "model/table.h"
 #include "space/expr.h"
 #include "supernet/supernet.h"
 
@@ -14,17 +15,17 @@ struct module;
 
 /* One argument of one module. */
 struct arg_slot {
-    const char    *name;
-    const char    *where;    /* "model.layers[2].padding" */
-    const sn_expr *expr;     /* NULL: fixed */
-    sn_value       fixed;    /* without expr: the value */
-    sn_value       super;    /* the largest over all assignments */
-    const sn_value *option;  /* every value, ascending; one if fixed */
-    size_t         n_options;
-    size_t         n_leaves; /* the distinct choices the expression reads, by index */
-    const size_t  *leaf;
-    unsigned       flags;    /* sn_arg_flags */
-    int            position; /* in the order they were written; -1: the default */
+    const char     *name;
+    const char     *where;  /* "model.layers[2].padding" */
+    const sn_expr  *expr;   /* NULL: fixed */
+    sn_value        fixed;  /* without expr: the value */
+    sn_value        super;  /* the largest over all assignments */
+    const sn_value *option; /* every value, ascending; one if fixed */
+    size_t          n_options;
+    size_t          n_leaves; /* the distinct choices the expression reads, by index */
+    const size_t   *leaf;
+    unsigned        flags;    /* sn_arg_flags */
+    int             position; /* in the order they were written; -1: the default */
 };
 
 /* Where a child's input comes from. */
@@ -47,32 +48,33 @@ enum structure_kind {
 enum reduction { REDUCE_SUM, REDUCE_MEAN, REDUCE_CONCAT };
 
 struct module {
-    int            index;  /* depth first, parents first; index into supernet.module[] */
-    int            parent; /* -1: the root */
-    const char    *name;   /* as its parent knows it: "conv1", "0" */
-    const char    *path;   /* prefix of its tensors, "body.blocks.0"; "" for the root */
-    const char    *where;  /* place in the document */
-    const char    *type;
+    int                 index;  /* depth first, parents first; index into supernet.module[] */
+    int                 parent; /* -1: the root */
+    const char         *name;   /* as its parent knows it: "conv1", "0" */
+    const char         *path;   /* prefix of its tensors, "body.blocks.0"; "" for the root */
+    const char         *where;  /* place in the document */
+    const char         *type;
     enum structure_kind kind;
-    int            n_in, n_out;
-    size_t         n_children;
-    struct module **child;
+    int                 n_in, n_out;
+    size_t              n_children;
+    struct module     **child;
 
     /* operators */
     const sn_op     *op;
     size_t           n_args, n_params;
     struct arg_slot *arg;   /* in the order of op->args */
     sn_tensor       *param; /* in the order of op->params: the whole weight; SN_NONE if absent */
-    int             *state; /* in the order of op->params: slot in sn_state, -1 for ordinary weights */
-    uint64_t         n_param_elements;
+    int     *state; /* in the order of op->params: slot in sn_state, -1 for ordinary weights */
+    uint64_t n_param_elements;
 
     /* Graph: children in topological order */
-    struct wire  **wire;   /* wire[i][j]: input j of child i */
-    struct wire   *output; /* n_out of them */
+    struct wire      **wire;       /* wire[i][j]: input j of child i */
+    struct wire       *output;     /* n_out of them */
     const char *const *input_name; /* n_in of them */
+    const char       **output_ref; /* as the document names them: "attn.1" */
 
     /* LayerChoice, InputChoice */
-    size_t         choice;  /* index of the label */
+    size_t         choice; /* index of the label */
     enum reduction reduction;
     int            n_chosen; /* InputChoice; 0: any number (null) */
 
@@ -81,29 +83,31 @@ struct module {
 };
 
 struct sn_supernet {
-    atomic_size_t  n_refs;
-    sn_arena      *mem;
-    sn_registry   *registry;
-    sn_weights    *weights;
-    const char    *name, *spec;
-    uint8_t        digest[32];
-    bool           nni; /* "compatibility": "nni-2.8" */
+    atomic_size_t n_refs;
+    sn_arena     *mem;
+    sn_registry  *registry;
+    sn_weights   *weights;
+    const char   *name, *spec;
+    uint8_t       digest[32];
+    bool          nni; /* "compatibility": "nni-2.8" */
 
-    size_t         n_inputs, n_outputs;
-    sn_port       *input, *output;
+    size_t   n_inputs, n_outputs;
+    sn_port *input, *output;
 
-    size_t         n_choices;
-    sn_choice     *choice;
-    const char    *space_size;
+    size_t       n_choices;
+    sn_choice   *choice;
+    struct table label; /* -> index of the choice */
+    const char  *space_size;
 
-    struct module *root;
-    size_t         n_modules;
+    struct module  *root;
+    int            *root_input; /* root->n_in of them: index into input[], -1: absent */
+    size_t          n_modules;
     struct module **module;
-    sn_module     *info; /* what the public header shows of each */
+    sn_module      *info; /* what the public header shows of each */
 
-    size_t         n_states; /* running statistics, all modules */
-    const char   **state_name;
-    sn_tensor     *state;
+    size_t       n_states; /* running statistics, all modules */
+    const char **state_name;
+    sn_tensor   *state;
 };
 
 #endif

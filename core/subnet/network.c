@@ -305,8 +305,9 @@ sn_status network_expand(const sn_supernet *net, const struct decision *decision
     sn_status      rc;
 
     if (!out) return fail_no_memory(err, "model");
-    for (size_t i = 0; i < net->n_inputs; i++)
-        in[i] = w.n_values++;
+    w.n_values = (int)net->n_inputs; /* the first values are the inputs of the document */
+    for (int i = 0; i < net->root->n_in; i++)
+        in[i] = net->root_input[i] < 0 ? VALUE_ABSENT : net->root_input[i];
     rc = expand(&w, net->root, in, out, err);
     if (rc) return rc;
     w.output = out;

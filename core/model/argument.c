@@ -1,0 +1,281 @@
+/* argument: one value of the document -> one slot: fixed, or an expression with its
+ * options and its super value. */
+#include "model/build.h"
+
+#include <assert.h>
+#include <string.h>
+
+const struct member build_expr_members[] = {
+    {"expr",    MEMBER_TEXT, true},
+    {"choices",     MEMBER_OBJECT, false},
+    {0},
+};
+
+/* ---- what an argument may be ---------------------------------------------------------- */
+
+/* The i-th of "same|valid" into buf; false past the end. */
+static bool keyword_at(const char *keywords, size_t i, char *buf, size_t n_bytes)
+{
+    for (; i > 0; i--) {
+        keywords = strchr(keywords, '|');
+        if (!keywords) return false;
+        keywords++;
+    }
+    snprintf(buf, n_bytes, "%.*s", (int)strcspn(keywords, "|"), keywords);
+    return true;
+}
+
+static bool is_keyword(const sn_arg_def *def, const char *text)
+{
+    char word[64];
+
+    for (size_t i = 0; def->keywords && keyword_at(def->keywords, i, word, sizeof word); i++)
+        if (strcmp(word, text) == 0) return true;
+    return false;
+}
+
+/* "same" or "valid" */
+static const char *keywords_text(const sn_arg_def *def, char *buf, size_t n_bytes)
+{
+    size_t n = 0;
+    char   word[64], next[64];
+
+    for (size_t i = 0; n < n_bytes && keyword_at(def->keywords, i, word, sizeof word); i++) {
+        const bool more = keyword_at(def->keywords, i + 1, next, sizeof next);
+
+        n += (size_t)snprintf(buf + n, n_bytes - n, "%s\"%s\"",
+                              i == 0 ? ""
+                              : more ? ", "
+                                     : " or ",
+                              word);
+    }
+    return buf;
+}
+
+static const char *kinds_text(const sn_arg_def *def, char *buf, size_t n_bytes)
+{
+    const struct {
+        sn_kind     kind;
+        const char *text;
+    } row[] = {
+        {SN_KIND_INT,      "an integer"                     },
+        {SN_KIND_FLOAT,    "a number"                       },
+        {SN_KIND_BOOL,     "true or false"                  },
+        {SN_KIND_TUPLE,    "an array of integers"           },
+        {SN_KIND_TEXT,     def->keywords ? keywords_text(def, (char[256]){0}, 256) : "a text"},
+        {SN_KIND_NULL, "null"                                 },
+    };
+    unsigned kinds = def->kinds;
+    size_t   n = 0, left = 0;
+
+    if (kinds & SN_KINDS(SN_KIND_FLOAT)) kinds &= ~SN_KINDS(SN_KIND_INT); /* "a number" is both */
+    for (size_t i = 0; i < COUNT(row); i++)
+        left += (kinds & SN_KINDS(row[i].kind)) != 0;
+    buf[0] = '\0';
+    for (size_t i = 0; i < COUNT(row) && n < n_bytes; i++) {
+        if (!(kinds & SN_KINDS(row[i].kind))) continue;
+        left--;
+        n += (size_t)snprintf(buf + n, n_bytes - n, "%s%s", row[i].text,
+                              left > 1    ? ", "
+                              : left == 1 ? " or "
+                                          : "");
+    }
+    return buf;
+}
+
+/* A bool passes for an int, and both for a number. */
+static bool kind_fits(unsigned kinds, const sn_value *v)
+{
+    unsigned passes = SN_KINDS(v->kind);
+
+    if (v->kind == SN_KIND_BOOL) passes |= SN_KINDS(SN_KIND_INT) | SN_KINDS(SN_KIND_FLOAT);
+    if (v->kind == SN_KIND_INT) passes |= SN_KINDS(SN_KIND_FLOAT);
+    if (!(kinds & passes)) return false;
+    for (size_t i = 0; v->kind == SN_KIND_TUPLE && i < v->as.tuple.n; i++)
+        if (v->as.tuple.item[i].kind != SN_KIND_INT && v->as.tuple.item[i].kind != SN_KIND_BOOL)
+            return false;
+    return true;
+}
+
+/* `elastic`: one of several values that an expression can have. */
+static sn_status check_value(struct builder *b, const sn_arg_def *def, const sn_value *v,
+                             bool elastic, const char *where)
+{
+    char found[128], want[384];
+
+    if (!kind_fits(def->kinds, v))
+        return build_fail(b, SN_E_INVALID, where, "%s %s, but %s must be %s%s",
+                          elastic ? "the expression can become" : "the value is",
+                          sn_value_text(v, found, sizeof found), def->name,
+                          kinds_text(def, want, sizeof want),
+                          v->kind == SN_KIND_FLOAT && def->kinds & SN_KINDS(SN_KIND_INT)
+                              ? "; // and to_int() give integers"
+                              : "");
+    if (v->kind == SN_KIND_TEXT && def->keywords && !is_keyword(def, v->as.text))
+        return build_fail(b, SN_E_INVALID, where, "%s %s, but %s must be %s",
+                          elastic ? "the expression can become" : "the value is",
+                          sn_value_text(v, found, sizeof found), def->name,
+                          kinds_text(def, want, sizeof want));
+    return SN_OK;
+}
+
+/* ---- filling a slot --------------------------------------------------------------------- */
+
+static sn_status set_fixed(struct builder *b, const sn_arg_def *def, const sn_value *v,
+                           const char *where, struct arg_slot *slot)
+{
+    sn_value *option = ARENA_NEW(b->mem, sn_value);
+    sn_status rc = check_value(b, def, v, false, where);
+
+    if (rc != SN_OK) return rc;
+    if (!option) return fail_no_memory(b->err, where);
+    *option = *v;
+    slot->fixed = slot->super = *v;
+    slot->option = option;
+    slot->n_options = 1;
+    return SN_OK;
+}
+
+static sn_status set_leaves(struct builder *b, const sn_expr *expr, const char *user,
+                            const char *where, struct arg_slot *slot)
+{
+    const size_t n = expr_n_labels(expr);
+    size_t      *leaf = arena_array(b->mem, n, sizeof *leaf);
+
+    if (!leaf) return fail_no_memory(b->err, where);
+    for (size_t i = 0; i < n; i++) {
+        const bool known = table_find(&b->label_table, expr_label(expr, i)->label, &leaf[i]);
+        sn_status  rc;
+
+        assert(known); /* it was parsed over declared labels */
+        if (!user) continue;
+        if (!b->label[leaf[i]].read_by) b->label[leaf[i]].read_by = where;
+        rc = build_use(b, leaf[i], user);
+        if (rc != SN_OK) return rc;
+    }
+    slot->leaf = leaf;
+    slot->n_leaves = n;
+    return SN_OK;
+}
+
+sn_status build_set_expr(struct builder *b, const sn_arg_def *def, const sn_expr *expr,
+                         const char *user, const char *where, struct arg_slot *slot)
+{
+    const bool nni = b->net->nni;
+    sn_value  *option = NULL, super;
+    size_t     n = 0;
+    sn_status  rc;
+
+    rc = expr_values(expr, !nni, b->mem, &option, &n, b->err);
+    if (rc != SN_OK) return rc;
+    if (expr_n_labels(expr) == 0) return set_fixed(b, def, &option[0], where, slot);
+    for (size_t i = 0; i < n; i++) {
+        rc = check_value(b, def, &option[i], true, where);
+        if (rc != SN_OK) return rc;
+    }
+    rc = expr_super(option, n, def->flags & SN_ARG_COMPONENTS && !nni, b->mem, &super, where,
+                    b->err);
+    if (rc == SN_OK) rc = set_leaves(b, expr, user, where, slot);
+    if (rc != SN_OK) return rc;
+    slot->expr = expr;
+    slot->option = option;
+    slot->n_options = n;
+    slot->super = super;
+    return SN_OK;
+}
+
+/* The labels that the expression sees: the document's, then those beside it. */
+static sn_status visible_choices(struct builder *b, const json_t *own, const char *where,
+                                 const sn_choice **ret_choices, size_t *ret_n)
+{
+    sn_choice  *list, *all;
+    size_t      n, n_all = 0;
+    const char *place;
+    sn_status   rc;
+
+    *ret_choices = b->top;
+    *ret_n = b->n_top;
+    if (!own) return SN_OK;
+    place = arena_printf(b->mem, "%s.choices", where);
+    if (!place) return fail_no_memory(b->err, where);
+    rc = build_choices(b, own, place, &list, &n);
+    if (rc != SN_OK) return rc;
+    all = arena_array(b->mem, n + b->n_top, sizeof *all);
+    if (!all) return fail_no_memory(b->err, where);
+    for (size_t i = 0; i < n; i++) { /* equal labels agree: either table will do */
+        size_t j = 0;
+
+        while (j < b->n_top && strcmp(b->top[j].label, list[i].label) != 0)
+            j++;
+        if (j == b->n_top) all[n_all++] = list[i];
+    }
+    for (size_t i = 0; i < b->n_top; i++)
+        all[n_all++] = b->top[i];
+    *ret_choices = all;
+    *ret_n = n_all;
+    return SN_OK;
+}
+
+static bool is_word(const char *text)
+{
+    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") ==
+           strlen(text);
+}
+
+static sn_status set_text(struct builder *b, const sn_arg_def *def, const char *text,
+                          const json_t *own, const char *user, const char *where,
+                          struct arg_slot *slot)
+{
+    const sn_choice *choices;
+    const sn_expr   *expr;
+    size_t           n;
+    char             words[256];
+    sn_error         why = {0};
+    sn_status        rc;
+
+    if (strlen(text) > BUILD_MAX_TEXT_BYTES)
+        return build_fail(b, SN_E_LIMIT, where, "an expression of %zu bytes is longer than %d",
+                          strlen(text), BUILD_MAX_TEXT_BYTES);
+    rc = visible_choices(b, own, where, &choices, &n);
+    if (rc != SN_OK) return rc;
+    rc = expr_parse_in(b->mem, text, choices, n, where, &expr, &why);
+    if (rc == SN_E_UNKNOWN_NAME && def->keywords && is_word(text))
+        return build_fail(b, rc, where, "\"%s\" is no label, and %s is no such word: it knows %s",
+                          text, def->name, keywords_text(def, words, sizeof words));
+    if (rc != SN_OK) return build_fail(b, rc, why.where, "%s", why.text);
+    return build_set_expr(b, def, expr, user, where, slot);
+}
+
+sn_status build_argument(struct builder *b, const sn_arg_def *def, const json_t *value,
+                         const char *user, const char *where, struct arg_slot *slot)
+{
+    static const struct member *const tables[] = {build_expr_members};
+    const char                       *text = json_string_value(value); /* NULL: no text */
+    char                              want[384];
+    sn_value                          v;
+    sn_status                         rc;
+
+    slot->name = def->name;
+    slot->where = where;
+    slot->flags = def->flags;
+    if (json_is_object(value)) {
+        rc = build_check_members(b, value, where, tables, 1);
+        if (rc != SN_OK) return rc;
+        if (!(def->flags & SN_ARG_CHOICE))
+            return build_fail(b, SN_E_UNSUPPORTED, where, "%s may not depend on a choice: write %s",
+                              def->name, kinds_text(def, want, sizeof want));
+        return set_text(b, def, json_string_value(json_object_get(value, "expr")),
+                        json_object_get(value, "choices"), user, where, slot);
+    }
+    if (text && !is_keyword(def, text)) {
+        if (def->flags & SN_ARG_CHOICE) return set_text(b, def, text, NULL, user, where, slot);
+        if (!(def->kinds & SN_KINDS(SN_KIND_TEXT)))
+            return build_fail(
+                b, SN_E_UNSUPPORTED, where,
+                "\"%s\" is an expression, but %s may not depend on a choice: write %s", text,
+                def->name, kinds_text(def, want, sizeof want));
+    }
+    rc = json_value(value, where, b->mem, &v, b->err);
+    if (rc != SN_OK) return rc;
+    return set_fixed(b, def, &v, where, slot);
+}

@@ -1,0 +1,87 @@
+/* supernet: what the public header lets see of a loaded supernet. */
+#include "supernet/supernet.h"
+
+#include <string.h>
+
+#include "model/model.h"
+
+SN_EXPORT const char *sn_supernet_name(const sn_supernet *net)
+{
+    return net->name;
+}
+
+SN_EXPORT const char *sn_supernet_spec(const sn_supernet *net)
+{
+    return net->spec;
+}
+
+SN_EXPORT const uint8_t *sn_supernet_digest(const sn_supernet *net)
+{
+    return net->digest;
+}
+
+SN_EXPORT size_t sn_supernet_n_inputs(const sn_supernet *net)
+{
+    return net->n_inputs;
+}
+
+SN_EXPORT const sn_port *sn_supernet_input(const sn_supernet *net, size_t i)
+{
+    return i < net->n_inputs ? &net->input[i] : NULL;
+}
+
+SN_EXPORT size_t sn_supernet_n_outputs(const sn_supernet *net)
+{
+    return net->n_outputs;
+}
+
+SN_EXPORT const sn_port *sn_supernet_output(const sn_supernet *net, size_t i)
+{
+    return i < net->n_outputs ? &net->output[i] : NULL;
+}
+
+SN_EXPORT size_t sn_supernet_n_modules(const sn_supernet *net)
+{
+    return net->n_modules;
+}
+
+SN_EXPORT const sn_module *sn_supernet_module(const sn_supernet *net, size_t i)
+{
+    return i < net->n_modules ? &net->info[i] : NULL;
+}
+
+SN_EXPORT size_t sn_supernet_n_choices(const sn_supernet *net)
+{
+    return net->n_choices;
+}
+
+SN_EXPORT const sn_choice *sn_supernet_choice(const sn_supernet *net, size_t i)
+{
+    return i < net->n_choices ? &net->choice[i] : NULL;
+}
+
+SN_EXPORT bool sn_supernet_find_choice(const sn_supernet *net, const char *label, size_t *ret_i)
+{
+    return table_find(&net->label, label, ret_i);
+}
+
+SN_EXPORT const char *sn_supernet_space_size(const sn_supernet *net)
+{
+    return net->space_size;
+}
+
+SN_EXPORT sn_supernet *sn_supernet_ref(sn_supernet *net)
+{
+    if (net) ref_take(&net->n_refs);
+    return net;
+}
+
+SN_EXPORT sn_supernet *sn_supernet_unref(sn_supernet *net)
+{
+    if (net && ref_drop(&net->n_refs)) {
+        sn_weights_unref(net->weights);
+        sn_registry_unref(net->registry);
+        sn_arena_free(net->mem); /* net itself as well */
+    }
+    return NULL;
+}
