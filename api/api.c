@@ -1,0 +1,246 @@
+/* api: creation, and the way of every request: route, refuse, handle, answer. */
+#include <assert.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "choices_json.h"
+
+struct api *api_create(const struct api_config *config, char *why, size_t n_why)
+{
+    struct api *api = calloc(1, sizeof *api);
+    sn_error    err = {0};
+
+    assert(api_n_routes <= METRICS_MAX_ROUTES);
+    if (!api) {
+        snprintf(why, n_why, "out of memory");
+        return NULL;
+    }
+    api->config = *config;
+    api->config.model_dir = NULL;
+    if (!api_store_init(&api->store) ||
+        !api_plan_cache_init(&api->plans, config->plan_cache_bytes)) {
+        snprintf(why, n_why, "cannot create locks");
+        free(api);
+        return NULL;
+    }
+    json_object_seed(0); /* before there are threads: it is set on first use */
+    if (config->model_dir && config->model_dir[0]) {
+        api->model_dir = realpath(config->model_dir, NULL);
+        if (!api->model_dir) {
+            snprintf(why, n_why, "model directory %s: %m", config->model_dir);
+            return api_free(api);
+        }
+    }
+    if (sn_registry_create(&api->registry, &err) != SN_OK) {
+        snprintf(why, n_why, "%s", err.text);
+        return api_free(api);
+    }
+    return api;
+}
+
+struct api *api_free(struct api *api)
+{
+    if (!api) return NULL;
+    api_plan_cache_fini(&api->plans);
+    api_store_fini(&api->store);
+    sn_registry_unref(api->registry);
+    free(api->model_dir);
+    free(api);
+    return NULL;
+}
+
+bool api_load(struct api *api, const char *name, const char *dir, char *why, size_t n_why)
+{
+    struct problem p = {0};
+    struct model  *m = NULL;
+    bool           replaced;
+
+    if (!api_store_name_is_valid(name))
+        api_fail(&p, P_INVALID, "name", "'%s' is no name: letters, digits, '.', '_' and '-'", name);
+    else if (api_load_model(api, name, dir ? dir : "built-in", dir, NULL, &m, &p) == P_OK)
+        api_install_model(api, m, &replaced, &p);
+    if (p.code != P_OK) snprintf(why, n_why, "%s%s%s", p.where, p.where[0] ? ": " : "", p.text);
+    return p.code == P_OK;
+}
+
+void api_drain(struct api *api)
+{
+    atomic_store(&api->draining, true);
+}
+
+void api_worker_fini(struct api_worker *worker)
+{
+    free(worker->scratch);
+    *worker = (struct api_worker){0};
+}
+
+/* ---- routing ---- */
+
+struct match {
+    const struct api_route_row *row;    /* NULL: see status */
+    int                         status; /* 200, 404 or 405 */
+    struct url_slice            segment[2];
+    char                        allow[64];
+};
+
+static bool same_method(const struct api_route_row *row, const char *method)
+{
+    return strcmp(row->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(row->method, "GET") == 0);
+}
+
+static struct match match(const char *method, const char *path)
+{
+    struct match m = {.status = 404};
+    size_t       n = 0;
+
+    for (size_t i = 0; i < api_n_routes; i++) {
+        const struct api_route_row *row = &api_routes[i];
+
+        if (!api_url_match(row->pattern, path, m.segment)) continue;
+        if (same_method(row, method)) {
+            m.row = row;
+            m.status = 200;
+            return m;
+        }
+        m.status = 405;
+        n += (size_t)snprintf(m.allow + n, sizeof m.allow - n, "%s%s%s", n ? ", " : "", row->method,
+                              strcmp(row->method, "GET") == 0 ? ", HEAD" : "");
+        assert(n < sizeof m.allow);
+    }
+    return m;
+}
+
+static size_t max_body(const struct api *api, const struct api_route_row *row)
+{
+    return row->max_body_bytes == SIZE_MAX ? api->config.max_body_bytes : row->max_body_bytes;
+}
+
+struct api_route api_route(const struct api *api, const char *method, const char *path)
+{
+    const struct match m = match(method, path);
+
+    if (!m.row) return (struct api_route){.status = m.status, .name = "none", .lane = API_LOOP};
+    return (struct api_route){200, m.row->name, m.row->lane, max_body(api, m.row)};
+}
+
+/* ---- handling ---- */
+
+/* A wildcard of the path into `to`. A name that cannot be one is just not found. */
+static enum problem_code decode_segment(struct call *call, struct url_slice s, char *to)
+{
+    if (!s.at) return P_OK;
+    if (s.n >= API_MAX_NAME)
+        return api_fail(&call->problem, P_NOT_FOUND, "path", "a name of %zu bytes is not known",
+                        s.n);
+    if (!api_url_decode(s.at, s.n, false, to))
+        return api_fail(&call->problem, P_SYNTAX, "path", "'%.*s' has a malformed percent escape",
+                        (int)s.n, s.at);
+    return P_OK;
+}
+
+static enum problem_code check_media(struct call *call, const struct api_route_row *row)
+{
+    const struct api_request *req = call->req;
+    const enum media          form = api_media_of(req->content_type);
+    enum media                offer[2] = {row->gives[0], row->gives[1]};
+    const size_t              n_offers = offer[1] == MEDIA_OTHER ? 1 : 2;
+
+    if (row->takes != TAKES_NOTHING && form != MEDIA_JSON &&
+        !(row->takes == TAKES_TENSORS && form == MEDIA_SAFETENSORS) &&
+        (req->n_body > 0 || row->takes == TAKES_TENSORS))
+        return api_fail(&call->problem, P_MEDIA_TYPE, "Content-Type",
+                        "'%s' is not accepted here, but application/json%s is (with curl, --json "
+                        "instead of -d)",
+                        req->content_type,
+                        row->takes == TAKES_TENSORS ? " or application/x-safetensors" : "");
+    /* What asks for nothing in particular is answered in the form it was asked in. */
+    if (row->takes == TAKES_TENSORS && form == MEDIA_SAFETENSORS) {
+        offer[0] = MEDIA_SAFETENSORS;
+        offer[1] = MEDIA_JSON;
+    }
+    call->answer = api_media_negotiate(req->accept, offer, n_offers);
+    if (call->answer == MEDIA_OTHER)
+        return api_fail(&call->problem, P_NOT_ACCEPTABLE, "Accept",
+                        "'%s' excludes what this path answers with: %s%s%s", req->accept,
+                        api_media_name(row->gives[0]), n_offers == 2 ? " or " : "",
+                        n_offers == 2 ? api_media_name(row->gives[1]) : "");
+    return P_OK;
+}
+
+static enum problem_code refuse_path(struct call *call, const struct match *m)
+{
+    const struct api_request *req = call->req;
+
+    if (m->status == 405) {
+        memcpy(call->ret->allow, m->allow, sizeof m->allow);
+        return api_fail(&call->problem, P_METHOD, "method", "'%s' is not for this path; it has %s",
+                        req->method, m->allow);
+    }
+    return api_fail(&call->problem, P_NOT_FOUND, "path", "there is nothing at '%s'", req->path);
+}
+
+static enum problem_code find_model(struct call *call)
+{
+    call->model = api_store_take(&call->api->store, call->name);
+    if (!call->model)
+        return api_fail(&call->problem, P_NO_SUPERNET, "path", "no supernet is called '%s'",
+                        call->name);
+    api_note(call, NULL);
+    return P_OK;
+}
+
+static enum problem_code serve(struct call *call, const struct match *m)
+{
+    const struct api_route_row *row = m->row;
+    const struct api_request   *req = call->req;
+    struct problem             *p = &call->problem;
+
+    if (!row) return refuse_path(call, m);
+    if (decode_segment(call, m->segment[0], call->name) != P_OK ||
+        decode_segment(call, m->segment[1], call->id) != P_OK)
+        return p->code;
+    if (req->n_body > max_body(call->api, row))
+        return api_fail(p, P_TOO_LARGE, "body", "%zu bytes are above the limit of %zu", req->n_body,
+                        max_body(call->api, row));
+    if (row->has_model && find_model(call) != P_OK) return p->code;
+    if (check_media(call, row) != P_OK ||
+        api_query_parse(&call->query, req->query, row->query, p) != P_OK)
+        return p->code;
+    if (row->handle(call) != P_OK) return p->code;
+    return call->body.failed ? api_fail_memory(p) : P_OK;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void api_handle(struct api *api, struct api_worker *worker, const struct api_request *req,
+                struct api_response *ret)
+{
+    const uint64_t     start = now_ns();
+    const struct match m = match(req->method, req->path);
+    struct call        call = {.api = api, .worker = worker, .req = req, .ret = ret};
+
+    *ret = (struct api_response){.status = 200};
+    if (serve(&call, &m) == P_OK) {
+        ret->content_type = api_media_name(call.answer);
+        ret->body = call.body.at;
+        ret->n_body = call.body.n;
+    } else {
+        api_buf_fini(&call.body);
+        api_problem_respond(&call.problem, req->request_id, ret);
+    }
+    api_model_unref(call.model);
+    free(call.query.text);
+    api_metrics_count(&api->metrics, m.row ? (size_t)(m.row - api_routes) : METRICS_MAX_ROUTES,
+                      ret->status, now_ns() - start);
+}

@@ -1,0 +1,125 @@
+/* call: one request on its way through the API, and what every endpoint gets. */
+#ifndef API_CALL_H
+#define API_CALL_H
+
+#include "api.h"
+#include "buf.h"
+#include "media.h"
+#include "metrics.h"
+#include "plan_cache.h"
+#include "problem.h"
+#include "store.h"
+
+struct api {
+    struct api_config config;
+    char             *model_dir; /* config.model_dir, resolved; NULL: nothing may be loaded */
+    sn_registry      *registry;
+    struct store      store;
+    struct plan_cache plans;
+    struct metrics    metrics;
+    atomic_bool       draining;
+};
+
+enum { API_MAX_SEGMENTS = 8, API_MAX_NAME = 256, API_MAX_PARAMETERS = 8 };
+
+/* The query, decoded; both texts live in `text`. */
+struct query {
+    size_t n;
+    struct {
+        const char *key, *value;
+    } at[API_MAX_PARAMETERS];
+    char *text;
+};
+
+struct call {
+    struct api               *api;
+    struct api_worker        *worker;
+    const struct api_request *req;
+    struct api_response      *ret;
+    struct problem            problem;
+    char                      name[API_MAX_NAME]; /* {m} of the path, decoded */
+    char                      id[API_MAX_NAME];   /* {id} of the path, decoded */
+    struct query              query;
+    struct model             *model; /* {m}, referenced; NULL for routes without */
+    struct api_buf            body;  /* of the answer; handed over at the end */
+    enum media                answer;
+};
+
+typedef enum problem_code api_handler(struct call *call);
+
+enum api_takes {
+    TAKES_NOTHING,
+    TAKES_JSON,
+    TAKES_TENSORS /* JSON or safetensors */
+};
+
+/* One endpoint. The row says everything, also where it runs and what it accepts. */
+struct api_route_row {
+    const char    *method, *pattern; /* "{m}" and "{id}" match one segment */
+    const char    *name;
+    enum api_lane  lane;
+    size_t         max_body_bytes; /* SIZE_MAX: the configured limit of a forward */
+    enum api_takes takes;
+    bool           has_model; /* {m} must be loaded: 404 before anything else is looked at */
+    const char    *query;     /* "format|subnet": the parameters it knows */
+    enum media     gives[2];  /* forms of the answer, the preferred first; MEDIA_OTHER: none */
+    api_handler   *handle;
+};
+
+extern const struct api_route_row api_routes[];
+extern const size_t               api_n_routes;
+
+/* ---- url.c ---- */
+
+/* Percent-decode n bytes into `to`; false for a malformed escape or a '\0'. The
+ * result is never longer than the input. */
+bool api_url_decode(const char *at, size_t n, bool plus_is_space, char *to);
+
+/* Does the raw path match the pattern? Then `ret_segment` are its wildcards, raw. */
+struct url_slice {
+    const char *at;
+    size_t      n;
+};
+bool api_url_match(const char *pattern, const char *path, struct url_slice ret_segment[2]);
+
+enum problem_code api_query_parse(struct query *q, const char *text, const char *allowed,
+                                  struct problem *p);
+const char       *api_query_get(const struct query *q, const char *key);
+
+/* Is `word` one of "a|b|c"? */
+bool api_word_in(const char *list, const char *word, size_t n_word);
+
+/* ---- endpoints: one family per file ---- */
+
+api_handler api_list_supernets, api_get_supernet, api_put_supernet, api_delete_supernet;
+api_handler api_get_space;
+api_handler api_resample;
+api_handler api_put_choices, api_get_choices;
+api_handler api_create_subnet, api_get_subnet, api_delete_subnet;
+api_handler api_forward;
+api_handler api_export;
+api_handler api_get_health, api_get_ready, api_get_metrics, api_get_openapi;
+
+/* ---- load.c ---- */
+
+/* The supernet in `dir` (spec.json, weights.safetensors), or the built-in demo for
+ * NULL. With `below`, the files must lie below that folder, links resolved. */
+enum problem_code api_load_model(struct api *api, const char *name, const char *source,
+                                 const char *dir, const char *below, struct model **ret_model,
+                                 struct problem *p);
+
+/* Make it visible under its name; takes `m` in any case. */
+enum problem_code api_install_model(struct api *api, struct model *m, bool *ret_replaced,
+                                    struct problem *p);
+
+/* ---- embedded.c ---- */
+
+struct embedded {
+    const char *at;
+    size_t      n;
+};
+struct embedded api_embedded_openapi(void);
+struct embedded api_embedded_demo_spec(void);
+struct embedded api_embedded_demo_weights(void);
+
+#endif

@@ -1,0 +1,326 @@
+/* forward: one input through one subnet or several.
+ *
+ * A plan is compiled for the batch rounded up to a power of two, so that a client
+ * that sends 13, 14, 15 samples needs one plan and not three. */
+#include "forward.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tensor_json.h"
+
+static struct problem *problem(struct forward *f)
+{
+    return &f->call->problem;
+}
+
+/* ---- subnets ---- */
+
+static enum problem_code add(struct forward *f, sn_subnet *subnet)
+{
+    sn_subnet **more = realloc(f->subnet, (f->n_subnets + 1) * sizeof *more);
+
+    if (!more) {
+        sn_subnet_unref(subnet);
+        return api_fail_memory(problem(f));
+    }
+    f->subnet = more;
+    f->subnet[f->n_subnets++] = subnet;
+    return P_OK;
+}
+
+enum problem_code api_forward_one_id(struct forward *f, const char *id, const char *where,
+                                     enum problem_code if_unknown)
+{
+    sn_subnet *subnet;
+
+    if (api_choices_find(f->call->model, id, where, if_unknown, &subnet, problem(f)) != P_OK)
+        return problem(f)->code;
+    return add(f, subnet);
+}
+
+enum problem_code api_forward_one_choices(struct forward *f, const json_t *choices,
+                                          const char *where)
+{
+    const struct completion none = {0};
+    sn_subnet              *subnet;
+    bool                    created;
+
+    if (!json_is_object(choices))
+        return api_fail(problem(f), P_INVALID, where, "must be an object {label: value}, not %s",
+                        api_json_kind(choices));
+    if (api_choices_subnet(f->call, choices, where, &none, &subnet, &created) != P_OK)
+        return problem(f)->code;
+    return add(f, subnet);
+}
+
+enum problem_code api_forward_list(struct forward *f, const json_t *list, const char *where)
+{
+    struct problem *p = problem(f);
+    const size_t    max = f->call->api->config.max_subnets;
+
+    if (!json_is_array(list))
+        return api_fail(p, P_INVALID, where, "must be an array of ids or choices, not %s",
+                        api_json_kind(list));
+    if (json_array_size(list) == 0) return api_fail(p, P_INVALID, where, "is empty");
+    if (json_array_size(list) > max)
+        return api_fail(p, P_LIMIT, where, "%zu subnets are above the limit of %zu",
+                        json_array_size(list), max);
+    f->several = true;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t     *item = json_array_get(list, i);
+        char              place[64];
+        enum problem_code rc;
+
+        snprintf(place, sizeof place, "%s[%zu]", where, i);
+        if (json_is_string(item))
+            rc = api_forward_one_id(f, json_string_value(item), place, P_UNKNOWN_SUBNET);
+        else if (json_is_object(item))
+            rc = api_forward_one_choices(f, item, place);
+        else
+            rc = api_fail(p, P_INVALID, place, "must be an id or an object of choices, not %s",
+                          api_json_kind(item));
+        if (rc != P_OK) return rc;
+    }
+    return P_OK;
+}
+
+enum problem_code api_forward_version(struct forward *f, int64_t version, const char *where)
+{
+    const struct model *m = f->call->model;
+
+    if ((uint64_t)version == m->version) return P_OK;
+    return api_fail(problem(f), P_STALE, where,
+                    "version %lld of supernet '%s' is not served any more, version %llu is",
+                    (long long)version, m->name, (unsigned long long)m->version);
+}
+
+/* What the query says about the subnet; a body that says it too is refused. */
+static enum problem_code subnet_of_query(struct forward *f)
+{
+    struct problem     *p = problem(f);
+    const struct query *q = &f->call->query;
+    const char         *id = api_query_get(q, "subnet"), *version = api_query_get(q, "version");
+    char               *end;
+
+    if (version) {
+        const long long v = strtoll(version, &end, 10);
+
+        if (end == version || *end || v < 0)
+            return api_fail(p, P_INVALID, "version", "'%s' is no number of a version", version);
+        if (api_forward_version(f, v, "version") != P_OK) return p->code;
+    }
+    if (id && f->n_subnets)
+        return api_fail(p, P_INVALID, "subnet", "both the query and the body name a subnet");
+    if (f->n_subnets) return P_OK;
+    return api_forward_one_id(f, id, "subnet", P_NO_SUBNET);
+}
+
+/* ---- inputs ---- */
+
+/* What a symbol stands for, once the first input has said it. */
+struct symbols {
+    size_t n;
+    struct {
+        const char *name, *input;
+        int64_t     dim;
+    } at[SN_MAX_PORTS * SN_MAX_RANK];
+};
+
+static enum problem_code bind_symbol(struct forward *f, struct symbols *s, const char *name,
+                                     const char *input, int64_t dim)
+{
+    char place[160];
+
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->at[i].name, name) == 0) {
+            if (s->at[i].dim == dim) return P_OK;
+            snprintf(place, sizeof place, "inputs.%.128s", input);
+            return api_fail(problem(f), P_SHAPE, place, "%s is %lld here, but %lld in '%s'", name,
+                            (long long)dim, (long long)s->at[i].dim, s->at[i].input);
+        }
+    s->at[s->n].name = name;
+    s->at[s->n].input = input;
+    s->at[s->n++].dim = dim;
+    if (strcmp(name, "N") == 0) f->batch = dim;
+    return P_OK;
+}
+
+static enum problem_code bind_input(struct forward *f, struct symbols *s, const sn_port *port,
+                                    const sn_tensor *t)
+{
+    struct problem *p = problem(f);
+    char            place[160], want[256], got[256];
+    bool            fits = t->shape.rank == port->desc.shape.rank;
+
+    snprintf(place, sizeof place, "inputs.%.128s", port->name);
+    if (t->dtype == SN_NONE) {
+        if (port->optional) return P_OK;
+        return api_fail(p, P_INVALID, place, "is missing; its shape is %s",
+                        api_port_shape_text(port, want, sizeof want));
+    }
+    if (t->dtype != port->desc.dtype)
+        return api_fail(p, P_DTYPE, place, "expected %s, got %s", sn_dtype_name(port->desc.dtype),
+                        sn_dtype_name(t->dtype));
+    for (int d = 0; fits && d < t->shape.rank; d++)
+        fits = t->shape.dim[d] > 0 &&
+               (port->desc.shape.dim[d] < 0 || port->desc.shape.dim[d] == t->shape.dim[d]);
+    if (!fits)
+        return api_fail(p, P_SHAPE, place, "expected %s, got %s",
+                        api_port_shape_text(port, want, sizeof want),
+                        sn_shape_text(&t->shape, got, sizeof got));
+    for (int d = 0; d < t->shape.rank; d++)
+        if (port->desc.shape.dim[d] < 0 && port->symbol[d] &&
+            bind_symbol(f, s, port->symbol[d], port->name, t->shape.dim[d]) != P_OK)
+            return p->code;
+    return P_OK;
+}
+
+static enum problem_code bind(struct forward *f)
+{
+    const struct api_config *config = &f->call->api->config;
+    const sn_supernet       *net = f->call->model->net;
+    struct symbols           symbols = {0};
+
+    for (size_t i = 0; i < sn_supernet_n_inputs(net); i++)
+        if (bind_input(f, &symbols, sn_supernet_input(net, i), &f->in[i]) != P_OK)
+            return problem(f)->code;
+    if (f->batch > config->max_batch)
+        return api_fail(problem(f), P_LIMIT, "inputs", "a batch of %lld is above the limit of %lld",
+                        (long long)f->batch, (long long)config->max_batch);
+    return P_OK;
+}
+
+/* ---- plans ---- */
+
+static int64_t largest_batch(const struct forward *f)
+{
+    const int64_t max = f->call->api->config.max_batch;
+    int64_t       n = 1;
+
+    while (n < f->batch)
+        n *= 2;
+    return n < max ? n : max;
+}
+
+static enum problem_code compile(struct forward *f)
+{
+    struct api        *api = f->call->api;
+    const sn_supernet *net = f->call->model->net;
+    sn_desc            in[SN_MAX_PORTS] = {0};
+    sn_compile_options options = {.size = sizeof options, .in = in, .mode = SN_EVAL};
+
+    options.n_in = sn_supernet_n_inputs(net);
+    options.scratch_limit_bytes = api->config.max_scratch_bytes;
+    for (size_t i = 0; i < options.n_in; i++) {
+        const sn_port *port = sn_supernet_input(net, i);
+
+        in[i] = (sn_desc){f->in[i].dtype, f->in[i].shape};
+        for (int d = 0; d < in[i].shape.rank; d++)
+            if (port->symbol[d] && strcmp(port->symbol[d], "N") == 0)
+                in[i].shape.dim[d] = largest_batch(f);
+    }
+    f->plan = calloc(f->n_subnets, sizeof(sn_plan *));
+    if (!f->plan) return api_fail_memory(problem(f));
+    for (size_t i = 0; i < f->n_subnets; i++) {
+        if (f->call->req->stop && atomic_load(f->call->req->stop))
+            return api_fail(problem(f), P_STOPPED, "", "stopped before the forward began");
+        if (api_plan_cache_get(&api->plans, f->call->model, f->subnet[i], &options, &f->plan[i],
+                               problem(f)) != P_OK)
+            return problem(f)->code;
+    }
+    return P_OK;
+}
+
+/* The worker's scratch memory, grown if it must be. */
+static enum problem_code scratch(struct forward *f, size_t n_bytes, void **ret_scratch)
+{
+    struct api_worker *w = f->call->worker;
+    size_t             rounded;
+
+    if (__builtin_add_overflow(n_bytes, (size_t)SN_ALIGN_BYTES - 1, &rounded))
+        return api_fail_memory(problem(f));
+    rounded &= ~((size_t)SN_ALIGN_BYTES - 1);
+    if (rounded > w->n_scratch) {
+        free(w->scratch);
+        w->n_scratch = 0;
+        w->scratch = aligned_alloc(SN_ALIGN_BYTES, rounded);
+        if (!w->scratch) return api_fail_memory(problem(f));
+        w->n_scratch = rounded;
+    }
+    *ret_scratch = w->scratch;
+    return P_OK;
+}
+
+static bool is_stopped(void *cls)
+{
+    return atomic_load((const atomic_bool *)cls);
+}
+
+enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_out, size_t *ret_n,
+                                      size_t *ret_bytes)
+{
+    const size_t max = f->call->api->config.max_scratch_bytes;
+
+    *ret_n = sn_plan_describe(f->plan[i])->n_out;
+    *ret_bytes = 0;
+    sn_plan_outputs(f->plan[i], f->batch ? f->batch : 1, ret_out);
+    for (size_t o = 0; o < *ret_n; o++) {
+        const int64_t count = sn_shape_count(&ret_out[o].shape);
+        size_t        bytes;
+
+        if (count < 0 ||
+            __builtin_mul_overflow((size_t)count, sn_dtype_bytes(ret_out[o].dtype), &bytes) ||
+            __builtin_add_overflow(*ret_bytes, bytes, ret_bytes) || *ret_bytes > max)
+            return api_fail(problem(f), P_LIMIT, "outputs",
+                            "they take more than the limit of %zu bytes", max);
+    }
+    return P_OK;
+}
+
+enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
+{
+    sn_run_options options = {.size = sizeof options};
+    sn_error       err = {0};
+
+    if (scratch(f, sn_plan_describe(f->plan[i])->scratch_bytes, &options.scratch) != P_OK)
+        return problem(f)->code;
+    if (f->call->req->stop) {
+        options.stop = is_stopped;
+        options.stop_cls = (void *)f->call->req->stop;
+    }
+    if (sn_plan_forward(f->plan[i], f->in, out, &options, &err) != SN_OK)
+        return api_fail_library(problem(f), &err, NULL);
+    api_metrics_count_run(&f->call->api->metrics, (uint64_t)(f->batch ? f->batch : 1));
+    return P_OK;
+}
+
+static void fini(struct forward *f)
+{
+    for (size_t i = 0; i < f->n_subnets; i++) {
+        if (f->plan) sn_plan_unref(f->plan[i]);
+        sn_subnet_unref(f->subnet[i]);
+    }
+    for (size_t i = 0; i < SN_MAX_PORTS; i++)
+        free(f->owned[i]);
+    free(f->plan);
+    free(f->subnet);
+    sn_weights_unref(f->weights);
+}
+
+enum problem_code api_forward(struct call *call)
+{
+    struct forward f = {.call = call};
+    const bool     binary = api_media_of(call->req->content_type) == MEDIA_SAFETENSORS;
+
+    if ((binary ? api_forward_read_binary(&f) : api_forward_read_json(&f)) == P_OK &&
+        subnet_of_query(&f) == P_OK && bind(&f) == P_OK) {
+        api_note(call, f.subnet[0]);
+        if (compile(&f) == P_OK)
+            call->answer == MEDIA_SAFETENSORS ? api_forward_write_binary(&f)
+                                              : api_forward_write_json(&f);
+    }
+    fini(&f);
+    return call->problem.code;
+}

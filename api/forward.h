@@ -1,0 +1,51 @@
+/* forward: what the JSON form and the safetensors form of a forward share.
+ *
+ *     read (one of two forms) -> inputs and subnets
+ *     bind: inputs against the ports of the supernet, the batch
+ *     plan and run each subnet
+ *     write (one of two forms)
+ */
+#ifndef API_FORWARD_H
+#define API_FORWARD_H
+
+#include "subnets.h"
+
+struct forward {
+    struct call *call;
+
+    /* Inputs, one for each port; dtype SN_NONE: not sent. */
+    sn_tensor   in[SN_MAX_PORTS];
+    void       *owned[SN_MAX_PORTS]; /* data to free(); NULL for views into the body */
+    sn_weights *weights;             /* a safetensors body; NULL for JSON */
+    int64_t     batch;               /* 0: no input has a batch dimension */
+
+    /* Subnets in the order of the request. */
+    sn_subnet **subnet;
+    sn_plan   **plan;
+    size_t      n_subnets;
+    bool        several; /* `subnets` was used: results are told apart by their ids */
+};
+
+/* The subnets, from whatever the request said; both readers end in these. */
+enum problem_code api_forward_one_id(struct forward *f, const char *id, const char *where,
+                                     enum problem_code if_unknown);
+enum problem_code api_forward_one_choices(struct forward *f, const json_t *choices,
+                                          const char *where);
+enum problem_code api_forward_list(struct forward *f, const json_t *list, const char *where);
+enum problem_code api_forward_version(struct forward *f, int64_t version, const char *where);
+
+/* Run plan i: `out` are dense tensors of the described outputs. */
+enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out);
+
+/* Describe the outputs of plan i; bytes of all of them together. */
+enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_out, size_t *ret_n,
+                                      size_t *ret_bytes);
+
+/* ---- forward_json.c, forward_binary.c ---- */
+
+enum problem_code api_forward_read_json(struct forward *f);
+enum problem_code api_forward_read_binary(struct forward *f);
+enum problem_code api_forward_write_json(struct forward *f);
+enum problem_code api_forward_write_binary(struct forward *f);
+
+#endif

@@ -1,0 +1,205 @@
+/* forward_json: the form for people and curl.
+ *
+ *     {"inputs": {"image": [[[[0, 0.5, ...]]]]},
+ *      "subnet": id | "choices": {...} | "subnets": [id or choices, ...], "version": 1}
+ *  -> {"results": [{"subnet": id, "version": 1, "outputs": {"logits": [[...]]}}]}
+ *
+ * The body is split: inputs go straight from text to tensors, the few other
+ * members are parsed as usual. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "forward.h"
+#include "tensor_json.h"
+
+/* A member's name as a JSON string, and the ':' behind it. */
+static enum problem_code read_key(struct json_cursor *c, json_t **ret_key, struct problem *p)
+{
+    const char *start;
+
+    api_json_space(c);
+    start = c->at;
+    if (c->at == c->end || *c->at != '"') return api_json_expected(c, "a name in quotes", p);
+    if (api_json_skip(c, p) != P_OK ||
+        api_json_parse(c->start, start, (size_t)(c->at - start), "body", ret_key, p) != P_OK)
+        return p->code;
+    if (!api_json_eat(c, ':')) {
+        json_decref(*ret_key);
+        return api_json_expected(c, "':'", p);
+    }
+    return P_OK;
+}
+
+/* Call `member` for each member of the object at the cursor, which it must consume. */
+typedef enum problem_code member_reader(struct forward *f, struct json_cursor *c, const char *name,
+                                        void *cls);
+
+static enum problem_code read_object(struct forward *f, struct json_cursor *c,
+                                     member_reader *member, void *cls)
+{
+    struct problem *p = &f->call->problem;
+
+    if (!api_json_eat(c, '{')) return api_json_expected(c, "'{'", p);
+    if (api_json_eat(c, '}')) return P_OK;
+    do {
+        json_t *key;
+
+        if (read_key(c, &key, p) != P_OK) return p->code;
+        member(f, c, json_string_value(key), cls);
+        json_decref(key);
+        if (p->code != P_OK) return p->code;
+    } while (api_json_eat(c, ','));
+    return api_json_eat(c, '}') ? P_OK : api_json_expected(c, "',' or '}'", p);
+}
+
+static enum problem_code no_such_input(struct forward *f, const char *name)
+{
+    const sn_supernet *net = f->call->model->net;
+    char               place[160], known[512] = "";
+    size_t             n = 0;
+
+    for (size_t i = 0; i < sn_supernet_n_inputs(net) && n < sizeof known; i++)
+        n += (size_t)snprintf(known + n, sizeof known - n, "%s'%s'", i ? ", " : "",
+                              sn_supernet_input(net, i)->name);
+    snprintf(place, sizeof place, "inputs.%.128s", name);
+    return api_fail(&f->call->problem, P_UNKNOWN_NAME, place,
+                    "the supernet has no such input; it has %s", known);
+}
+
+static enum problem_code read_input(struct forward *f, struct json_cursor *c, const char *name,
+                                    void *cls)
+{
+    const sn_supernet *net = f->call->model->net;
+    char               place[160];
+    size_t             i = 0;
+
+    (void)cls;
+    while (i < sn_supernet_n_inputs(net) && strcmp(sn_supernet_input(net, i)->name, name) != 0)
+        i++;
+    if (i == sn_supernet_n_inputs(net)) return no_such_input(f, name);
+    snprintf(place, sizeof place, "inputs.%.128s", name);
+    if (f->in[i].dtype != SN_NONE)
+        return api_fail(&f->call->problem, P_SYNTAX, place, "is given twice");
+    if (api_tensor_json_read(c, sn_supernet_input(net, i), place, &f->in[i], &f->call->problem) ==
+        P_OK)
+        f->owned[i] = f->in[i].data;
+    return f->call->problem.code;
+}
+
+/* Members other than "inputs" are collected in `rest`. */
+static enum problem_code read_member(struct forward *f, struct json_cursor *c, const char *name,
+                                     void *cls)
+{
+    json_t         *rest = cls, *value;
+    struct problem *p = &f->call->problem;
+    const char     *start;
+
+    if (json_object_get(rest, name))
+        return api_fail(p, P_SYNTAX, "body", "'%s' is given twice", name);
+    if (strcmp(name, "inputs") == 0) {
+        if (json_object_set_new(rest, name, json_true()) != 0) return api_fail_memory(p);
+        api_json_space(c);
+        if (c->at < c->end && *c->at != '{')
+            return api_fail(p, P_INVALID, "inputs", "must be an object {name: nested arrays}");
+        return read_object(f, c, read_input, NULL);
+    }
+    api_json_space(c);
+    start = c->at;
+    if (api_json_skip(c, p) != P_OK ||
+        api_json_parse(c->start, start, (size_t)(c->at - start), "body", &value, p) != P_OK)
+        return p->code;
+    return json_object_set_new(rest, name, value) == 0 ? P_OK : api_fail_memory(p);
+}
+
+/* Which subnets: at most one of three members may say so. */
+static enum problem_code read_subnets(struct forward *f, const json_t *rest)
+{
+    struct problem *p = &f->call->problem;
+    const json_t   *choices = json_object_get(rest, "choices");
+    const json_t   *list = json_object_get(rest, "subnets");
+    const char     *id = NULL;
+    int64_t         version = 0;
+    bool            given;
+
+    if (api_body_members(rest, "body", "inputs|subnet|choices|subnets|version", p) != P_OK ||
+        api_body_text(rest, "", "subnet", &id, p) != P_OK ||
+        api_body_integer(rest, "", "version", 0, INT64_MAX, &version, &given, p) != P_OK)
+        return p->code;
+    if (!!id + !!choices + !!list > 1)
+        return api_fail(p, P_INVALID, "body",
+                        "only one of subnet, choices and subnets can say what to run");
+    if (given && api_forward_version(f, version, "version") != P_OK) return p->code;
+    if (id) return api_forward_one_id(f, id, "subnet", P_UNKNOWN_SUBNET);
+    if (choices) return api_forward_one_choices(f, choices, "choices");
+    return list ? api_forward_list(f, list, "subnets") : P_OK;
+}
+
+enum problem_code api_forward_read_json(struct forward *f)
+{
+    const char        *body = f->call->req->body;
+    struct json_cursor c = {body, body, body + f->call->req->n_body};
+    struct problem    *p = &f->call->problem;
+    json_t            *rest = json_object();
+
+    if (!rest) return api_fail_memory(p);
+    if (f->call->req->n_body == 0)
+        api_fail(p, P_SYNTAX, "body", "is empty; expected {\"inputs\": {name: nested arrays}}");
+    else if (read_object(f, &c, read_member, rest) == P_OK) {
+        api_json_space(&c);
+        if (c.at != c.end)
+            api_json_expected(&c, "the end of the body", p);
+        else
+            read_subnets(f, rest);
+    }
+    json_decref(rest);
+    return p->code;
+}
+
+/* The outputs of one subnet, one after the other in one block of memory. */
+static enum problem_code write_result(struct forward *f, size_t i)
+{
+    const sn_supernet *net = f->call->model->net;
+    struct problem    *p = &f->call->problem;
+    struct api_buf    *b = &f->call->body;
+    sn_desc            desc[SN_MAX_PORTS];
+    sn_tensor          out[SN_MAX_PORTS];
+    size_t             n, n_bytes, at = 0;
+    char              *data;
+
+    if (api_forward_outputs(f, i, desc, &n, &n_bytes) != P_OK) return p->code;
+    data = malloc(n_bytes + n * SN_ALIGN_BYTES);
+    if (!data) return api_fail_memory(p);
+    for (size_t o = 0; o < n; o++) {
+        out[o] = sn_tensor_dense(desc[o].dtype, &desc[o].shape, data + at);
+        at += (size_t)sn_shape_count(&desc[o].shape) * sn_dtype_bytes(desc[o].dtype);
+        at = (at + 15) & ~(size_t)15;
+    }
+    if (api_forward_run(f, i, out) != P_OK) goto out;
+    api_buf_printf(b, "{\"subnet\": \"%s\", \"version\": %llu, \"outputs\": {",
+                   sn_subnet_id(f->subnet[i]), (unsigned long long)f->call->model->version);
+    for (size_t o = 0; o < n; o++) {
+        char place[160];
+
+        snprintf(place, sizeof place, "outputs.%.128s", sn_supernet_output(net, o)->name);
+        if (o) api_buf_text(b, ", ");
+        api_buf_string(b, sn_supernet_output(net, o)->name);
+        api_buf_text(b, ": ");
+        if (api_tensor_json_write(b, &out[o], place, p) != P_OK) goto out;
+    }
+    api_buf_text(b, "}}");
+out:
+    free(data);
+    return p->code;
+}
+
+enum problem_code api_forward_write_json(struct forward *f)
+{
+    api_buf_text(&f->call->body, "{\"results\": [");
+    for (size_t i = 0; i < f->n_subnets; i++) {
+        if (i) api_buf_text(&f->call->body, ",\n  ");
+        if (write_result(f, i) != P_OK) return f->call->problem.code;
+    }
+    api_buf_text(&f->call->body, "]}\n");
+    return P_OK;
+}

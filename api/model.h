@@ -1,0 +1,55 @@
+/* model: one loaded supernet, its current subnet and the subnets it remembers.
+ *
+ * Counted: a forward keeps the model it started with while a PUT or DELETE takes
+ * it out of the store. The network never changes; `lock` guards what does. */
+#ifndef API_MODEL_H
+#define API_MODEL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lru.h"
+#include "problem.h"
+
+struct model {
+    atomic_size_t n_refs;
+    char         *name, *source;
+    uint64_t      version; /* set once, by the store */
+    sn_supernet  *net;
+    uint64_t      n_params;
+    size_t        weight_bytes;
+    size_t        max_subnets;
+    atomic_bool   retired; /* out of the store: nothing of it enters a cache any more */
+
+    pthread_mutex_t lock;
+    sn_subnet      *current; /* under lock; NULL: undecided */
+    struct api_lru  subnets; /* under lock; id -> subnet */
+};
+
+/* Takes `net` on success. NULL when memory is out. */
+struct model *api_model_create(const char *name, const char *source, sn_supernet *net,
+                               size_t weight_bytes, size_t max_subnets);
+struct model *api_model_ref(struct model *m);
+struct model *api_model_unref(struct model *m);
+
+/* The current subnet, referenced; NULL if none was set. */
+sn_subnet *api_model_current(struct model *m);
+void       api_model_publish(struct model *m, sn_subnet *subnet);
+
+/* Make `subnet` findable by its id. `ret_subnet` is referenced and is the one
+ * that was remembered already if there is an equal one. */
+enum problem_code api_model_remember(struct model *m, sn_subnet *subnet, sn_subnet **ret_subnet,
+                                     bool *ret_created, struct problem *p);
+
+/* By id, referenced; NULL if it is not (or no longer) remembered. */
+sn_subnet *api_model_find(struct model *m, const char *id);
+
+/* False if there was none. A current subnet of this id is given up as well. */
+bool   api_model_forget(struct model *m, const char *id);
+size_t api_model_n_subnets(struct model *m);
+
+/* After a reload of the same specification ids stay valid: seal what `old`
+ * remembers, and its current subnet, again over the new weights. */
+enum problem_code api_model_inherit(struct model *m, struct model *old, struct problem *p);
+
+#endif

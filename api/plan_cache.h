@@ -1,0 +1,41 @@
+/* plan_cache: compiled subnets, least recently used first out, bounded in bytes.
+ *
+ *     (load of a supernet, subnet, input shapes for the largest batch) -> plan
+ *
+ * Compiling happens outside the lock. Two threads may compile the same plan at
+ * once; one of the two is kept and the other is used once. */
+#ifndef API_PLAN_CACHE_H
+#define API_PLAN_CACHE_H
+
+#include <pthread.h>
+
+#include "model.h"
+
+struct plan_cache {
+    size_t          max_bytes;
+    pthread_mutex_t lock;
+    struct api_lru  plans; /* under lock, and all below */
+    size_t          bytes;
+    uint64_t        n_hits, n_misses, n_evictions;
+};
+
+struct plan_cache_figures {
+    size_t   n_entries, bytes;
+    uint64_t n_hits, n_misses, n_evictions;
+};
+
+bool api_plan_cache_init(struct plan_cache *c, size_t max_bytes);
+void api_plan_cache_fini(struct plan_cache *c);
+
+/* The plan of `subnet` for the inputs `in` (the batch dimension holds the largest
+ * batch), referenced: from the cache, or compiled now. */
+enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_subnet *subnet,
+                                     const sn_compile_options *options, sn_plan **ret_plan,
+                                     struct problem *p);
+
+/* Drop the plans of a model that has left the store (its `retired` is set). */
+void api_plan_cache_purge(struct plan_cache *c, const struct model *m);
+
+struct plan_cache_figures api_plan_cache_read(struct plan_cache *c);
+
+#endif

@@ -1,0 +1,148 @@
+/* problem: the one place that knows both the library's statuses and HTTP's. */
+#include "problem.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "media.h"
+
+static const struct {
+    int         status;
+    const char *word;
+} table[] = {
+#define X(name, status, word) {status, word},
+    PROBLEM_MAP(X)
+#undef X
+};
+
+/* Sent if there is not even memory for an error document. */
+static const char last_words[] = "{\"error\": {\"code\": \"no_memory\", \"where\": \"\", \"text\": "
+                                 "\"out of memory\", \"request\": \"\"}}\n";
+
+int api_problem_status(enum problem_code code)
+{
+    return table[code].status;
+}
+
+const char *api_problem_word(enum problem_code code)
+{
+    return table[code].word;
+}
+
+enum problem_code api_fail(struct problem *p, enum problem_code code, const char *where,
+                           const char *fmt, ...)
+{
+    if (p->code == P_OK) {
+        va_list ap;
+
+        va_start(ap, fmt);
+        p->code = code;
+        snprintf(p->where, sizeof p->where, "%s", where);
+        vsnprintf(p->text, sizeof p->text, fmt, ap);
+        va_end(ap);
+    }
+    return p->code;
+}
+
+enum problem_code api_fail_memory(struct problem *p)
+{
+    return api_fail(p, P_NO_MEMORY, "", "out of memory; try again later");
+}
+
+/* No default: the compiler lists a status that nobody mapped. */
+static enum problem_code code_of(sn_status s)
+{
+    switch (s) {
+    case SN_E_NO_MEMORY:
+        return P_NO_MEMORY;
+    case SN_E_IO:
+        return P_IO;
+    case SN_E_SYNTAX:
+        return P_SYNTAX;
+    case SN_E_INVALID:
+        return P_INVALID;
+    case SN_E_UNKNOWN_NAME:
+        return P_UNKNOWN_NAME;
+    case SN_E_NOT_CANDIDATE:
+        return P_NOT_CANDIDATE;
+    case SN_E_UNDECIDED:
+        return P_UNDECIDED;
+    case SN_E_EVALUATE:
+        return P_EVALUATE;
+    case SN_E_SHAPE:
+        return P_SHAPE;
+    case SN_E_DTYPE:
+        return P_DTYPE;
+    case SN_E_UNSUPPORTED:
+        return P_UNSUPPORTED;
+    case SN_E_LIMIT:
+        return P_LIMIT;
+    case SN_E_STOPPED:
+        return P_STOPPED;
+    case SN_OK:
+    case SN_STATUS_COUNT:
+        break;
+    }
+    assert(!"a status that is no failure");
+    return P_INVALID;
+}
+
+enum problem_code api_fail_library(struct problem *p, const sn_error *err, const char *where)
+{
+    return api_fail(p, code_of(err->code), where ? where : err->where, "%s",
+                    err->text[0] ? err->text : sn_status_text(err->code));
+}
+
+enum problem_code api_fail_file(struct problem *p, const sn_error *err)
+{
+    enum problem_code code = code_of(err->code);
+
+    if (code != P_NO_MEMORY && api_problem_status(code) != 422) code = P_BAD_FILE;
+    return api_fail(p, code, err->where, "%s",
+                    err->text[0] ? err->text : sn_status_text(err->code));
+}
+
+static void respond(int status, const char *word, const char *where, const char *text,
+                    const char *request_id, struct api_response *ret)
+{
+    struct api_buf b = {0};
+
+    api_buf_text(&b, "{\"error\": {\"code\": ");
+    api_buf_string(&b, word);
+    api_buf_text(&b, ", \"where\": ");
+    api_buf_string(&b, where);
+    api_buf_text(&b, ", \"text\": ");
+    api_buf_string(&b, text);
+    api_buf_text(&b, ", \"request\": ");
+    api_buf_string(&b, request_id);
+    api_buf_text(&b, "}}\n");
+
+    free(ret->body);
+    ret->status = status;
+    ret->content_type = api_media_name(MEDIA_JSON);
+    ret->retry_after = status == 503 ? 1 : 0;
+    if (b.failed) {
+        api_buf_fini(&b);
+        b.at = strdup(last_words);
+        b.n = b.at ? sizeof last_words - 1 : 0;
+    }
+    ret->body = b.at;
+    ret->n_body = b.n;
+}
+
+void api_problem_respond(const struct problem *p, const char *request_id, struct api_response *ret)
+{
+    assert(p->code != P_OK);
+    respond(table[p->code].status, table[p->code].word, p->where, p->text, request_id, ret);
+}
+
+void api_problem(int status, const char *code, const char *where, const char *text,
+                 const char *request_id, struct api_response *ret)
+{
+    *ret = (struct api_response){0};
+    respond(status, code, where, text, request_id, ret);
+}

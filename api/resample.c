@@ -1,0 +1,106 @@
+/* resample: let a policy decide.
+ *
+ *     POST .../resample  {"policy": "path", "memo": {"width": 16}, "seed": 7, "count": 3}
+ *
+ * `memo` holds what is decided beforehand; the answer's memo holds every value,
+ * also those of labels that the subnet does not use. The same seed gives the same
+ * subnets on every machine, and the answer says which seed it was. */
+#include "choices_json.h"
+
+struct resample_args {
+    const char   *policy;
+    const json_t *memo;
+    uint64_t      seed;
+    int64_t       count;
+    bool          publish; /* a single subnet, the way `count` was left out or 1 */
+};
+
+/* Borrows from `body`. */
+static enum problem_code parse(struct call *call, const json_t *body,
+                               struct resample_args *ret_args)
+{
+    struct resample_args a = {.policy = "path", .count = 1};
+    struct problem      *p = &call->problem;
+    json_t              *memo = NULL;
+    int64_t              seed = 0;
+    bool                 given;
+
+    if (api_body_members(body, "body", "policy|memo|seed|count", p) != P_OK ||
+        api_body_text(body, "", "policy", &a.policy, p) != P_OK ||
+        api_body_object_member(body, "", "memo", &memo, p) != P_OK ||
+        api_body_integer(body, "", "count", 1, (int64_t)call->api->config.max_subnets, &a.count,
+                         &given, p) != P_OK ||
+        api_body_integer(body, "", "seed", 0, INT64_MAX, &seed, &given, p) != P_OK)
+        return p->code;
+    a.seed = (uint64_t)seed;
+    if (!given && api_random_seed(&a.seed, p) != P_OK) return p->code;
+    a.memo = memo;
+    a.publish = a.count == 1;
+    *ret_args = a;
+    return P_OK;
+}
+
+/* One subnet: what was set beforehand, then the policy, then sealed. */
+static enum problem_code draw(struct call *call, const struct resample_args *a, sn_policy *policy,
+                              sn_rng *rng, struct api_buf *memo)
+{
+    struct problem *p = &call->problem;
+    struct api_buf *b = &call->body;
+    sn_draft       *draft = NULL;
+    sn_subnet      *subnet = NULL;
+    sn_error        err = {0};
+    bool            created;
+
+    if (api_choices_draft(call->model->net, a->memo, "memo", &draft, p) != P_OK) return p->code;
+    if (sn_policy_resample(policy, rng, draft, &err) != SN_OK)
+        api_fail_library(p, &err, NULL);
+    else if (api_choices_seal(call->model, draft, &subnet, &created, p) == P_OK) {
+        if (a->publish) api_model_publish(call->model, subnet);
+        memo->n = 0;
+        api_memo_write(memo, call->model->net, draft);
+        api_buf_printf(b, "{\"id\": \"%s\", \"choices\": ", sn_subnet_id(subnet));
+        api_choices_write(b, subnet);
+        api_buf_text(b, ", \"memo\": ");
+        api_buf_add(b, memo->at, memo->n);
+        api_buf_byte(b, '}');
+        api_note(call, subnet);
+    }
+    sn_subnet_unref(subnet);
+    sn_draft_free(draft);
+    return memo->failed ? api_fail_memory(p) : p->code;
+}
+
+enum problem_code api_resample(struct call *call)
+{
+    struct problem      *p = &call->problem;
+    struct api_buf      *b = &call->body, memo = {0};
+    struct resample_args a;
+    sn_policy           *policy = NULL;
+    json_t              *body;
+    sn_rng               rng;
+
+    if (api_body_object(call, &body) != P_OK) return p->code;
+    if (parse(call, body, &a) != P_OK || api_policy_create(call, a.policy, &policy) != P_OK)
+        goto out;
+    sn_rng_seed(&rng, a.seed);
+    api_buf_text(b, "{\"subnets\": [");
+    for (int64_t i = 0; i < a.count; i++) {
+        if (call->req->stop && atomic_load(call->req->stop)) {
+            api_fail(p, P_STOPPED, "", "stopped after %lld of %lld subnets", (long long)i,
+                     (long long)a.count);
+            goto out;
+        }
+        if (i) api_buf_text(b, ",\n  ");
+        if (draw(call, &a, policy, &rng, &memo) != P_OK) goto out;
+    }
+    api_buf_text(b, "], \"memo\": "); /* of the last, which is the only one as a rule */
+    api_buf_add(b, memo.at, memo.n);
+    api_buf_printf(b, ", \"policy\": \"%s\", \"seed\": %llu, \"version\": %llu}\n",
+                   sn_policy_name(policy), (unsigned long long)a.seed,
+                   (unsigned long long)call->model->version);
+out:
+    sn_policy_free(policy);
+    api_buf_fini(&memo);
+    json_decref(body);
+    return p->code;
+}

@@ -1,0 +1,39 @@
+/* routes: the table of endpoints. A test holds it against openapi.json. */
+#include "call.h"
+
+enum { SMALL = 1 << 20 }; /* choices of a large space, with room to spare */
+
+#define ONE "/v1/supernets/{m}"
+#define JSON                                                                                       \
+    {                                                                                              \
+        MEDIA_JSON                                                                                 \
+    }
+#define BOTH                                                                                       \
+    {                                                                                              \
+        MEDIA_JSON, MEDIA_SAFETENSORS                                                              \
+    }
+
+/* clang-format off */
+const struct api_route_row api_routes[] = {
+    /* method    pattern               name               lane         body      takes          {m}    query              gives  handler */
+    {"GET",    "/v1/supernets",        "list_supernets",  API_LOOP,    0,        TAKES_NOTHING, false, "",                JSON, api_list_supernets},
+    {"GET",    ONE,                    "get_supernet",    API_COMPUTE, 0,        TAKES_NOTHING, true,  "",                JSON, api_get_supernet},
+    {"PUT",    ONE,                    "put_supernet",    API_COMPUTE, SMALL,    TAKES_JSON,    false, "",                JSON, api_put_supernet},
+    {"DELETE", ONE,                    "delete_supernet", API_COMPUTE, 0,        TAKES_NOTHING, true,  "",                JSON, api_delete_supernet},
+    {"GET",    ONE "/space",           "space",           API_COMPUTE, 0,        TAKES_NOTHING, true,  "",                JSON, api_get_space},
+    {"POST",   ONE "/resample",        "resample",        API_COMPUTE, SMALL,    TAKES_JSON,    true,  "",                JSON, api_resample},
+    {"GET",    ONE "/choices",         "get_choices",     API_LOOP,    0,        TAKES_NOTHING, true,  "",                JSON, api_get_choices},
+    {"PUT",    ONE "/choices",         "put_choices",     API_COMPUTE, SMALL,    TAKES_JSON,    true,  "",                JSON, api_put_choices},
+    {"POST",   ONE "/subnets",         "create_subnet",   API_COMPUTE, SMALL,    TAKES_JSON,    true,  "",                JSON, api_create_subnet},
+    {"GET",    ONE "/subnets/{id}",    "get_subnet",      API_LOOP,    0,        TAKES_NOTHING, true,  "",                JSON, api_get_subnet},
+    {"DELETE", ONE "/subnets/{id}",    "delete_subnet",   API_LOOP,    0,        TAKES_NOTHING, true,  "",                JSON, api_delete_subnet},
+    {"POST",   ONE "/forward",         "forward",         API_COMPUTE, SIZE_MAX, TAKES_TENSORS, true,  "subnet|version",  BOTH, api_forward},
+    {"GET",    ONE "/export",          "export",          API_COMPUTE, 0,        TAKES_NOTHING, true,  "format|subnet",   BOTH, api_export},
+    {"GET",    "/healthz",             "healthz",         API_LOOP,    0,        TAKES_NOTHING, false, "",                JSON, api_get_health},
+    {"GET",    "/readyz",              "readyz",          API_LOOP,    0,        TAKES_NOTHING, false, "",                JSON, api_get_ready},
+    {"GET",    "/metrics",             "metrics",         API_LOOP,    0,        TAKES_NOTHING, false, "",                {MEDIA_METRICS}, api_get_metrics},
+    {"GET",    "/openapi.json",        "openapi",         API_LOOP,    0,        TAKES_NOTHING, false, "",                JSON, api_get_openapi},
+};
+/* clang-format on */
+
+const size_t api_n_routes = sizeof api_routes / sizeof api_routes[0];

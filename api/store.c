@@ -1,0 +1,119 @@
+/* store: a sorted array of models; there are few, and they change seldom. */
+#include "store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_NAME = 128 };
+
+bool api_store_init(struct store *s)
+{
+    *s = (struct store){0};
+    return pthread_mutex_init(&s->lock, NULL) == 0;
+}
+
+void api_store_fini(struct store *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        api_model_unref(s->at[i]);
+    free(s->at);
+    pthread_mutex_destroy(&s->lock);
+}
+
+/* The index of `name`, or where it would be inserted. */
+static bool find(const struct store *s, const char *name, size_t *ret_i)
+{
+    for (*ret_i = 0; *ret_i < s->n; ++*ret_i) {
+        const int order = strcmp(s->at[*ret_i]->name, name);
+
+        if (order >= 0) return order == 0;
+    }
+    return false;
+}
+
+struct model *api_store_take(struct store *s, const char *name)
+{
+    struct model *m = NULL;
+    size_t        i;
+
+    pthread_mutex_lock(&s->lock);
+    if (find(s, name, &i)) m = api_model_ref(s->at[i]);
+    pthread_mutex_unlock(&s->lock);
+    return m;
+}
+
+struct model **api_store_list(struct store *s, size_t *ret_n)
+{
+    struct model **all;
+
+    pthread_mutex_lock(&s->lock);
+    all = calloc(s->n + 1, sizeof(struct model *));
+    if (all)
+        for (size_t i = 0; i < s->n; i++)
+            all[i] = api_model_ref(s->at[i]);
+    *ret_n = s->n;
+    pthread_mutex_unlock(&s->lock);
+    return all;
+}
+
+static bool make_room(struct store *s)
+{
+    const size_t   cap = s->cap ? 2 * s->cap : 8;
+    struct model **at;
+
+    if (s->n < s->cap) return true;
+    at = realloc(s->at, cap * sizeof *at);
+    if (!at) return false;
+    s->at = at;
+    s->cap = cap;
+    return true;
+}
+
+bool api_store_put(struct store *s, struct model *m, struct model **ret_old)
+{
+    struct model *old = NULL;
+    size_t        i;
+    bool          ok;
+
+    pthread_mutex_lock(&s->lock);
+    ok = make_room(s);
+    if (ok) {
+        m->version = ++s->last_version;
+        if (find(s, m->name, &i)) {
+            old = s->at[i];
+        } else {
+            memmove(s->at + i + 1, s->at + i, (s->n - i) * sizeof *s->at);
+            s->n++;
+        }
+        s->at[i] = m;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!ok) return false;
+    if (old) atomic_store(&old->retired, true);
+    *ret_old = old;
+    return true;
+}
+
+struct model *api_store_remove(struct store *s, const char *name)
+{
+    struct model *m = NULL;
+    size_t        i;
+
+    pthread_mutex_lock(&s->lock);
+    if (find(s, name, &i)) {
+        m = s->at[i];
+        memmove(s->at + i, s->at + i + 1, (--s->n - i) * sizeof *s->at);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (m) atomic_store(&m->retired, true);
+    return m;
+}
+
+bool api_store_name_is_valid(const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const size_t n = strlen(name);
+
+    return n > 0 && n <= MAX_NAME && name[0] != '.' && strspn(name, allowed) == n;
+}

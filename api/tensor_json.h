@@ -1,0 +1,41 @@
+/* tensor_json: nested arrays <-> tensors, for people and small inputs.
+ *
+ * Straight from text to elements and back: a tensor as a tree of JSON objects
+ * would be an allocation for every number. */
+#ifndef API_TENSOR_JSON_H
+#define API_TENSOR_JSON_H
+
+#include "buf.h"
+#include "problem.h"
+
+/* A place in a JSON text. */
+struct json_cursor {
+    const char *start, *at, *end;
+};
+
+void api_json_space(struct json_cursor *c);
+
+/* Skip `byte` and the white space before it; false if something else is there. */
+bool api_json_eat(struct json_cursor *c, char byte);
+
+/* "body", line and column of the place, what was expected: a malformed request. */
+enum problem_code api_json_expected(const struct json_cursor *c, const char *what,
+                                    struct problem *p);
+
+/* Move behind one value without looking at it closely: the reader of the value
+ * does. P_SYNTAX if brackets or quotes do not end. */
+enum problem_code api_json_skip(struct json_cursor *c, struct problem *p);
+
+/* Read nested arrays as `port` wants them. `where` is put into messages; the data of
+ * `ret_tensor` is to be free()d. Dimensions with a symbol are whatever the arrays say. */
+enum problem_code api_tensor_json_read(struct json_cursor *c, const sn_port *port,
+                                       const char *where, sn_tensor *ret_tensor, struct problem *p);
+
+/* Append a dense tensor. JSON has no infinity and no NaN: P_NOT_FINITE with the index. */
+enum problem_code api_tensor_json_write(struct api_buf *b, const sn_tensor *t, const char *where,
+                                        struct problem *p);
+
+/* "[N, 1, 8, 8]", as the specification has it. */
+const char *api_port_shape_text(const sn_port *port, char *buf, size_t n_bytes);
+
+#endif
