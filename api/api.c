@@ -9,6 +9,21 @@
 
 #include "choices_json.h"
 
+/* Written once; `describe` never changes after that. */
+static pthread_once_t describe_once = PTHREAD_ONCE_INIT;
+static char           describe[256];
+
+static void describe_init(void)
+{
+    snprintf(describe, sizeof describe, "supernet %s, %s", sn_version(), sn_blas_describe());
+}
+
+const char *api_describe(void)
+{
+    pthread_once(&describe_once, describe_init);
+    return describe;
+}
+
 struct api *api_create(const struct api_config *config, char *why, size_t n_why)
 {
     struct api *api = calloc(1, sizeof *api);
@@ -27,6 +42,7 @@ struct api *api_create(const struct api_config *config, char *why, size_t n_why)
         free(api);
         return NULL;
     }
+    sn_blas_set_threads(config->blas_threads > 0 ? config->blas_threads : 1);
     json_object_seed(0); /* before there are threads: it is set on first use */
     if (config->model_dir && config->model_dir[0]) {
         api->model_dir = realpath(config->model_dir, NULL);
@@ -228,7 +244,8 @@ void api_handle(struct api *api, struct api_worker *worker, const struct api_req
 {
     const uint64_t     start = now_ns();
     const struct match m = match(req->method, req->path);
-    struct call        call = {.api = api, .worker = worker, .req = req, .ret = ret};
+    struct api_worker  own = {0};
+    struct call call = {.api = api, .worker = worker ? worker : &own, .req = req, .ret = ret};
 
     *ret = (struct api_response){.status = 200};
     if (serve(&call, &m) == P_OK) {
@@ -241,6 +258,7 @@ void api_handle(struct api *api, struct api_worker *worker, const struct api_req
     }
     api_model_unref(call.model);
     free(call.query.text);
+    api_worker_fini(&own);
     api_metrics_count(&api->metrics, m.row ? (size_t)(m.row - api_routes) : METRICS_MAX_ROUTES,
                       ret->status, now_ns() - start);
 }

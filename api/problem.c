@@ -10,6 +10,9 @@
 #include "buf.h"
 #include "media.h"
 
+/* Memory comes back as soon as other requests end. */
+enum { RETRY_SECONDS = 1 };
+
 static const struct {
     int         status;
     const char *word;
@@ -124,7 +127,6 @@ static void respond(int status, const char *word, const char *where, const char 
     free(ret->body);
     ret->status = status;
     ret->content_type = api_media_name(MEDIA_JSON);
-    ret->retry_after = status == 503 ? 1 : 0;
     if (b.failed) {
         api_buf_fini(&b);
         b.at = strdup(last_words);
@@ -138,6 +140,7 @@ void api_problem_respond(const struct problem *p, const char *request_id, struct
 {
     assert(p->code != P_OK);
     respond(table[p->code].status, table[p->code].word, p->where, p->text, request_id, ret);
+    ret->retry_after = ret->status == 503 ? RETRY_SECONDS : 0;
 }
 
 void api_problem(int status, const char *code, const char *where, const char *text,

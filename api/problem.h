@@ -27,7 +27,7 @@
     X(P_UNSUPPORTED,      422, "unsupported")            \
     X(P_LIMIT,            413, "limit")                  \
     X(P_STOPPED,          504, "stopped")                \
-    /* refusals of HTTP */                               \
+    /* refusals of HTTP, by the API and by the server */  \
     X(P_BAD_FILE,         422, "bad_file")               \
     X(P_FORBIDDEN,        403, "forbidden")              \
     X(P_NOT_FOUND,        404, "not_found")              \
@@ -41,7 +41,8 @@
     X(P_MEDIA_TYPE,       415, "unsupported_media_type") \
     X(P_NOT_FINITE,       422, "not_finite")             \
     X(P_BUSY,             503, "busy")                   \
-    X(P_DRAINING,         503, "draining")
+    X(P_DRAINING,         503, "draining")               \
+    X(P_DEADLINE,         504, "deadline")
 /* clang-format on */
 
 enum problem_code {
