@@ -91,6 +91,9 @@ $(B)/%.o: %.c | $(setup)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(inc.$(firstword $(subst /, ,$<))) -MMD -MP -c $< -o $@
 
+# Files that travel inside the program.
+$(B)/api/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 .PHONY: install
