@@ -14,20 +14,28 @@ bool value_truth(const sn_value *v);
 /* Equal values have equal hashes, 1, 1.0 and True included. */
 uint64_t value_hash(const sn_value *v);
 
-/* Python's `<` between a and b, with *ret_order -1, 0 or 1; false where Python
- * raises a TypeError, and for NaN. */
-bool value_order(const sn_value *a, const sn_value *b, int *ret_order);
+/* How Python's `<` and `>` answer. */
+enum value_order {
+    VALUE_LESS = -1,
+    VALUE_EQUAL,
+    VALUE_GREATER,
+    VALUE_UNORDERED, /* NaN: every comparison is false */
+    VALUE_NO_ORDER   /* different kinds: a TypeError */
+};
 
-/* The same, but total: kinds without a common order are null < number < text < tuple. */
-int value_order_any(const sn_value *a, const sn_value *b);
+enum value_order value_compare(const sn_value *a, const sn_value *b);
+
+/* As value_compare(), but total (-1, 0, 1): what has no common order is sorted as
+ * null < numbers < texts < tuples. NaN equals everything. */
+int value_compare_any(const sn_value *a, const sn_value *b);
 
 /* A copy whose texts and tuples live in `mem`; false when memory is out. */
 bool value_copy(sn_arena *mem, const sn_value *v, sn_value *ret_copy);
 
-/* Texts and tuples count their length with everything inside, others 1. */
+/* Characters and items with everything inside; 1 for anything else. */
 size_t value_size(const sn_value *v);
 
-/* As sn_value_text(), appended to t in full. */
-void value_write(struct text *t, const sn_value *v);
+/* "3, 5, 7" into buf, after ten "and N more"; returns buf. */
+const char *value_list(const sn_value *v, size_t n, char *buf, size_t n_bytes);
 
 #endif
