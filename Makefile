@@ -63,6 +63,15 @@ $(B)/libsupernet.so: $(call objs,core)
 run: setup-build $(B)/supernetd  ## set up, build and start the daemon with the built-in demo on 127.0.0.1:8080
 	exec $(B)/supernetd $(ARGS)
 
+# The runner sees what a user sees: the public header.
+$(B)/tests/conformance/%.o: inc.tests := -Icore/include
+$(B)/conformance: $(call objs,tests/conformance) $(B)/libsupernet.a
+	$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
+
+.PHONY: conformance
+conformance: setup-build $(B)/conformance  ## run the golden cases against the library
+	$(B)/conformance tests/conformance
+
 # What a check outside the release build runs: the parts that a sanitizer can judge.
 SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh
 SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example.sh $(B)" \
@@ -76,7 +85,7 @@ test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=
 .PHONY: setup-build setup-test setup-ci setup-bench
 setup-build setup-test setup-ci setup-bench:
 	@deploy/setup.sh $(@:setup-%=%)
-ifneq ($(filter run test bench fuzz image-test,$(MAKECMDGOALS)),)
+ifneq ($(filter run test conformance bench fuzz image-test,$(MAKECMDGOALS)),)
 setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz,$(MAKECMDGOALS)),setup-ci)
 endif
 

@@ -1,0 +1,17 @@
+#!/bin/bash
+# conformance.sh BUILD: the golden cases, and the proof that their runner can fail.
+# The sanitizers get every third case: they judge memory, not numbers.
+set -u
+build=$1
+every=1
+case $build in */asan | */tsan) every=3 ;; esac
+
+selftest=$(tests/conformance/selftest.sh "$build/conformance" 2>&1)
+status=$?
+echo "$selftest"
+cases=$("$build/conformance" --every "$every" tests/conformance 2>&1)
+status=$((status + $?))
+echo "$cases"
+printf '%s\n%s\n' "$(tail -n 1 <<<"$selftest")" "$(tail -n 1 <<<"$cases")" |
+    awk '{ ok += $1; bad += $3 } END { print ok " passed, " bad + 0 " failed" }'
+[ "$status" -eq 0 ]
