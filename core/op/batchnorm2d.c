@@ -164,9 +164,11 @@ static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
 static sn_status batchnorm2d_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
                                          sn_error *err)
 {
+    const int64_t live = live_features(call);
+
     (void)mem;
     (void)err;
-    arg_out[ARG_FEATURES] = op_int_value(call->in[0].shape.dim[1]);
+    arg_out[ARG_FEATURES] = op_int_value(live < 0 ? op_int(call, ARG_FEATURES) : live);
     return SN_OK;
 }
 

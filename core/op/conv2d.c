@@ -213,53 +213,67 @@ static sn_status conv2d_slice(const sn_call *call, size_t k, int s, const sn_val
 
 /* ---- export ------------------------------------------------------------------------ */
 
-/* The paddings that were applied, as a value that makes a fixed module apply them. */
-static sn_status export_padding(const sn_call *call, const struct conv2d_priv *p,
+/* The paddings that are applied, as a value that makes a fixed module apply them. */
+static sn_status export_padding(const sn_call *call, const int64_t *kernel, const int64_t *stride,
+                                const int64_t *dilation, int64_t pad[WINDOW_AXES][2],
                                 sn_value *ret_value, sn_arena *mem, sn_error *err)
 {
-    const int64_t kernel[] = {p->shape.kernel_h, p->shape.kernel_w};
-    const int64_t dilation[] = {p->shape.dilation_h, p->shape.dilation_w};
-    bool          same = p->shape.stride_h == 1 && p->shape.stride_w == 1;
+    bool same = stride[WINDOW_H] == 1 && stride[WINDOW_W] == 1, even = true;
 
-    if (p->pad.top == p->pad.bottom && p->pad.left == p->pad.right)
-        return window_pair_value(p->pad.top, p->pad.left, mem, ret_value, call, err);
     for (int i = 0; i < WINDOW_AXES; i++) {
         const int64_t total = dilation[i] * (kernel[i] - 1);
-        const int64_t before = i == WINDOW_H ? p->pad.top : p->pad.left;
-        const int64_t after = i == WINDOW_H ? p->pad.bottom : p->pad.right;
 
-        same = same && before == total / 2 && after == total - total / 2;
+        even = even && pad[i][0] == pad[i][1];
+        same = same && pad[i][0] == total / 2 && pad[i][1] == total - total / 2;
     }
+    if (even)
+        return window_pair_value(pad[WINDOW_H][0], pad[WINDOW_W][0], mem, ret_value, call, err);
     if (!same)
         return op_fail(
             err, SN_E_UNSUPPORTED, call, "padding",
-            "the padding of the super kernel, %d and %d rows, %d and %d columns, cannot be "
-            "written for a kernel of %d x %d",
-            p->pad.top, p->pad.bottom, p->pad.left, p->pad.right, p->shape.kernel_h,
-            p->shape.kernel_w);
+            "the padding of the super kernel, %lld and %lld rows, %lld and %lld columns, "
+            "cannot be written for a kernel of %lld x %lld",
+            (long long)pad[WINDOW_H][0], (long long)pad[WINDOW_H][1], (long long)pad[WINDOW_W][0],
+            (long long)pad[WINDOW_W][1], (long long)kernel[WINDOW_H], (long long)kernel[WINDOW_W]);
     *ret_value = (sn_value){.kind = SN_KIND_TEXT, .as.text = "same"};
     return SN_OK;
 }
 
+/* Asked of the live weight alone: there may be no input to infer from. */
 static sn_status conv2d_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
                                     sn_error *err)
 {
-    const struct conv2d_priv *p = call->priv;
-    sn_status                 rc;
+    const sn_shape *weight = &call->param[CONV2D_WEIGHT_PARAM].shape;
+    const int64_t  *kernel = &weight->dim[2];
+    int64_t         stride[WINDOW_AXES], dilation[WINDOW_AXES], pad[WINDOW_AXES][2];
+    int64_t         groups = 0, per_group = 0, in = 0;
+    enum conv_pad   mode;
+    sn_status       rc = conv2d_pad_mode(call, &mode, err);
 
-    arg_out[CONV2D_IN] = op_int_value(p->shape.c_in);
-    arg_out[CONV2D_OUT] = op_int_value(p->shape.c_out);
-    arg_out[CONV2D_GROUPS] = op_int_value(p->shape.groups);
-    rc = window_pair_value(p->shape.kernel_h, p->shape.kernel_w, mem, &arg_out[CONV2D_KERNEL], call,
-                           err);
+    if (__builtin_mul_overflow(weight->dim[1], op_int(call, CONV2D_GROUPS), &in)) in = 0;
+    if (rc == SN_OK) rc = conv2d_resolve_groups(call, in, &groups, &per_group, err);
     if (rc == SN_OK)
-        rc = window_pair_value(p->shape.stride_h, p->shape.stride_w, mem, &arg_out[CONV2D_STRIDE],
+        rc = window_pair(call, "stride", &call->arg[CONV2D_STRIDE].value, 1, stride, err);
+    if (rc == SN_OK)
+        rc = window_pair(call, "dilation", &call->arg[CONV2D_DILATION].value, 1, dilation, err);
+    if (rc == SN_OK) rc = conv2d_resolve_padding(call, mode, kernel, dilation, pad, err);
+    if (rc == SN_OK)
+        rc =
+            export_padding(call, kernel, stride, dilation, pad, &arg_out[CONV2D_PADDING], mem, err);
+    if (rc == SN_OK)
+        rc = window_pair_value(kernel[WINDOW_H], kernel[WINDOW_W], mem, &arg_out[CONV2D_KERNEL],
                                call, err);
     if (rc == SN_OK)
-        rc = window_pair_value(p->shape.dilation_h, p->shape.dilation_w, mem,
+        rc = window_pair_value(stride[WINDOW_H], stride[WINDOW_W], mem, &arg_out[CONV2D_STRIDE],
+                               call, err);
+    if (rc == SN_OK)
+        rc = window_pair_value(dilation[WINDOW_H], dilation[WINDOW_W], mem,
                                &arg_out[CONV2D_DILATION], call, err);
-    if (rc == SN_OK) rc = export_padding(call, p, &arg_out[CONV2D_PADDING], mem, err);
-    return rc;
+    if (rc != SN_OK) return rc;
+    arg_out[CONV2D_IN] = op_int_value(in);
+    arg_out[CONV2D_OUT] = op_int_value(weight->dim[0]);
+    arg_out[CONV2D_GROUPS] = op_int_value(groups);
+    return SN_OK;
 }
 
 /* ---- the table ------------------------------------------------------------------------ */

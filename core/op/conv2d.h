@@ -54,6 +54,15 @@ sn_status conv2d_check_word(const sn_call *call, const sn_value *padding, sn_err
 sn_status conv2d_check_same(const sn_call *call, const sn_value *padding, const sn_value *stride,
                             sn_error *err);
 
+/* How many groups for an input of c channels, and how many of them each group reads. */
+sn_status conv2d_resolve_groups(const sn_call *call, int64_t c, int64_t *ret_groups,
+                                int64_t *ret_per_group, sn_error *err);
+
+/* What is added along each axis, before ([0]) and after ([1]), for the live kernel. */
+sn_status conv2d_resolve_padding(const sn_call *call, enum conv_pad mode, const int64_t *kernel,
+                                 const int64_t *dilation, int64_t ret_pad[WINDOW_AXES][2],
+                                 sn_error *err);
+
 sn_status conv2d_infer(sn_call *call, sn_error *err);
 void      conv2d_cost(const sn_call *call, sn_cost *ret_cost);
 void      conv2d_forward(const sn_call *call, const sn_io *io);

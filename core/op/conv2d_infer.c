@@ -73,7 +73,7 @@ static sn_status check_soft_padding(const sn_call *call, sn_error *err)
 /* Rows before and after (ret_pad[H][0], [1]), columns likewise. In nni mode the margins
  * of the other padding modes, and all paddings under a distribution over kernels, are
  * those of the super module. */
-static sn_status resolve_padding(const sn_call *call, enum conv_pad mode, const int64_t *kernel,
+sn_status conv2d_resolve_padding(const sn_call *call, enum conv_pad mode, const int64_t *kernel,
                                  const int64_t *dilation, int64_t ret_pad[WINDOW_AXES][2],
                                  sn_error *err)
 {
@@ -145,8 +145,7 @@ static sn_status soft_groups(const sn_call *call, int64_t c, int64_t *ret_groups
     return SN_OK;
 }
 
-/* How many groups, and how many input channels each of them reads. */
-static sn_status resolve_groups(const sn_call *call, int64_t c, int64_t *ret_groups,
+sn_status conv2d_resolve_groups(const sn_call *call, int64_t c, int64_t *ret_groups,
                                 int64_t *ret_per_group, sn_error *err)
 {
     const sn_shape *weight = &call->param[CONV2D_WEIGHT_PARAM].shape;
@@ -157,6 +156,8 @@ static sn_status resolve_groups(const sn_call *call, int64_t c, int64_t *ret_gro
         const sn_status rc = soft_groups(call, c, &groups, err);
 
         if (rc != SN_OK) return rc;
+        /* What lies behind the constant in_channels / groups is masked and not read. */
+        if (c / groups < per_group) per_group = c / groups;
     } else {
         groups = op_int(call, CONV2D_GROUPS);
         if (groups < 1)
@@ -247,7 +248,7 @@ sn_status conv2d_infer(sn_call *call, sn_error *err)
     if (rc == SN_OK)
         rc = window_pair(call, "dilation", &call->arg[CONV2D_DILATION].value, 1, dilation, err);
     if (rc == SN_OK) rc = conv2d_pad_mode(call, &mode, err);
-    if (rc == SN_OK) rc = resolve_groups(call, x.c, &groups, &per_group, err);
+    if (rc == SN_OK) rc = conv2d_resolve_groups(call, x.c, &groups, &per_group, err);
     if (rc != SN_OK) return rc;
     for (int i = 0; i < WINDOW_AXES; i++) {
         kernel[i] = weight->dim[2 + i];
@@ -255,7 +256,7 @@ sn_status conv2d_infer(sn_call *call, sn_error *err)
             return op_fail(err, SN_E_SHAPE, call, "kernel_size", "%s leaves nothing of the weight",
                            VALUE_TEXT(&call->arg[CONV2D_KERNEL].value));
     }
-    rc = resolve_padding(call, mode, kernel, dilation, pad, err);
+    rc = conv2d_resolve_padding(call, mode, kernel, dilation, pad, err);
     for (int i = 0; rc == SN_OK && i < WINDOW_AXES; i++) {
         const int64_t size = i == WINDOW_H ? x.h : x.w;
 
