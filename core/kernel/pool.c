@@ -43,7 +43,7 @@ void kernel_max_pool(const struct pool_shape *s, const float *x, float *y)
                     for (ptrdiff_t ix = u.first; ix < u.last; ix += s->dilation_w) {
                         const float value = x[iy * s->w + ix];
 
-                        if (!(value <= max)) max = value; /* also if value is no number */
+                        if (value > max || value != value) max = value;
                     }
                 *y++ = max;
             }

@@ -214,27 +214,28 @@ static sn_status conv2d_slice(const sn_call *call, size_t k, int s, const sn_val
 /* ---- export ------------------------------------------------------------------------ */
 
 /* The paddings that are applied, as a value that makes a fixed module apply them. */
-static sn_status export_padding(const sn_call *call, const int64_t *kernel, const int64_t *stride,
-                                const int64_t *dilation, int64_t pad[WINDOW_AXES][2],
+static sn_status export_padding(const sn_call *call, const struct conv2d_axes *a,
                                 sn_value *ret_value, sn_arena *mem, sn_error *err)
 {
-    bool same = stride[WINDOW_H] == 1 && stride[WINDOW_W] == 1, even = true;
+    bool same = a->stride[WINDOW_H] == 1 && a->stride[WINDOW_W] == 1, even = true;
 
     for (int i = 0; i < WINDOW_AXES; i++) {
-        const int64_t total = dilation[i] * (kernel[i] - 1);
+        const int64_t total = a->dilation[i] * (a->kernel[i] - 1);
 
-        even = even && pad[i][0] == pad[i][1];
-        same = same && pad[i][0] == total / 2 && pad[i][1] == total - total / 2;
+        even = even && a->pad[i][0] == a->pad[i][1];
+        same = same && a->pad[i][0] == total / 2 && a->pad[i][1] == total - total / 2;
     }
     if (even)
-        return window_pair_value(pad[WINDOW_H][0], pad[WINDOW_W][0], mem, ret_value, call, err);
+        return window_pair_value(a->pad[WINDOW_H][0], a->pad[WINDOW_W][0], mem, ret_value, call,
+                                 err);
     if (!same)
         return op_fail(
             err, SN_E_UNSUPPORTED, call, "padding",
             "the padding of the super kernel, %lld and %lld rows, %lld and %lld columns, "
             "cannot be written for a kernel of %lld x %lld",
-            (long long)pad[WINDOW_H][0], (long long)pad[WINDOW_H][1], (long long)pad[WINDOW_W][0],
-            (long long)pad[WINDOW_W][1], (long long)kernel[WINDOW_H], (long long)kernel[WINDOW_W]);
+            (long long)a->pad[WINDOW_H][0], (long long)a->pad[WINDOW_H][1],
+            (long long)a->pad[WINDOW_W][0], (long long)a->pad[WINDOW_W][1],
+            (long long)a->kernel[WINDOW_H], (long long)a->kernel[WINDOW_W]);
     *ret_value = (sn_value){.kind = SN_KIND_TEXT, .as.text = "same"};
     return SN_OK;
 }
@@ -243,32 +244,25 @@ static sn_status export_padding(const sn_call *call, const int64_t *kernel, cons
 static sn_status conv2d_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
                                     sn_error *err)
 {
-    const sn_shape *weight = &call->param[CONV2D_WEIGHT_PARAM].shape;
-    const int64_t  *kernel = &weight->dim[2];
-    int64_t         stride[WINDOW_AXES], dilation[WINDOW_AXES], pad[WINDOW_AXES][2];
-    int64_t         groups = 0, per_group = 0, in = 0;
-    enum conv_pad   mode;
-    sn_status       rc = conv2d_pad_mode(call, &mode, err);
+    const sn_shape    *weight = &call->param[CONV2D_WEIGHT_PARAM].shape;
+    struct conv2d_axes a;
+    const struct {
+        int            arg;
+        const int64_t *pair;
+    } pairs[] = {
+        {CONV2D_KERNEL,   a.kernel  },
+        {CONV2D_STRIDE,   a.stride  },
+        {CONV2D_DILATION, a.dilation}
+    };
+    int64_t   groups = 0, per_group = 0, in = 0;
+    sn_status rc = conv2d_resolve_axes(call, &a, err);
 
     if (__builtin_mul_overflow(weight->dim[1], op_int(call, CONV2D_GROUPS), &in)) in = 0;
     if (rc == SN_OK) rc = conv2d_resolve_groups(call, in, &groups, &per_group, err);
-    if (rc == SN_OK)
-        rc = window_pair(call, "stride", &call->arg[CONV2D_STRIDE].value, 1, stride, err);
-    if (rc == SN_OK)
-        rc = window_pair(call, "dilation", &call->arg[CONV2D_DILATION].value, 1, dilation, err);
-    if (rc == SN_OK) rc = conv2d_resolve_padding(call, mode, kernel, dilation, pad, err);
-    if (rc == SN_OK)
-        rc =
-            export_padding(call, kernel, stride, dilation, pad, &arg_out[CONV2D_PADDING], mem, err);
-    if (rc == SN_OK)
-        rc = window_pair_value(kernel[WINDOW_H], kernel[WINDOW_W], mem, &arg_out[CONV2D_KERNEL],
-                               call, err);
-    if (rc == SN_OK)
-        rc = window_pair_value(stride[WINDOW_H], stride[WINDOW_W], mem, &arg_out[CONV2D_STRIDE],
-                               call, err);
-    if (rc == SN_OK)
-        rc = window_pair_value(dilation[WINDOW_H], dilation[WINDOW_W], mem,
-                               &arg_out[CONV2D_DILATION], call, err);
+    if (rc == SN_OK) rc = export_padding(call, &a, &arg_out[CONV2D_PADDING], mem, err);
+    for (size_t i = 0; rc == SN_OK && i < COUNT(pairs); i++)
+        rc = window_pair_value(pairs[i].pair[WINDOW_H], pairs[i].pair[WINDOW_W], mem,
+                               &arg_out[pairs[i].arg], call, err);
     if (rc != SN_OK) return rc;
     arg_out[CONV2D_IN] = op_int_value(in);
     arg_out[CONV2D_OUT] = op_int_value(weight->dim[0]);

@@ -23,17 +23,22 @@ enum {
 };
 enum { CONV2D_WEIGHT_PARAM, CONV2D_BIAS_PARAM };
 
-/* What one image goes through. */
-struct conv2d_priv {
-    struct conv_shape shape; /* of the convolution itself: after the margins, if any */
-    struct {
-        int top, bottom, left, right;
-    } pad; /* what is applied, by the convolution or before it */
+/* What is known about each axis without an input. */
+struct conv2d_axes {
+    int64_t       kernel[WINDOW_AXES]; /* of the live weight */
+    int64_t       stride[WINDOW_AXES], dilation[WINDOW_AXES];
+    int64_t       pad[WINDOW_AXES][2]; /* before and after */
     enum conv_pad mode;
-    bool          margins; /* the image gets its margins before, in scratch memory */
-    bool          pack;    /* the live weight is a crop: its rows are gathered first */
-    int           c, h, w; /* of the image */
-    size_t        packed_at, columns_at; /* floats from the start of the scratch memory */
+};
+
+/* What one image [c_in, h, w] goes through. */
+struct conv2d_priv {
+    struct conv_shape shape;   /* of the convolution itself: after the margins, if any */
+    bool              margins; /* the image gets its margins before, in scratch memory: */
+    enum conv_pad     mode;
+    int               h, w, top, bottom, left, right;
+    bool              pack; /* the live weight is a crop: its rows are gathered first */
+    size_t            packed_at, columns_at; /* floats from the start of the scratch memory */
 };
 
 /* An int or a bool whose kind was checked. */
@@ -58,10 +63,7 @@ sn_status conv2d_check_same(const sn_call *call, const sn_value *padding, const 
 sn_status conv2d_resolve_groups(const sn_call *call, int64_t c, int64_t *ret_groups,
                                 int64_t *ret_per_group, sn_error *err);
 
-/* What is added along each axis, before ([0]) and after ([1]), for the live kernel. */
-sn_status conv2d_resolve_padding(const sn_call *call, enum conv_pad mode, const int64_t *kernel,
-                                 const int64_t *dilation, int64_t ret_pad[WINDOW_AXES][2],
-                                 sn_error *err);
+sn_status conv2d_resolve_axes(const sn_call *call, struct conv2d_axes *ret_axes, sn_error *err);
 
 sn_status conv2d_infer(sn_call *call, sn_error *err);
 void      conv2d_cost(const sn_call *call, sn_cost *ret_cost);

@@ -70,40 +70,60 @@ static sn_status check_soft_padding(const sn_call *call, sn_error *err)
     return SN_OK;
 }
 
-/* Rows before and after (ret_pad[H][0], [1]), columns likewise. In nni mode the margins
- * of the other padding modes, and all paddings under a distribution over kernels, are
- * those of the super module. */
-sn_status conv2d_resolve_padding(const sn_call *call, enum conv_pad mode, const int64_t *kernel,
-                                 const int64_t *dilation, int64_t ret_pad[WINDOW_AXES][2],
-                                 sn_error *err)
+/* The paddings of a->kernel. In nni mode the margins of the other padding modes, and
+ * all paddings under a distribution over kernels, are those of the super module. */
+static sn_status resolve_padding(const sn_call *call, struct conv2d_axes *a, sn_error *err)
 {
-    const bool      super = call->nni && (mode != CONV_PAD_ZEROS || call->arg[CONV2D_KERNEL].soft);
-    const sn_arg   *arg = &call->arg[CONV2D_PADDING];
-    const sn_value *padding = super ? &arg->super : &arg->value;
-    int64_t         pair[WINDOW_AXES], k[WINDOW_AXES], d[WINDOW_AXES];
+    const bool    super = call->nni && (a->mode != CONV_PAD_ZEROS || call->arg[CONV2D_KERNEL].soft);
+    const sn_arg *arg = call->arg;
+    const sn_value *padding = super ? &arg[CONV2D_PADDING].super : &arg[CONV2D_PADDING].value;
+    int64_t         kernel[WINDOW_AXES], dilation[WINDOW_AXES], pair[WINDOW_AXES];
     sn_status       rc = check_soft_padding(call, err);
 
-    memcpy(k, kernel, sizeof k);
-    memcpy(d, dilation, sizeof d);
     if (rc == SN_OK) rc = conv2d_check_word(call, padding, err);
     if (rc != SN_OK) return rc;
     if (padding->kind != SN_KIND_TEXT) {
         rc = window_pair(call, "padding", padding, 0, pair, err);
         for (int i = 0; rc == SN_OK && i < WINDOW_AXES; i++)
-            ret_pad[i][0] = ret_pad[i][1] = pair[i];
+            a->pad[i][0] = a->pad[i][1] = pair[i];
         return rc;
     }
-    if (!super) rc = conv2d_check_same(call, padding, &call->arg[CONV2D_STRIDE].value, err);
-    if (rc == SN_OK && super)
-        rc = window_pair(call, "kernel_size", &call->arg[CONV2D_KERNEL].super, 1, k, err);
-    if (rc == SN_OK && super)
-        rc = window_pair(call, "dilation", &call->arg[CONV2D_DILATION].super, 1, d, err);
-    for (int i = 0; rc == SN_OK && i < WINDOW_AXES; i++) {
-        const int64_t total = padding->as.text[0] == 's' ? d[i] * (k[i] - 1) : 0;
-
-        ret_pad[i][0] = total / 2;
-        ret_pad[i][1] = total - total / 2;
+    memcpy(kernel, a->kernel, sizeof kernel);
+    memcpy(dilation, a->dilation, sizeof dilation);
+    if (super) {
+        rc = window_pair(call, "kernel_size", &arg[CONV2D_KERNEL].super, 1, kernel, err);
+        if (rc == SN_OK)
+            rc = window_pair(call, "dilation", &arg[CONV2D_DILATION].super, 1, dilation, err);
+    } else {
+        rc = conv2d_check_same(call, padding, &arg[CONV2D_STRIDE].value, err);
     }
+    for (int i = 0; rc == SN_OK && i < WINDOW_AXES; i++) {
+        const int64_t total = padding->as.text[0] == 's' ? dilation[i] * (kernel[i] - 1) : 0;
+
+        a->pad[i][0] = total / 2;
+        a->pad[i][1] = total - total / 2;
+    }
+    return rc;
+}
+
+sn_status conv2d_resolve_axes(const sn_call *call, struct conv2d_axes *ret_axes, sn_error *err)
+{
+    const sn_shape    *weight = &call->param[CONV2D_WEIGHT_PARAM].shape;
+    struct conv2d_axes a = {.mode = CONV_PAD_ZEROS};
+    sn_status          rc = conv2d_pad_mode(call, &a.mode, err);
+
+    if (rc == SN_OK)
+        rc = window_pair(call, "stride", &call->arg[CONV2D_STRIDE].value, 1, a.stride, err);
+    if (rc == SN_OK)
+        rc = window_pair(call, "dilation", &call->arg[CONV2D_DILATION].value, 1, a.dilation, err);
+    for (int i = 0; rc == SN_OK && i < WINDOW_AXES; i++) {
+        a.kernel[i] = weight->dim[2 + i];
+        if (a.kernel[i] < 1)
+            rc = op_fail(err, SN_E_SHAPE, call, "kernel_size", "%s leaves nothing of the weight",
+                         VALUE_TEXT(&call->arg[CONV2D_KERNEL].value));
+    }
+    if (rc == SN_OK) rc = resolve_padding(call, &a, err);
+    if (rc == SN_OK) *ret_axes = a;
     return rc;
 }
 
@@ -232,91 +252,104 @@ static sn_status lay_out(sn_call *call, struct conv2d_priv *p, sn_error *err)
     return SN_OK;
 }
 
+/* Matrix sizes and strides are handed to kernels as ints. Each product has factors that
+ * are ints already, so it fits in 64 bits. */
+static sn_status check_limits(const sn_call *call, const int64_t *padded, const int64_t *out,
+                              const int64_t *kernel, int64_t per_group, sn_error *err)
+{
+    const sn_tensor *weight = &call->param[CONV2D_WEIGHT_PARAM];
+    const struct {
+        const char *what;
+        int64_t     n;
+    } rows[] = {
+        {"the number of input pixels",       padded[WINDOW_H] * padded[WINDOW_W]            },
+        {"the number of output pixels",      out[WINDOW_H] * out[WINDOW_W]                  },
+        {"the size of the kernel",           kernel[WINDOW_H] * kernel[WINDOW_W]            },
+        {"the weights of an output channel", per_group * kernel[WINDOW_H] * kernel[WINDOW_W]},
+        {"the row stride of the weight",     weight->stride[0]                              },
+        {"out_channels",                     weight->shape.dim[0]                           },
+    };
+    sn_status rc = SN_OK;
+
+    for (size_t i = 0; rc == SN_OK && i < COUNT(rows); i++)
+        rc = op_need_int(call, rows[i].what, rows[i].n, err);
+    return rc;
+}
+
+/* Along each axis: the live kernel, the size with paddings, and the windows in it. */
+static sn_status infer_axes(const sn_call *call, const struct window_image *x,
+                            const struct conv2d_axes *a, int64_t *ret_padded, int64_t *ret_out,
+                            sn_error *err)
+{
+    for (int i = 0; i < WINDOW_AXES; i++) {
+        const int64_t size = i == WINDOW_H ? x->h : x->w;
+        sn_status     rc;
+
+        ret_padded[i] = size + a->pad[i][0] + a->pad[i][1];
+        ret_out[i] = window_count(ret_padded[i], a->kernel[i], a->stride[i], a->dilation[i]);
+        rc = op_need_int(call, "a dimension of the padded input", ret_padded[i], err);
+        if (rc == SN_OK) rc = check_margins(call, a->mode, size, a->pad[i][0], a->pad[i][1], err);
+        if (rc != SN_OK) return rc;
+    }
+    if (ret_out[WINDOW_H] > 0 && ret_out[WINDOW_W] > 0) return SN_OK;
+    return op_fail(err, SN_E_SHAPE, call, "kernel_size",
+                   "%lld x %lld with dilation %s covers more than the padded input of %lld x %lld",
+                   (long long)a->kernel[WINDOW_H], (long long)a->kernel[WINDOW_W],
+                   VALUE_TEXT(&call->arg[CONV2D_DILATION].value), (long long)ret_padded[WINDOW_H],
+                   (long long)ret_padded[WINDOW_W]);
+}
+
 sn_status conv2d_infer(sn_call *call, sn_error *err)
 {
-    const sn_shape     *weight = &call->param[CONV2D_WEIGHT_PARAM].shape;
+    const int64_t       n_out = call->param[CONV2D_WEIGHT_PARAM].shape.dim[0];
     struct conv2d_priv *p = call->priv;
+    struct conv2d_axes  a;
     struct window_image x;
     sn_shape            y;
-    enum conv_pad       mode;
-    int64_t   groups = 0, per_group = 0, out[WINDOW_AXES], pad[WINDOW_AXES][2], padded[WINDOW_AXES];
-    int64_t   stride[WINDOW_AXES], dilation[WINDOW_AXES], kernel[WINDOW_AXES];
-    sn_status rc = window_image(call, &x, err);
+    int64_t             groups = 0, per_group = 0, out[WINDOW_AXES], padded[WINDOW_AXES];
+    sn_status           rc = window_image(call, &x, err);
 
-    if (rc == SN_OK)
-        rc = window_pair(call, "stride", &call->arg[CONV2D_STRIDE].value, 1, stride, err);
-    if (rc == SN_OK)
-        rc = window_pair(call, "dilation", &call->arg[CONV2D_DILATION].value, 1, dilation, err);
-    if (rc == SN_OK) rc = conv2d_pad_mode(call, &mode, err);
     if (rc == SN_OK) rc = conv2d_resolve_groups(call, x.c, &groups, &per_group, err);
+    if (rc == SN_OK) rc = conv2d_resolve_axes(call, &a, err);
+    if (rc == SN_OK) rc = infer_axes(call, &x, &a, padded, out, err);
+    if (rc == SN_OK) rc = check_limits(call, padded, out, a.kernel, per_group, err);
     if (rc != SN_OK) return rc;
-    for (int i = 0; i < WINDOW_AXES; i++) {
-        kernel[i] = weight->dim[2 + i];
-        if (kernel[i] < 1)
-            return op_fail(err, SN_E_SHAPE, call, "kernel_size", "%s leaves nothing of the weight",
-                           VALUE_TEXT(&call->arg[CONV2D_KERNEL].value));
-    }
-    rc = conv2d_resolve_padding(call, mode, kernel, dilation, pad, err);
-    for (int i = 0; rc == SN_OK && i < WINDOW_AXES; i++) {
-        const int64_t size = i == WINDOW_H ? x.h : x.w;
-
-        padded[i] = size + pad[i][0] + pad[i][1];
-        out[i] = window_count(padded[i], kernel[i], stride[i], dilation[i]);
-        rc = op_need_int(call, "a dimension of the padded input", padded[i], err);
-        if (rc == SN_OK) rc = check_margins(call, mode, size, pad[i][0], pad[i][1], err);
-    }
-    if (rc != SN_OK) return rc;
-    if (out[WINDOW_H] < 1 || out[WINDOW_W] < 1)
-        return op_fail(
-            err, SN_E_SHAPE, call, "kernel_size",
-            "%lld x %lld with dilation %s covers more than the padded input of %lld x %lld",
-            (long long)kernel[WINDOW_H], (long long)kernel[WINDOW_W],
-            VALUE_TEXT(&call->arg[CONV2D_DILATION].value), (long long)padded[WINDOW_H],
-            (long long)padded[WINDOW_W]);
-
-    /* Matrix sizes and strides are ints; products of two ints fit in 64 bits. */
-    rc = op_need_int(call, "the number of output pixels", out[WINDOW_H] * out[WINDOW_W], err);
-    if (rc == SN_OK)
-        rc = op_need_int(call, "the number of input pixels", padded[WINDOW_H] * padded[WINDOW_W],
-                         err);
-    if (rc == SN_OK)
-        rc = op_need_int(call, "the size of the kernel", kernel[WINDOW_H] * kernel[WINDOW_W], err);
-    if (rc == SN_OK)
-        rc = op_need_int(call, "the weights of an output channel",
-                         per_group * kernel[WINDOW_H] * kernel[WINDOW_W], err);
-    if (rc == SN_OK)
-        rc = op_need_int(call, "the row stride of the weight",
-                         call->param[CONV2D_WEIGHT_PARAM].stride[0], err);
-    if (rc == SN_OK) rc = op_need_int(call, "out_channels", weight->dim[0], err);
-    if (rc != SN_OK) return rc;
+    if (call->nni && a.mode == CONV_PAD_CIRCULAR && !x.batched)
+        return op_fail(err, SN_E_UNSUPPORTED, call, "padding_mode",
+                       "'circular' needs a batch, input x is %s (compatibility nni-2.8)",
+                       SHAPE_TEXT(&call->in[0].shape));
 
     *p = (struct conv2d_priv){
         .shape = {.groups = (int)groups,
                   .c_in = (int)x.c,
-                  .c_out = (int)weight->dim[0],
+                  .h = (int)x.h,
+                  .w = (int)x.w,
+                  .c_out = (int)n_out,
                   .out_h = (int)out[WINDOW_H],
                   .out_w = (int)out[WINDOW_W],
-                  .kernel_h = (int)kernel[WINDOW_H],
-                  .kernel_w = (int)kernel[WINDOW_W],
-                  .stride_h = (int)stride[WINDOW_H],
-                  .stride_w = (int)stride[WINDOW_W],
-                  .dilation_h = (int)dilation[WINDOW_H],
-                  .dilation_w = (int)dilation[WINDOW_W]},
-        .pad = {(int)pad[WINDOW_H][0], (int)pad[WINDOW_H][1], (int)pad[WINDOW_W][0],
-                  (int)pad[WINDOW_W][1]},
-        .mode = mode,
-        .c = (int)x.c,
+                  .kernel_h = (int)a.kernel[WINDOW_H],
+                  .kernel_w = (int)a.kernel[WINDOW_W],
+                  .stride_h = (int)a.stride[WINDOW_H],
+                  .stride_w = (int)a.stride[WINDOW_W],
+                  .dilation_h = (int)a.dilation[WINDOW_H],
+                  .dilation_w = (int)a.dilation[WINDOW_W],
+                  .pad_top = (int)a.pad[WINDOW_H][0],
+                  .pad_left = (int)a.pad[WINDOW_W][0]},
+        .mode = a.mode,
         .h = (int)x.h,
         .w = (int)x.w,
+        .top = (int)a.pad[WINDOW_H][0],
+        .bottom = (int)a.pad[WINDOW_H][1],
+        .left = (int)a.pad[WINDOW_W][0],
+        .right = (int)a.pad[WINDOW_W][1],
     };
-    p->margins = mode != CONV_PAD_ZEROS &&
-                 (pad[WINDOW_H][0] || pad[WINDOW_H][1] || pad[WINDOW_W][0] || pad[WINDOW_W][1]);
-    p->shape.h = p->margins ? (int)padded[WINDOW_H] : p->h;
-    p->shape.w = p->margins ? (int)padded[WINDOW_W] : p->w;
-    p->shape.pad_top = p->margins ? 0 : p->pad.top;
-    p->shape.pad_left = p->margins ? 0 : p->pad.left;
-
-    y = window_shape(&x, weight->dim[0], out[WINDOW_H], out[WINDOW_W]);
+    p->margins = a.mode != CONV_PAD_ZEROS && (p->top || p->bottom || p->left || p->right);
+    if (p->margins) {
+        p->shape.h = (int)padded[WINDOW_H];
+        p->shape.w = (int)padded[WINDOW_W];
+        p->shape.pad_top = p->shape.pad_left = 0;
+    }
+    y = window_shape(&x, n_out, out[WINDOW_H], out[WINDOW_W]);
     rc = lay_out(call, p, err);
     return rc == SN_OK ? op_set_out(call, 0, SN_F32, &y, err) : rc;
 }
@@ -347,12 +380,12 @@ void conv2d_forward(const sn_call *call, const sn_io *io)
         const float *image = x;
 
         if (p->margins) {
-            kernel_pad2d(p->mode, p->c, p->h, p->w, p->pad.top, p->pad.bottom, p->pad.left,
-                         p->pad.right, x, margins);
+            kernel_pad2d(p->mode, s->c_in, p->h, p->w, p->top, p->bottom, p->left, p->right, x,
+                         margins);
             image = margins;
         }
         kernel_conv(s, image, &w, y, margins + p->columns_at);
-        x += (ptrdiff_t)p->c * p->h * p->w;
+        x += (ptrdiff_t)s->c_in * p->h * p->w;
         y += (ptrdiff_t)s->c_out * s->out_h * s->out_w;
     }
 }
