@@ -13,18 +13,18 @@
 #pragma weak __real_realloc
 #pragma weak __real_aligned_alloc
 #pragma weak __real_posix_memalign
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t align, size_t n);
-int   __real_posix_memalign(void **ret, size_t align, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_aligned_alloc(size_t align, size_t n);
-int   __wrap_posix_memalign(void **ret, size_t align, size_t n);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
+void        *__real_malloc(size_t n);
+void        *__real_calloc(size_t n, size_t size);
+void        *__real_realloc(void *p, size_t n);
+void        *__real_aligned_alloc(size_t align, size_t n);
+int          __real_posix_memalign(void **ret, size_t align, size_t n);
+void        *__wrap_malloc(size_t n);
+void        *__wrap_calloc(size_t n, size_t size);
+void        *__wrap_realloc(void *p, size_t n);
+void        *__wrap_aligned_alloc(size_t align, size_t n);
+int          __wrap_posix_memalign(void **ret, size_t align, size_t n);
+char        *__wrap_strdup(const char *s);
+char        *__wrap_strndup(const char *s, size_t n);
 
 static atomic_size_t n_calls, n_until_failure;
 static atomic_bool   failed;
