@@ -44,14 +44,14 @@ expect() { # want, sentence, options...
     fi
 }
 
-# Flip the last byte of a tensor: the exponent of its last float.
+# Flip the highest bit of the exponent of the first float of a tensor.
 spoil() { # tensor
-    local header end at byte
+    local header start at byte
     header=$(head -c 8 "$tensors" | od -An -tu8 | tr -d ' ')
-    end=$(head -c $((8 + header)) "$tensors" | tail -c "$header" | jq ".\"$1\".data_offsets[1]")
-    at=$((8 + header + end - 1))
+    start=$(head -c $((8 + header)) "$tensors" | tail -c "$header" | jq ".\"$1\".data_offsets[0]")
+    at=$((8 + header + start + 3))
     byte=$(od -An -tu1 -j "$at" -N 1 "$tensors" | tr -d ' ')
-    printf "\\x$(printf %02x $((byte ^ 128)))" | dd of="$tensors" bs=1 seek="$at" conv=notrunc status=none
+    printf "\\x$(printf %02x $((byte ^ 64)))" | dd of="$tensors" bs=1 seek="$at" conv=notrunc status=none
 }
 
 rules=$tmp/rules.json
@@ -93,52 +93,52 @@ done
 
 # ---- a changed expectation -----------------------------------------------------------------
 
-while IFS='|' read -r name program sentence; do
+while IFS=';' read -r name program sentence; do
     copy "${name%/*}" "${name#*/}"
     edit "$program"
     expect fail "$name: $sentence"
 done <<'ROWS'
-linear/linear-path-maxmin-3-4|.resampled.a = 5|another resampled value fails
-linear/linear-path-maxmin-3-4|.resampled.a = true|a resampled value of another kind fails
-linear/linear-path-maxmin-3-4|.resampled.c = 1|a resampled label that is not there fails
-linear/linear-path-maxmin-3-4|del(.resampled.a)|a resampled label too few fails
-linear/linear-path-maxmin-3-4|.search_space[0].values[1] = 7|another candidate in the space fails
-linear/linear-path-maxmin-3-4|.search_space \|= reverse|another order of the space fails
-linear/linear-path-maxmin-3-4|.search_space[1].size = 4|another size in the space fails
-linear/linear-path-maxmin-3-4|.search_space[1].chosen_size = 2|another chosen_size in the space fails
-linear/linear-path-maxmin-3-4|del(.search_space[1])|a label too few in the space fails
-linear/linear-path-maxmin-3-4|.search_space = null|no space where nothing failed fails
-linear/linear-path-maxmin-3-4|.choices.a = [3, 6]|another candidate fails
-linear/linear-path-maxmin-3-4|.chosen.a = 5|another choice than the computed one fails
-linear/linear-path-maxmin-3-4|.outputs = []|an output too few fails
-linear/linear-path-maxmin-3-4|.outputs = [null]|an output that should be absent fails
-linear/linear-path-maxmin-3-4|.outputs = ["other"]|an output without tensor fails
-linear/linear-path-maxmin-3-4|.params = ["weight"]|a parameter too few fails
-linear/linear-path-maxmin-3-4|.group = "lineal"|an unknown group fails
-linear/linear-path-maxmin-3-4|.op = "Lineal"|an unknown operation fails
-linear/linear-path-maxmin-3-4|.policy = "paths"|an unknown policy fails
-linear/linear-path-maxmin-3-4|.format = 2|an unknown format fails
-linear/linear-path-maxmin-3-4|.error = {"kind": "ValueError", "phase": "forward", "message": "no"}|an expected error that does not happen fails
-batchnorm2d/bn-path-eval-2|.state_after = []|states too few fail
-mha/mha-rand-60|.outputs[1] = null|attention weights that should be absent fail
-inputchoice/input-path-mean-0-3|.resampled.ic = [3, 0]|another order of a selection fails
-expr/expr-bits-25|.dry_run = true|a dry run of another kind fails
-expr/expr-bits-25|.leaves = ["b"]|another leaf fails
-expr/expr-bits-25|.leaves = ["a", "a"]|a leaf too many fails
-expr/expr-bits-25|.all_options = [0]|an option too few fails
-expr/expr-bits-25|.all_options = [1, 0]|another order of the options fails
-expr/expr-bits-25|.weighted_options[0][1] += 0.00001|another weight fails
-expr/expr-bits-25|.evaluate[0].value = 0|another value fails
-expr/expr-bits-25|.evaluate[0] = {"chosen": {"a": 1}, "error": {"kind": "ValueError", "phase": "evaluate"}}|an error that does not happen fails
-expr/expr-bits-25|del(.evaluate[0].value)|an evaluation without result fails
-expr/expr-bits-25|.evaluate = []|no evaluation at all fails
-expr/expr-bits-25|.constant = 1|a constant where there is none fails
-expr/expr-bits-25|.error = {"kind": "ValueError", "phase": "init", "message": "no"}|a construction error that does not happen fails
-expr/dedup-shared|.search_space[0].values = [3, 4, 7]|another merged space fails
-expr/weights-unnormalised|.weighted_options[0][1] = 2.1|another explicit weight fails
-error/err-linear-input-too-wide|.error.phase = "resample"|a refusal after its phase fails
-error/err-linear-input-too-wide|.error.phase = "never"|an unknown phase fails
-error/err-linear-input-too-wide|.error = null|a refusal that is not expected fails
+linear/linear-path-maxmin-3-4;.resampled.a = 5;another resampled value fails
+linear/linear-path-maxmin-3-4;.resampled.a = true;a resampled value of another kind fails
+linear/linear-path-maxmin-3-4;.resampled.c = 1;a resampled label that is not there fails
+linear/linear-path-maxmin-3-4;del(.resampled.a);a resampled label too few fails
+linear/linear-path-maxmin-3-4;.search_space[0].values[1] = 7;another candidate in the space fails
+linear/linear-path-maxmin-3-4;.search_space = (.search_space | reverse);another order of the space fails
+linear/linear-path-maxmin-3-4;.search_space[1].size = 4;another size in the space fails
+linear/linear-path-maxmin-3-4;.search_space[1].chosen_size = 2;another chosen_size in the space fails
+linear/linear-path-maxmin-3-4;del(.search_space[1]);a label too few in the space fails
+linear/linear-path-maxmin-3-4;.search_space = null;no space where nothing failed fails
+linear/linear-path-maxmin-3-4;.choices.a = [3, 6];another candidate fails
+linear/linear-path-maxmin-3-4;.chosen.a = 5;another choice than the computed one fails
+linear/linear-path-maxmin-3-4;.outputs = [];an output too few fails
+linear/linear-path-maxmin-3-4;.outputs = [null];an output that should be absent fails
+linear/linear-path-maxmin-3-4;.outputs = ["other"];an output without tensor fails
+linear/linear-path-maxmin-3-4;.params = ["weight"];a parameter too few fails
+linear/linear-path-maxmin-3-4;.group = "lineal";an unknown group fails
+linear/linear-path-maxmin-3-4;.op = "Lineal";an unknown operation fails
+linear/linear-path-maxmin-3-4;.policy = "paths";an unknown policy fails
+linear/linear-path-maxmin-3-4;.format = 2;an unknown format fails
+linear/linear-path-maxmin-3-4;.error = {"kind": "ValueError", "phase": "forward", "message": "no"};an expected error that does not happen fails
+batchnorm2d/bn-path-eval-2;.state_after = [];states too few fail
+mha/mha-rand-60;.outputs[1] = null;attention weights that should be absent fail
+inputchoice/input-path-mean-0-3;.resampled.ic = [3, 0];another order of a selection fails
+expr/expr-bits-25;.dry_run = true;a dry run of another kind fails
+expr/expr-bits-25;.leaves = ["b"];another leaf fails
+expr/expr-bits-25;.leaves = ["a", "a"];a leaf too many fails
+expr/expr-bits-25;.all_options = [0];an option too few fails
+expr/expr-bits-25;.all_options = [1, 0];another order of the options fails
+expr/expr-bits-25;.weighted_options[0][1] += 0.00001;another weight fails
+expr/expr-bits-25;.evaluate[0].value = 0;another value fails
+expr/expr-bits-25;.evaluate[0] = {"chosen": {"a": 1}, "error": {"kind": "ValueError", "phase": "evaluate"}};an error that does not happen fails
+expr/expr-bits-25;del(.evaluate[0].value);an evaluation without result fails
+expr/expr-bits-25;.evaluate = [];no evaluation at all fails
+expr/expr-bits-25;.constant = 1;a constant where there is none fails
+expr/expr-bits-25;.error = {"kind": "ValueError", "phase": "init", "message": "no"};a construction error that does not happen fails
+expr/dedup-shared;.search_space[0].values = [3, 4, 7];another merged space fails
+expr/weights-unnormalised;.weighted_options[0][1] = 2.1;another explicit weight fails
+error/err-linear-input-too-wide;.error.phase = "resample";a refusal after its phase fails
+error/err-linear-input-too-wide;.error.phase = "never";an unknown phase fails
+error/err-linear-input-too-wide;.error = null;a refusal that is not expected fails
 ROWS
 
 # ---- tensors ----------------------------------------------------------------------------------
