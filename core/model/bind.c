@@ -72,6 +72,9 @@ static sn_status bind_tensor(struct builder *b, const struct module *m, const ch
     const bool integer = want->dtype == SN_I64;
     char       a[192], c[192];
 
+    /* A scalar that nobody computes with may come as [1]: NumPy writes it so. */
+    if (integer && want->shape.rank == 0 && have->shape.rank == 1 && have->shape.dim[0] == 1)
+        want->shape = have->shape;
     if (!sn_shape_equal(&have->shape, &want->shape))
         return build_fail(b, SN_E_SHAPE, m->where,
                           "the tensor \"%s\" has the shape %s, but the largest values of the "
