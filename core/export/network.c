@@ -333,6 +333,8 @@ static sn_status export_all(const sn_subnet *subnet, struct export *x, sn_error 
     if (subnet->soft)
         return sn_fail(err, SN_E_UNSUPPORTED, "subnet",
                        "a subnet with distributions cannot stand alone; decide them first");
+    if (subnet->net->bare)
+        return sn_fail(err, SN_E_INVALID, "weights", "the supernet was loaded without weights");
     x->mem = sn_arena_create();
     if (!x->mem) return fail_no_memory(err, "export");
     x->subnet = subnet;

@@ -104,7 +104,7 @@ static sn_status bind_module(struct builder *b, struct module *m, struct table *
         if (m->param[k].dtype == SN_NONE) continue;
         name = build_path(b, m->path, m->op->params[k].name);
         if (!name || !table_add(used, b->tmp, name, k)) return fail_no_memory(b->err, m->where);
-        if (weights && sn_weights_find(weights, name, &have)) {
+        if (sn_weights_find(weights, name, &have)) {
             sn_status rc = bind_tensor(b, m, name, &have, &m->param[k]);
 
             if (rc != SN_OK) return rc;
@@ -122,14 +122,25 @@ static sn_status bind_module(struct builder *b, struct module *m, struct table *
     return SN_OK;
 }
 
+/* Without weights: only whether some would be needed. */
+static sn_status bind_nothing(struct builder *b)
+{
+    for (size_t i = 0; i < b->n_modules; i++)
+        for (size_t k = 0; k < b->module[i]->n_params; k++)
+            if (b->module[i]->param[k].dtype != SN_NONE) b->net->bare = true;
+    return SN_OK;
+}
+
 sn_status build_bind(struct builder *b)
 {
     sn_supernet *net = b->net;
     struct names missing = {0}, surplus = {0};
     struct table used = {0};
-    size_t       n_states = 0, n_tensors = net->weights ? sn_weights_count(net->weights) : 0;
+    size_t       n_states = 0, n_tensors;
     sn_status    rc = SN_OK;
 
+    if (!net->weights) return bind_nothing(b);
+    n_tensors = sn_weights_count(net->weights);
     for (size_t i = 0; i < b->n_modules; i++)
         for (size_t k = 0; k < b->module[i]->n_params; k++)
             n_states += (b->module[i]->op->params[k].flags & SN_PARAM_STATE) != 0;

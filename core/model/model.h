@@ -89,7 +89,8 @@ struct sn_supernet {
     sn_weights   *weights;
     const char   *name, *spec;
     uint8_t       digest[32];
-    bool          nni; /* "compatibility": "nni-2.8" */
+    bool          bare; /* loaded without weights: parameters have shapes, but no data */
+    bool          nni;  /* "compatibility": "nni-2.8" */
 
     size_t   n_inputs, n_outputs;
     sn_port *input, *output;

@@ -35,6 +35,8 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
     struct network     w;
     sn_status          rc;
 
+    if (net->bare)
+        return sn_fail(err, SN_E_INVALID, "weights", "the supernet was loaded without weights");
     if (options->n_in != net->n_inputs)
         return sn_fail(err, SN_E_INVALID, "inputs", "%zu inputs are given, the supernet has %zu",
                        options->n_in, net->n_inputs);

@@ -482,7 +482,9 @@ typedef struct sn_module {
 /* Parse a `supernet/1` document (see api/spec.md), resolve operators, bound
  * expressions, check that every shared weight has the shape its expressions
  * need and that no tensor is missing or left over. Keeps references to weights
- * and registry. F16 and BF16 weights are widened to F32 here. */
+ * and registry. F16 and BF16 weights are widened to F32 here.
+ * Without weights (NULL) the space can be looked at, sampled and sealed, but
+ * neither compiled nor exported. */
 sn_status sn_supernet_load(const char *spec_json, size_t spec_bytes, sn_weights *weights,
                            sn_registry *reg, sn_supernet **ret_net, sn_error *err);
 
