@@ -259,9 +259,10 @@ static sn_status read_head(struct builder *b, const json_t *doc)
     if (rc == SN_OK) rc = json_get_text(doc, "compatibility", "", &compatibility, b->err);
     if (rc == SN_OK) rc = build_check_name(b, "the name of a supernet", name, true, "name");
     if (rc != SN_OK) return rc;
-    if (compatibility && strcmp(compatibility, "nni-2.8") != 0)
-        return build_fail(b, SN_E_UNSUPPORTED, "compatibility", "\"%s\" is not \"nni-2.8\"",
-                          compatibility);
+    if (compatibility && strcmp(compatibility, "nni-2.8") != 0 &&
+        strcmp(compatibility, "nni-2.10") != 0)
+        return build_fail(b, SN_E_UNSUPPORTED, "compatibility",
+                          "\"%s\" is neither \"nni-2.8\" nor \"nni-2.10\"", compatibility);
     b->net->nni = compatibility != NULL;
     b->net->name = arena_strdup(b->mem, name);
     return b->net->name ? SN_OK : fail_no_memory(b->err, "name");

@@ -2,6 +2,7 @@
  * comes out against what the original computed. */
 #include "conformance.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ struct run {
     sn_desc     *in_desc;
     sn_tensor   *in, *out;
     size_t       n_in, n_out;
-    float      **probs; /* one for each choice; NULL: not soft */
+    float      **probs; /* one for each choice, in t.mem; NULL: not soft */
     void        *scratch;
 };
 
@@ -42,7 +43,7 @@ static void *poisoned(size_t n_bytes)
 
 /* {label: value} of all used labels, against an expected mapping. */
 static void compare_decisions(struct run *x, const char *what, const json_t *want,
-                              bool without_given)
+                              const sn_draft *draft, bool without_given)
 {
     const json_t *chosen = json_object_get(x->t.g->doc, "chosen");
     size_t        n = 0;
@@ -53,7 +54,7 @@ static void compare_decisions(struct run *x, const char *what, const json_t *wan
     }
     for (size_t i = 0; i < sn_supernet_n_choices(x->t.net); i++) {
         const sn_choice *c = sn_supernet_choice(x->t.net, i);
-        const sn_value  *have = sn_draft_get(x->draft, i);
+        const sn_value  *have = sn_draft_get(draft, i);
         const json_t    *v = json_object_get(want, c->label);
         char             text[256];
 
@@ -92,82 +93,88 @@ static bool decide_path(struct run *x)
     sn_rng_seed(&rng, SEED);
     if (sn_policy_resample(x->policy, &rng, x->draft, &x->t.err) != SN_OK)
         return refuse(x, PHASE_RESAMPLE);
-    if (!json_is_null(want) || !fails) compare_decisions(x, "resampled", want, true);
+    if (!json_is_null(want) || !fails) compare_decisions(x, "resampled", want, x->draft, true);
     return true;
 }
 
 /* ---- deciding: a distribution for every label ------------------------------------------ */
 
-/* What the policy would export; leaves the draft open again. */
+/* What the policy would export, decided in a draft of its own. */
 static bool compare_exported(struct run *x)
 {
     const json_t *want = json_object_get(x->t.g->doc, "exported");
     const bool    fails = !json_is_null(json_object_get(x->t.g->doc, "error"));
+    sn_draft     *draft = NULL;
     sn_rng        rng;
+    bool          ok;
 
     sn_rng_seed(&rng, SEED);
-    if (sn_policy_best(x->policy, &rng, x->draft, &x->t.err) != SN_OK)
-        return refuse(x, PHASE_RESAMPLE);
-    if (!json_is_null(want) || !fails) compare_decisions(x, "exported", want, false);
-    sn_draft_free(x->draft);
-    x->draft = NULL;
-    return sn_draft_create(x->t.net, &x->draft, &x->t.err) == SN_OK || refuse(x, PHASE_RESAMPLE);
+    ok = sn_draft_create(x->t.net, &draft, &x->t.err) == SN_OK &&
+         sn_policy_best(x->policy, &rng, draft, &x->t.err) == SN_OK;
+    if (ok && (!json_is_null(want) || !fails)) compare_decisions(x, "exported", want, draft, false);
+    sn_draft_free(draft);
+    return ok || refuse(x, PHASE_RESAMPLE);
 }
 
-/* The weights of one soft choice: softmax of the logits, which the policy must agree with. */
+/* The weights that the policy gives to a soft choice. */
+static bool ask_policy(struct run *x, size_t i, sn_rng *rng, float *ret_probs)
+{
+    if (!x->policy) return true; /* that there is none is already a reason to fail */
+    return sn_policy_probs(x->policy, rng, i, ret_probs, &x->t.err) == SN_OK ||
+           refuse(x, PHASE_FORWARD);
+}
+
+/* Softmax of the logits; the policy must agree. */
 static bool fill_probs(struct run *x, size_t i, sn_rng *rng)
 {
     const sn_choice *c = sn_supernet_choice(x->t.net, i);
     const json_t    *alpha = json_object_get(json_object_get(x->t.g->doc, "alpha"), c->label);
-    float           *policy = calloc(c->n_candidates + 1, sizeof *policy);
-    bool             ok;
+    float           *own = sn_arena_alloc(x->t.mem, (c->n_candidates + 1) * sizeof *own);
+    float           *policy = sn_arena_alloc(x->t.mem, (c->n_candidates + 1) * sizeof *policy);
 
-    x->probs[i] = calloc(c->n_candidates + 1, sizeof *x->probs[i]);
-    ok = x->probs[i] && policy;
-    if (!ok) report_fail(x->t.r, "no memory");
-    if (ok && sn_policy_probs(x->policy, rng, i, policy, &x->t.err) != SN_OK) {
-        free(policy);
-        return refuse(x, PHASE_FORWARD);
+    if (!own || !policy) {
+        report_fail(x->t.r, "no memory");
+        return false;
     }
-    if (ok && !alpha) { /* an inner choice of the library, such as the edge of a Cell */
-        memcpy(x->probs[i], policy, c->n_candidates * sizeof *policy);
-    } else if (ok && !softmax_of(alpha, x->probs[i], c->n_candidates)) {
+    if (!ask_policy(x, i, rng, policy)) return false;
+    x->probs[i] = alpha ? own : policy; /* an inner choice, such as an edge, has no logits here */
+    if (alpha && !softmax_of(alpha, own, c->n_candidates)) {
         report_fail(x->t.r, "\"%s\" has %zu candidates and %zu logits", c->label, c->n_candidates,
                     json_array_size(alpha));
-        ok = false;
+        return false;
     }
-    for (size_t j = 0; ok && j < c->n_candidates; j++)
-        if (!(policy[j] - x->probs[i][j] <= 1e-6f && x->probs[i][j] - policy[j] <= 1e-6f)) {
+    for (size_t j = 0; x->policy && j < c->n_candidates; j++)
+        if (!(fabsf(policy[j] - x->probs[i][j]) <= 1e-6f))
             report_fail(x->t.r, "weight %zu of \"%s\" is %.9g, expected %.9g", j, c->label,
                         (double)policy[j], (double)x->probs[i][j]);
-            ok = false;
-        }
-    free(policy);
-    return ok;
+    return true;
 }
 
 static bool decide_soft(struct run *x)
 {
-    sn_rng rng;
+    const json_t *alpha = json_object_get(x->t.g->doc, "alpha");
+    const size_t  n = sn_supernet_n_choices(x->t.net);
+    sn_rng        rng;
 
     x->policy = trial_differentiable(&x->t);
-    if (!x->policy || !compare_exported(x)) return false;
-    x->probs = calloc(sn_supernet_n_choices(x->t.net) + 1, sizeof *x->probs);
+    if (x->t.err.code != SN_OK) return false;
+    if (x->policy && !compare_exported(x)) return false;
+    x->probs = sn_arena_alloc(x->t.mem, (n + 1) * sizeof *x->probs);
     if (!x->probs) {
         report_fail(x->t.r, "no memory");
         return false;
     }
-    for (size_t i = 0; i < sn_supernet_n_choices(x->t.net); i++) {
+    for (size_t i = 0; i < n; i++) {
         const sn_choice *c = sn_supernet_choice(x->t.net, i);
 
-        if (json_object_get(json_object_get(x->t.g->doc, "alpha"), c->label) &&
+        if (json_object_get(alpha, c->label) &&
             sn_draft_soften(x->draft, c->label, &x->t.err) != SN_OK)
             return refuse(x, PHASE_RESAMPLE);
     }
     sn_rng_seed(&rng, SEED);
-    if (sn_policy_resample(x->policy, &rng, x->draft, &x->t.err) != SN_OK)
+    if (x->policy && sn_policy_resample(x->policy, &rng, x->draft, &x->t.err) != SN_OK)
         return refuse(x, PHASE_RESAMPLE);
-    for (size_t i = 0; i < sn_supernet_n_choices(x->t.net); i++)
+    for (size_t i = 0; i < n; i++)
         if (sn_draft_is_soft(x->draft, i) && !fill_probs(x, i, &rng)) return false;
     return true;
 }
@@ -313,11 +320,8 @@ static bool decide(struct run *x)
 
 static void fini(struct run *x)
 {
-    for (size_t i = 0; x->probs && i < sn_supernet_n_choices(x->t.net); i++)
-        free(x->probs[i]);
     for (size_t i = 0; x->out && i < x->n_out; i++)
         free(x->out[i].data);
-    free(x->probs);
     free(x->out);
     free(x->in);
     free(x->in_desc);
