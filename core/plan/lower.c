@@ -72,7 +72,7 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
                                            [NODE_CONCAT] = STEP_CONCAT,
                                            [NODE_WEIGHTED] = STEP_WEIGHTED};
     const struct module        *m = n->module;
-    struct step                 s = {.kind = kinds[n->kind], .module = m, .item_option = n->option};
+    struct step                 s = {.kind = kinds[n->kind], .module = m};
     int                         in[SN_MAX_PORTS], out[SN_MAX_PORTS];
     sn_status                   rc;
 
@@ -86,6 +86,12 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
     if (!rc && n->kind == NODE_OP) rc = plan_bind(p, m, &s, err);
     if (!rc && n->kind == NODE_WEIGHTED)
         rc = plan_dist(p, n->option ? &m->depth : NULL, m->choice, &s.dist, err);
+    if (!rc && n->option) { /* the network does not outlive compiling */
+        uint32_t *option = arena_array(p->mem, (size_t)n->n_in, sizeof *option);
+
+        if (!option) return fail_no_memory(err, m->where);
+        s.item_option = memcpy(option, n->option, (size_t)n->n_in * sizeof *option);
+    }
     if (rc) return rc;
     if (m->op && (m->op->flags & SN_OP_ALIAS)) s.kind = STEP_ALIAS;
     for (int i = 0; i < n->n_out; i++) {
