@@ -161,7 +161,8 @@ static sn_status set_leaves(struct builder *b, const sn_expr *expr, const char *
 sn_status build_set_expr(struct builder *b, const sn_arg_def *def, const sn_expr *expr,
                          const char *user, const char *where, struct arg_slot *slot)
 {
-    const bool nni = b->net->nni;
+    const bool     nni = b->net->nni;
+    const unsigned components = nni ? SN_ARG_COMPONENTS_NNI : SN_ARG_COMPONENTS;
     sn_value  *option = NULL, super;
     size_t     n = 0;
     sn_status  rc;
@@ -173,8 +174,7 @@ sn_status build_set_expr(struct builder *b, const sn_arg_def *def, const sn_expr
         rc = check_value(b, def, &option[i], true, where);
         if (rc != SN_OK) return rc;
     }
-    rc = expr_super(option, n, def->flags & SN_ARG_COMPONENTS && !nni, b->mem, &super, where,
-                    b->err);
+    rc = expr_super(option, n, def->flags & components, b->mem, &super, where, b->err);
     if (rc == SN_OK) rc = set_leaves(b, expr, user, where, slot);
     if (rc != SN_OK) return rc;
     slot->expr = expr;

@@ -41,7 +41,7 @@ enum {
 };
 enum { IN_QUERY, IN_KEY, IN_VALUE, IN_PADDING, IN_MASK };
 enum { OUT_Y, OUT_WEIGHTS };
-enum { W_IN, W_Q, W_K, W_V, W_IN_BIAS, W_OUT, W_OUT_BIAS, W_BIAS_K, W_BIAS_V, N_PARAMS };
+enum { W_IN, W_Q, W_K, W_V, W_IN_BIAS, W_BIAS_K, W_BIAS_V, W_OUT, W_OUT_BIAS, N_PARAMS };
 
 #define SIZE    SN_KINDS(SN_KIND_INT)
 #define FLAG    SN_KINDS(SN_KIND_BOOL)
@@ -73,10 +73,10 @@ static const sn_param_def attention_params[] = {
     {"k_proj_weight",                         0, 2, {ARG_EMBED, ARG_K_WIDTH}},
     {"v_proj_weight", 0, 2, {ARG_EMBED, ARG_V_WIDTH}},
     {"in_proj_bias",              0, 1, {ARG_EMBED}},
-    {"out_proj.weight",           0, 1, {ARG_EMBED}},
-    {"out_proj.bias",                        0, 1, {ARG_EMBED}},
     {"bias_k",                         0, 1, {ARG_EMBED}},
     {"bias_v",                        0, 1, {ARG_EMBED}},
+    {"out_proj.weight",           0, 1, {ARG_EMBED}},
+    {"out_proj.bias",                        0, 1, {ARG_EMBED}},
     {0},
 };
 

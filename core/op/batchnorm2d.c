@@ -3,7 +3,7 @@
  *   x [N, C, ...]                       any rank from 2; C = num_features
  *   weight, bias [max_C]                with affine
  *   running_mean, running_var [max_C]   with track_running_stats; live: prefixes
- *   num_batches_tracked                 carried along, never advanced
+ *   num_batches_tracked                 counts the calls in training mode
  *
  * Mean and variance are the running ones, or those of the batch in training mode and
  * where nothing is tracked. A distribution over num_features is ignored: all of them. */
@@ -159,6 +159,9 @@ static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
         shift[c] = (float)((op_has_param(call, P_BIAS) ? bias[c] : 0.0) - mean * a);
     }
     kernel_scale_shift(n, n_channels, plane, in, scale, shift, io->out[0].data);
+    /* The original's mixed operation does not count. */
+    if (call->mode == SN_TRAIN && op_has_param(call, P_BATCHES) && !is_mixed_nni(call))
+        ++*(int64_t *)io->param[P_BATCHES].data;
 }
 
 static sn_status batchnorm2d_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,

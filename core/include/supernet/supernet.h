@@ -281,8 +281,10 @@ typedef enum sn_arg_flags {
     SN_ARG_SOFT_FULL = 4,    /* a distribution is ignored: the super value */
     SN_ARG_SOFT_REFUSE = 8,  /* a distribution is an error */
     SN_ARG_COMPONENTS = 16,  /* tuples: the super value is the maximum per component */
-    SN_ARG_DERIVED = 32      /* not written by users: `fallback` is an expression
+    SN_ARG_DERIVED = 32,     /* not written by users: `fallback` is an expression
                               * over the names of other arguments of the operator */
+    SN_ARG_COMPONENTS_NNI = 64 /* per component under "compatibility" as well, which
+                                * otherwise takes the lexicographic maximum */
 } sn_arg_flags;
 
 #define SN_KINDS(kind) (1u << (kind))
