@@ -193,8 +193,10 @@ int main(int argc, char **argv)
     for (int i = first; ok && i < argc; i++)
         ok = run_directory(&s, argv[i]);
     if (ok && whole && !s.options.policy && !s.options.group && !s.options.eval &&
-        s.options.every == 1)
+        s.options.every == 1) {
+        fflush(stdout);
         deviations_warn_stale(&s.deviations);
+    }
     printf("%zu passed, %zu failed, %zu skipped\n", s.tally.n_passed, s.tally.n_failed,
            s.tally.n_skipped);
     sn_registry_unref(s.registry);
