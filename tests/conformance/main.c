@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: conformance [options] DIR...\n"
+    "usage: conformance [options] DIR|FILE...\n"
     "  --policy NAME      only cases of this policy (path, differentiable), and those of none\n"
     "  --eval             only cases that are not in training mode\n"
     "  --group NAME       only cases of this group\n"

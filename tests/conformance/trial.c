@@ -35,6 +35,13 @@ static const char *phase_text(enum phase phase)
     return phase < PHASE_COUNT ? text[phase] : "?";
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), k = strlen(end);
+
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
 void check_refusal(const json_t *error, enum phase at, const sn_error *err, struct report *r)
 {
     const enum phase want = phase_of_error(error, r);
@@ -47,6 +54,8 @@ void check_refusal(const json_t *error, enum phase at, const sn_error *err, stru
     if (at == PHASE_LOAD &&
         (strcmp(err->where, "weights") == 0 || err->code == SN_E_SHAPE || err->code == SN_E_DTYPE))
         report_fail(r, "refused because of the tensors of the case: %s: %s", err->where, err->text);
+    if (at == PHASE_LOAD && err->code == SN_E_UNKNOWN_NAME && ends_with(err->where, ".type"))
+        report_fail(r, "the case cannot be expressed: %s: %s", err->where, err->text);
     if (err->code == SN_E_NO_MEMORY || err->code == SN_E_IO)
         report_fail(r, "not a refusal but a failure: %s", err->text);
     if (!*err->where) report_fail(r, "the refusal names no place: %s", err->text);
