@@ -3,7 +3,7 @@
  *   x [N, C, ...]                       any rank from 2; C = num_features
  *   weight, bias [max_C]                with affine
  *   running_mean, running_var [max_C]   with track_running_stats; live: prefixes
- *   num_batches_tracked                 counts the calls in training mode
+ *   num_batches_tracked []              counts the calls in training mode; may be missing
  *
  * Mean and variance are the running ones, or those of the batch in training mode and
  * where nothing is tracked. A distribution over num_features is ignored: all of them. */
@@ -21,6 +21,12 @@ static bool is_mixed_nni(const sn_call *call)
 {
     return call->nni && (call->arg[ARG_FEATURES].elastic || call->arg[ARG_EPS].elastic ||
                          call->arg[ARG_MOMENTUM].elastic);
+}
+
+/* Batches in training mode are counted; by the original only in ordinary modules. */
+static bool counts_batches(const sn_call *call)
+{
+    return op_has_param(call, P_BATCHES) && !is_mixed_nni(call);
 }
 
 static sn_status batchnorm2d_check(const sn_call *call, sn_error *err)
@@ -105,10 +111,10 @@ static sn_status batchnorm2d_infer(sn_call *call, sn_error *err)
             err, SN_E_SHAPE, call, NULL,
             "the statistics of the batch need more than 1 value per channel, input x is %s",
             SHAPE_TEXT(&x));
-    if (call->mode == SN_TRAIN && op_has_param(call, P_MEAN) && op_is_null(call, ARG_MOMENTUM))
+    if (call->mode == SN_TRAIN && op_has_param(call, P_MEAN) && op_is_null(call, ARG_MOMENTUM) &&
+        !counts_batches(call))
         return op_fail(err, SN_E_UNSUPPORTED, call, "momentum",
-                       "null, a cumulative average, is not supported in training mode: batches are "
-                       "not counted");
+                       "null, a cumulative average, needs num_batches_tracked in training mode");
     rc = op_set_scratch(call, 2, x.dim[1], 1, err);
     return rc == SN_OK ? op_set_out(call, 0, SN_F32, &x, err) : rc;
 }
@@ -121,13 +127,20 @@ static void batchnorm2d_cost(const sn_call *call, sn_cost *ret_cost)
         ret_cost->bytes_moved += 2 * sizeof(float) * (uint64_t)call->in[0].shape.dim[1];
 }
 
-/* The running statistics move towards those of the batch, whose variance counts as an
- * estimate from n values. */
-static void update(const sn_call *call, const sn_io *io, int64_t c, double mean, double var,
-                   double n)
+/* Count this batch; returns how far the running statistics move towards it. A null
+ * momentum makes them the average over all batches. */
+static double momentum_of(const sn_call *call, const sn_io *io)
 {
-    const double momentum = op_float(call, ARG_MOMENTUM);
-    float       *running_mean = io->param[P_MEAN].data, *running_var = io->param[P_VAR].data;
+    int64_t *n = counts_batches(call) ? io->param[P_BATCHES].data : NULL;
+
+    if (n) ++*n;
+    return op_is_null(call, ARG_MOMENTUM) && n ? 1.0 / (double)*n : op_float(call, ARG_MOMENTUM);
+}
+
+/* The variance of the batch counts as an estimate from n values. */
+static void update(const sn_io *io, int64_t c, double momentum, double mean, double var, double n)
+{
+    float *running_mean = io->param[P_MEAN].data, *running_var = io->param[P_VAR].data;
 
     running_mean[c] = (float)((1.0 - momentum) * running_mean[c] + momentum * mean);
     running_var[c] = (float)((1.0 - momentum) * running_var[c] + momentum * var * n / (n - 1.0));
@@ -141,14 +154,17 @@ static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
     const float    *in = io->in[0].data, *weight = io->param[P_WEIGHT].data;
     const float    *bias = io->param[P_BIAS].data;
     float          *scale = io->scratch, *shift = scale + n_channels;
+    const bool      learns = call->mode == SN_TRAIN && op_has_param(call, P_MEAN);
+    double          momentum = 0.0;
 
     if (n * plane == 0) return;
+    if (learns) momentum = momentum_of(call, io);
     for (int64_t c = 0; c < n_channels; c++) {
         double mean, var, a;
 
         if (uses_batch(call)) {
             kernel_moments(n, plane, n_channels * plane, in + c * plane, &mean, &var);
-            if (op_has_param(call, P_MEAN)) update(call, io, c, mean, var, (double)(n * plane));
+            if (learns) update(io, c, momentum, mean, var, (double)(n * plane));
         } else {
             mean = ((const float *)io->param[P_MEAN].data)[c];
             var = ((const float *)io->param[P_VAR].data)[c];
@@ -159,9 +175,6 @@ static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
         shift[c] = (float)((op_has_param(call, P_BIAS) ? bias[c] : 0.0) - mean * a);
     }
     kernel_scale_shift(n, n_channels, plane, in, scale, shift, io->out[0].data);
-    /* The original's mixed operation does not count. */
-    if (call->mode == SN_TRAIN && op_has_param(call, P_BATCHES) && !is_mixed_nni(call))
-        ++*(int64_t *)io->param[P_BATCHES].data;
 }
 
 static sn_status batchnorm2d_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
@@ -195,6 +208,7 @@ static const sn_param_def batchnorm2d_params[] = {
     [P_BIAS] = {"bias",                0,                                               1, {ARG_FEATURES}},
     [P_MEAN] = {"running_mean",        SN_PARAM_STATE,                                  1, {ARG_FEATURES}},
     [P_VAR] = {"running_var",         SN_PARAM_STATE,                                  1, {ARG_FEATURES}},
+ /* Old checkpoints do not have it: then batches are not counted. */
     [P_BATCHES] = {"num_batches_tracked", SN_PARAM_STATE | SN_PARAM_I64 | SN_PARAM_UNUSED, 0, {0}           },
     [N_PARAMS] = {NULL,                  0,                                               0, {0}           },
 };
