@@ -1,0 +1,191 @@
+/* alpha: architecture logits and what is read from them. */
+#include "policy/alpha.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+
+double alpha_normal(sn_rng *rng)
+{
+    const double u = 1.0 - sn_rng_unit(rng), v = sn_rng_unit(rng); /* u > 0 */
+
+    return sqrt(-2.0 * log(u)) * cos(2.0 * M_PI * v);
+}
+
+sn_status alpha_init(struct alpha *a, const sn_supernet *net, uint64_t seed, sn_error *err)
+{
+    const size_t n = sn_supernet_n_choices(net);
+    sn_rng       rng;
+
+    sn_rng_seed(&rng, seed);
+    a->logit = calloc(n + 1, sizeof *a->logit);
+    if (!a->logit) return fail_no_memory(err, "policy");
+    a->n_choices = n;
+    for (size_t i = 0; i < n; i++) {
+        const sn_choice *c = sn_supernet_choice(net, i);
+
+        if (c->n_users == 0) continue;
+        a->logit[i] = calloc(c->n_candidates, sizeof **a->logit);
+        if (!a->logit[i]) return fail_no_memory(err, "policy"); /* the caller calls alpha_fini */
+        for (size_t k = 0; k < c->n_candidates; k++)
+            a->logit[i][k] = (float)(1e-3 * alpha_normal(&rng));
+    }
+    return SN_OK;
+}
+
+void alpha_fini(struct alpha *a)
+{
+    for (size_t i = 0; a->logit && i < a->n_choices; i++)
+        free(a->logit[i]);
+    free(a->logit);
+}
+
+/* Check one label's logits and, with `take`, copy them. */
+static sn_status read_logits(const struct alpha *a, const sn_supernet *net, const char *label,
+                             const json_t *list, bool take, sn_error *err)
+{
+    const sn_choice *c;
+    size_t           i;
+
+    if (!sn_supernet_find_choice(net, label, &i) || !a->logit[i])
+        return sn_fail(err, SN_E_UNKNOWN_NAME, label, "no choice labelled \"%s\" has logits",
+                       label);
+    c = sn_supernet_choice(net, i);
+    if (!json_is_array(list) || json_array_size(list) != c->n_candidates)
+        return sn_fail(err, SN_E_INVALID, label,
+                       "choice \"%s\" takes a list of %zu logits, one for each candidate, not %zu",
+                       label, c->n_candidates, json_array_size(list));
+    for (size_t k = 0; k < c->n_candidates; k++) {
+        const json_t *v = json_array_get(list, k);
+        const float   logit = (float)json_number_value(v);
+
+        if (!json_is_number(v) || !isfinite(logit))
+            return sn_fail(err, SN_E_INVALID, label,
+                           "logit %zu of choice \"%s\" is no finite number", k, label);
+        if (take) a->logit[i][k] = logit;
+    }
+    return SN_OK;
+}
+
+sn_status alpha_update(struct alpha *a, const sn_supernet *net, const json_t *labels, sn_error *err)
+{
+    const char *label;
+    json_t     *list;
+
+    if (!json_is_object(labels))
+        return sn_fail(err, SN_E_INVALID, "alpha",
+                       "alpha must be an object, {\"label\": [logits]}");
+    for (int take = 0; take < 2; take++)
+        json_object_foreach((json_t *)labels, label, list)
+        {
+            const sn_status rc = read_logits(a, net, label, list, take, err);
+
+            if (rc) return rc;
+        }
+    return SN_OK;
+}
+
+void alpha_write(const struct alpha *a, const sn_supernet *net, struct text *t)
+{
+    bool first = true;
+
+    text_add(t, "{", 1);
+    for (size_t i = 0; i < a->n_choices; i++) {
+        const sn_choice *c = sn_supernet_choice(net, i);
+
+        if (!a->logit[i]) continue;
+        text_add(t, ", ", first ? 0 : 2);
+        first = false;
+        text_json_string(t, c->label);
+        text_add(t, ": [", 3);
+        for (size_t k = 0; k < c->n_candidates; k++) {
+            const sn_value v = {.kind = SN_KIND_FLOAT, .as.real = a->logit[i][k]};
+
+            text_add(t, ", ", k ? 2 : 0);
+            text_json_value(t, &v);
+        }
+        text_add(t, "]", 1);
+    }
+    text_add(t, "}", 1);
+}
+
+void alpha_softmax(const struct alpha *a, size_t choice, size_t n, const float *noise,
+                   float temperature, float *ret_probs)
+{
+    float most = -INFINITY, sum = 0.0f;
+
+    for (size_t k = 0; k < n; k++) {
+        ret_probs[k] = (a->logit[choice][k] + (noise ? noise[k] : 0.0f)) / temperature;
+        most = fmaxf(most, ret_probs[k]);
+    }
+    for (size_t k = 0; k < n; k++)
+        sum += ret_probs[k] = expf(ret_probs[k] - most);
+    for (size_t k = 0; k < n; k++)
+        ret_probs[k] /= sum;
+}
+
+bool alpha_is_open(const sn_supernet *net, const sn_draft *draft, size_t i)
+{
+    return sn_supernet_choice(net, i)->n_users > 0 && !sn_draft_get(draft, i) &&
+           !sn_draft_is_soft(draft, i);
+}
+
+/* The `n` largest of a choice's logits, first come first on ties, as one decision. */
+static sn_status set_largest(const float *logit, const sn_choice *c, size_t n, sn_draft *draft,
+                             sn_error *err)
+{
+    sn_arena *mem = sn_arena_create();
+    bool     *taken = mem ? arena_array(mem, c->n_candidates, sizeof *taken) : NULL;
+    sn_value *item = mem ? arena_array(mem, n, sizeof *item) : NULL;
+    sn_status rc;
+
+    if (taken && item) {
+        size_t k = 0;
+
+        for (size_t i = 0; i < n; i++) {
+            size_t best = c->n_candidates;
+
+            for (size_t j = 0; j < c->n_candidates; j++)
+                if (!taken[j] && (best == c->n_candidates || logit[j] > logit[best])) best = j;
+            taken[best] = true;
+        }
+        for (size_t j = 0; j < c->n_candidates; j++)
+            if (taken[j]) item[k++] = c->candidate[j];
+        const sn_value all = {
+            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
+        };
+
+        rc = sn_draft_set(draft, c->label, n == 1 ? item : &all, err);
+    } else {
+        rc = fail_no_memory(err, c->label);
+    }
+    sn_arena_free(mem);
+    return rc;
+}
+
+sn_status alpha_best(const struct alpha *a, const sn_supernet *net, sn_draft *draft, sn_error *err)
+{
+    for (size_t i = 0; i < a->n_choices; i++) {
+        const sn_choice *c = sn_supernet_choice(net, i);
+        sn_status        rc;
+
+        if (!alpha_is_open(net, draft, i)) continue;
+        rc = set_largest(a->logit[i], c, c->n_chosen ? c->n_chosen : c->n_candidates, draft, err);
+        if (rc) return rc;
+    }
+    return SN_OK;
+}
+
+sn_status alpha_soften(const sn_supernet *net, sn_draft *draft, sn_error *err)
+{
+    for (size_t i = 0; i < sn_supernet_n_choices(net); i++) {
+        sn_status rc;
+
+        if (!alpha_is_open(net, draft, i)) continue;
+        rc = sn_draft_soften(draft, sn_supernet_choice(net, i)->label, err);
+        if (rc) return rc;
+    }
+    return SN_OK;
+}

@@ -1,0 +1,43 @@
+/* alpha: architecture logits, one per candidate of every used choice, for the policies
+ * that learn a distribution. Equal labels are one choice, so they share their logits. */
+#ifndef POLICY_ALPHA_H
+#define POLICY_ALPHA_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+
+struct alpha {
+    size_t  n_choices;
+    float **logit; /* by choice: n_candidates; NULL for choices that nothing uses */
+};
+
+/* Normal logits of standard deviation 1e-3, as nni.retiarii starts them. */
+sn_status alpha_init(struct alpha *a, const sn_supernet *net, uint64_t seed, sn_error *err);
+void      alpha_fini(struct alpha *a);
+
+/* Take {"label": [logits]}: all of it or, on an error, nothing. */
+sn_status alpha_update(struct alpha *a, const sn_supernet *net, const json_t *labels,
+                       sn_error *err);
+
+/* {"label": [logits]}, exact for float32. */
+void alpha_write(const struct alpha *a, const sn_supernet *net, struct text *t);
+
+/* softmax((logits + noise) / temperature); noise may be NULL. */
+void alpha_softmax(const struct alpha *a, size_t choice, size_t n, const float *noise,
+                   float temperature, float *ret_probs);
+
+/* Decide every open used choice by its largest logits: the first maximal candidate, or
+ * the n_chosen largest in ascending order (all, where the choice takes any number). */
+sn_status alpha_best(const struct alpha *a, const sn_supernet *net, sn_draft *draft, sn_error *err);
+
+/* Leave every open used choice to its distribution. */
+sn_status alpha_soften(const sn_supernet *net, sn_draft *draft, sn_error *err);
+
+/* Whether a policy still has to decide choice i. */
+bool alpha_is_open(const sn_supernet *net, const sn_draft *draft, size_t i);
+
+/* Standard normal, Box and Muller. */
+double alpha_normal(sn_rng *rng);
+
+#endif
