@@ -13,6 +13,10 @@ void kernel_gemm_nt(int m, int n, int k, const float *x, int ldx, const float *w
 void kernel_gemm_nn(int m, int n, int k, const float *x, int ldx, const float *w, int ldw, float *y,
                     int ldy, bool accumulate);
 
+/* Threads of the BLAS, process-wide; and which one it is, for people. */
+void        kernel_blas_set_threads(int n);
+const char *kernel_blas_describe(void);
+
 /* The plain twins, always linked. */
 void ref_gemm_nt(int m, int n, int k, const float *x, int ldx, const float *w, int ldw, float *y,
                  int ldy, bool accumulate);

@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/base.h"
 #include "kernel/gemm.h"
 
 /* BLAS wants every row stride to be at least as long as a row and at least 1, also
@@ -48,12 +47,12 @@ void kernel_gemm_nn(int m, int n, int k, const float *x, int ldx, const float *w
     gemm(CblasNoTrans, m, n, k, x, ldx, w, ldw, y, ldy, accumulate);
 }
 
-SN_EXPORT void sn_blas_set_threads(int n)
+void kernel_blas_set_threads(int n)
 {
     openblas_set_num_threads(n);
 }
 
-SN_EXPORT const char *sn_blas_describe(void)
+const char *kernel_blas_describe(void)
 {
     return openblas_get_config(); /* names the version, the build and the core */
 }

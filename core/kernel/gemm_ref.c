@@ -1,6 +1,5 @@
 /* gemm without a BLAS: for sanitizers, which cannot see into one, and for machines
  * that have none. */
-#include "base/base.h"
 #include "kernel/gemm.h"
 
 void kernel_gemm_nt(int m, int n, int k, const float *x, int ldx, const float *w, int ldw, float *y,
@@ -16,12 +15,12 @@ void kernel_gemm_nn(int m, int n, int k, const float *x, int ldx, const float *w
 }
 
 /* The reference kernels run on the thread that calls them. */
-SN_EXPORT void sn_blas_set_threads(int n)
+void kernel_blas_set_threads(int n)
 {
     (void)n;
 }
 
-SN_EXPORT const char *sn_blas_describe(void)
+const char *kernel_blas_describe(void)
 {
     return "reference kernels";
 }
