@@ -54,6 +54,7 @@ static const struct kernel_row {
     {"2x5, centre of 5x8",                       1, 3,  2, {2, 5}, 1, 3, {6, 11},  {1, 2}, {1, 1}, {0, 3}, false},
     {"3x3 in groups",                            2, 3,  4, {3, 3}, 1, 2, {7, 5},   {2, 1}, {1, 1}, {1, 0}, true },
     {"padding larger than the image",            1, 2,  3, {5, 5}, 0, 0, {2, 1},   {1, 1}, {1, 1}, {4, 5}, true },
+    {"a kernel larger than the image",           1, 2,  3, {5, 5}, 0, 0, {1, 1},   {1, 1}, {1, 1}, {2, 2}, true },
     {"dilation",                                 1, 3,  3, {3, 2}, 0, 0, {11, 9},  {1, 1}, {3, 4}, {2, 1}, true },
     {"stride and dilation",                      1, 3,  3, {3, 3}, 0, 0, {13, 10}, {3, 2}, {2, 3}, {4, 5}, true },
     {"many strips",                              1, 64, 3, {7, 7}, 0, 0, {33, 41}, {1, 1}, {1, 1}, {3, 3}, true },
@@ -223,6 +224,11 @@ static const struct row {
      {4, {1, 1, 1, 1}},
      {4, {1, 1, 1, 1}},
      {13.5f}                                                     }, /* K = 3, k = 5: [-1:4] is the last column, of the middle row */
+    {"nni: a negative odd rest is rounded down",
+     "in_channels = 1; out_channels = 1; kernel_size = (1, 6) of (1, 6), (3, 3)",                   true,
+     {4, {1, 1, 1, 2}},
+     {4, {1, 1, 1, 1}},
+     {1 * 12 + 2 * 13 + 0.5f}                                    }, /* K = 3, k = 6: [-2:4] is the last two columns */
     {"one image without a batch",
      "in_channels = 1; out_channels = 1; kernel_size = 1",                                          false,
      {3, {1, 1, 2}},
