@@ -50,6 +50,7 @@ all: $(B)/supernetd $(B)/libsupernet.a $(B)/libsupernet.so $(B)/conformance  ## 
 
 $(B)/libsupernet.a: $(call objs,core)
 $(B)/libapi.a:      $(call objs,api)
+$(B)/libserver.a:   $(filter-out $(B)/server/main.o,$(call objs,server))
 $(B)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -89,12 +90,15 @@ ifneq ($(filter run test conformance bench fuzz image-test,$(MAKECMDGOALS)),)
 setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz,$(MAKECMDGOALS)),setup-ci)
 endif
 
+$(B)/supernetd: $(B)/server/main.o $(B)/libserver.a $(B)/libapi.a $(B)/libsupernet.a
+	$(CC) $(LDFLAGS) $^ -o $@ $(libs.server) $(libs.core) -pthread
+
 .PHONY: unit
 unit: $(UNIT)  ## build and run the unit tests alone
 	@for t in $(UNIT); do $$t || exit 1; done
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(SUPPORT) $(B)/libapi.a $(B)/libsupernet.a
-	$(CC) $(LDFLAGS) $(WRAP) $^ -o $@ -lcmocka $(libs.core) -pthread
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(SUPPORT) $(B)/libserver.a $(B)/libapi.a $(B)/libsupernet.a
+	$(CC) $(LDFLAGS) $(WRAP) $^ -o $@ -lcmocka $(libs.server) $(libs.core) -pthread
 
 $(B)/%.o: %.c | $(setup)
 	@mkdir -p $(@D)

@@ -1,0 +1,533 @@
+/* conn: the life of a request, read from top to bottom.
+ *
+ *   on_uri         the first line was read                      OPENED
+ *   on_request     headers: route, limits, room for the body    BODY, or REFUSED
+ *                  parts of the body: no reply is allowed here
+ *                  the end: compute, here or on a worker        RUNNING, connection suspended
+ *   conn_finish    the worker is done, connection resumed       DONE
+ *   on_request     once more: the reply
+ *   on_completed   the reply is out, or the client has left
+ *
+ * A refusal is decided at the headers. If little is to come, the body is read
+ * and thrown away before it is sent, so that the connection can live on and no
+ * client is cut off while it still writes. */
+#include "conn.h"
+
+#include "log.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    SWALLOW_BYTES = 1 << 20, /* a refused body up to this is read, not cut off */
+    EARLY_BYTES = 64 << 10,  /* a body worth not sending when the queue is full */
+    FIRST_CHUNK_BYTES = 64 << 10
+};
+
+/* One request. The fields say who may touch them. */
+struct job {
+    struct pool_job        base; /* the pool's, while it has the job */
+    struct due             due;  /* from here on: loop thread only */
+    struct httpd          *h;
+    struct MHD_Connection *conn;
+    const char            *method; /* as sent */
+    struct peer           *peer;   /* NULL if there was no memory to watch it */
+    enum { JOB_OPENED, JOB_BODY, JOB_REFUSED, JOB_RUNNING, JOB_DONE } state;
+    struct api_route    route;
+    bool                counted, replied;
+    bool                last;    /* the connection ends with this reply */
+    bool                expired; /* its stop flag was set, or it never ran */
+    bool                on_worker;
+    size_t              cap;        /* of the body */
+    size_t              n_buffered; /* what this request has charged */
+    size_t              n_received;
+    uint64_t            opened_ns;
+    char                request_id[68];
+    struct api_request  req;   /* loop thread, until RUNNING; then the worker */
+    struct api_response resp;  /* the worker, until DONE; then the loop thread */
+    atomic_bool         stop;  /* any thread */
+    char                uri[]; /* path, NUL, query */
+};
+
+/* ---- helpers ------------------------------------------------------------------ */
+
+static void charge(struct job *job, size_t n_bytes)
+{
+    job->n_buffered += n_bytes;
+    job->h->n_buffered += n_bytes;
+}
+
+static void discharge(struct job *job, size_t n_bytes)
+{
+    job->n_buffered -= n_bytes;
+    job->h->n_buffered -= n_bytes;
+}
+
+static bool has_room(const struct httpd *h, size_t n_bytes)
+{
+    const size_t most = (size_t)h->config->buffer_memory;
+
+    return h->n_buffered <= most && n_bytes <= most - h->n_buffered;
+}
+
+static void drop_body(struct job *job)
+{
+    free((void *)job->req.body);
+    job->req.body = NULL;
+    job->req.n_body = 0;
+    discharge(job, job->cap);
+    job->cap = 0;
+}
+
+static void enter(struct job *job, enum peer_phase phase, size_t n_bytes)
+{
+    if (job->peer) peer_enter(&job->h->peers, job->peer, phase, n_bytes);
+}
+
+/* ---- headers -------------------------------------------------------------------- */
+
+struct headers {
+    const char *content_type, *accept, *request_id, *content_length, *transfer_encoding;
+    int         n_content_length, n_transfer_encoding, n_host;
+    bool        expects_continue, odd_name;
+};
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key,
+                                 const char *value)
+{
+    struct headers *hd = cls;
+
+    (void)kind;
+    if (!value) value = "";
+    if (key[strcspn(key, " \t")]) hd->odd_name = true;
+    if (!strcasecmp(key, "Content-Type"))
+        hd->content_type = value;
+    else if (!strcasecmp(key, "Accept"))
+        hd->accept = value;
+    else if (!strcasecmp(key, "X-Request-Id"))
+        hd->request_id = value;
+    else if (!strcasecmp(key, "Content-Length"))
+        hd->content_length = value, hd->n_content_length++;
+    else if (!strcasecmp(key, "Transfer-Encoding"))
+        hd->transfer_encoding = value, hd->n_transfer_encoding++;
+    else if (!strcasecmp(key, "Host"))
+        hd->n_host++;
+    else if (!strcasecmp(key, "Expect"))
+        hd->expects_continue = !strcasecmp(value, "100-continue");
+    return MHD_YES;
+}
+
+/* Where a request ends must be beyond doubt, or what follows it could pass for a
+ * request of its own behind a proxy that reads the headers differently. NULL, or
+ * what is wrong. */
+static const char *check_framing(const struct headers *hd, const char *version, size_t *ret_n_body)
+{
+    size_t n = 0;
+
+    if (hd->odd_name) return "the name of a header contains white space";
+    if (hd->n_host > 1 || (hd->n_host == 0 && !strcmp(version, "HTTP/1.1")))
+        return "there must be one Host header";
+    if (hd->n_content_length + hd->n_transfer_encoding > 1)
+        return "there must be one Content-Length or one Transfer-Encoding, not both";
+    if (hd->transfer_encoding && strcasecmp(hd->transfer_encoding, "chunked"))
+        return "the only Transfer-Encoding is chunked";
+    for (const char *c = hd->content_length ? hd->content_length : ""; *c; c++)
+        if (*c < '0' || *c > '9' || __builtin_mul_overflow(n, (size_t)10, &n) ||
+            __builtin_add_overflow(n, (size_t)(*c - '0'), &n))
+            return "Content-Length is no number of bytes";
+    *ret_n_body = n;
+    return NULL;
+}
+
+/* The client's own id if it is short and printable, so that its logs and ours meet. */
+static void set_request_id(struct job *job, const char *sent)
+{
+    const size_t n = sent ? strlen(sent) : 0;
+    bool         good = n > 0 && n <= 64;
+    uint64_t     z;
+
+    for (size_t i = 0; i < n && good; i++)
+        good = sent[i] > 0x20 && sent[i] < 0x7f;
+    if (good) {
+        memcpy(job->request_id, sent, n + 1);
+        return;
+    }
+    z = job->h->id_seed += 0x9e3779b97f4a7c15u; /* splitmix64: no two alike, and no system call */
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    snprintf(job->request_id, sizeof job->request_id, "%016llx",
+             (unsigned long long)(z ^ (z >> 31)));
+}
+
+/* Path and query as sent; "http://host/path" is "/path" here. */
+static void split_uri(struct job *job)
+{
+    char *path = job->uri, *query;
+
+    if (!strncasecmp(path, "http://", 7) || !strncasecmp(path, "https://", 8)) {
+        path = strchr(path, ':') + 3;
+        path += strcspn(path, "/?");
+    }
+    query = strchr(path, '?');
+    if (query) *query++ = 0;
+    job->req.path = *path ? path : "/";
+    job->req.query = query;
+}
+
+void *conn_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
+{
+    const size_t n = strlen(uri) + 1;
+    struct job  *job = calloc(1, sizeof *job + n);
+
+    if (!job) return NULL;
+    memcpy(job->uri, uri, n);
+    job->h = cls;
+    job->conn = conn;
+    job->opened_ns = uv_hrtime();
+    job->req.request_id = job->request_id;
+    job->req.stop = &job->stop;
+    split_uri(job);
+    return job;
+}
+
+/* ---- replies ---------------------------------------------------------------------- */
+
+static enum MHD_Result reply(struct job *job)
+{
+    struct api_response *r = &job->resp;
+    struct MHD_Response *m;
+    enum MHD_Result      ok = MHD_YES;
+    char                 seconds[16];
+
+    m = MHD_create_response_from_buffer_with_free_callback_cls(r->n_body, r->body, free, r->body);
+    if (!m) return MHD_NO; /* no memory: drop the connection; on_completed frees */
+    r->body = NULL;        /* the response's now */
+    if (r->content_type) ok &= MHD_add_response_header(m, "Content-Type", r->content_type);
+    ok &= MHD_add_response_header(m, "X-Request-Id", job->request_id);
+    if (r->allow[0]) ok &= MHD_add_response_header(m, "Allow", r->allow);
+    if (r->retry_after > 0) {
+        snprintf(seconds, sizeof seconds, "%d", r->retry_after);
+        ok &= MHD_add_response_header(m, "Retry-After", seconds);
+    }
+    if (job->last || job->h->draining) ok &= MHD_add_response_header(m, "Connection", "close");
+    if (ok) ok = MHD_queue_response(job->conn, (unsigned)r->status, m);
+    MHD_destroy_response(m);
+    job->replied = ok == MHD_YES;
+    if (job->state != JOB_REFUSED) job->state = JOB_DONE;
+    enter(job, PEER_REPLY, r->n_body);
+    return ok;
+}
+
+/* The reply becomes an error document of the server's own. */
+static void set_problem(struct job *job, int status, const char *code, const char *text)
+{
+    struct api_response *r = &job->resp;
+
+    free(r->body);
+    discharge(job, r->n_body);
+    *r = (struct api_response){0};
+    api_problem(status, code, "", text, job->request_id, r);
+    if (status == 503 && r->retry_after == 0)
+        r->retry_after = job->h->draining ? 1 : pool_retry_after(job->h->pool);
+    charge(job, r->n_body);
+}
+
+static void refuse(struct job *job, int status, const char *code, const char *text)
+{
+    drop_body(job);
+    set_problem(job, status, code, text);
+    job->state = JOB_REFUSED;
+    enter(job, PEER_REFUSED, 0);
+}
+
+static void refuse_size(struct job *job)
+{
+    char text[128];
+
+    if (job->route.max_body_bytes == 0)
+        snprintf(text, sizeof text, "this route takes no body");
+    else
+        snprintf(text, sizeof text, "the body may have up to %zu bytes", job->route.max_body_bytes);
+    refuse(job, 413, "too_large", text);
+}
+
+static void refuse_full(struct job *job)
+{
+    char text[128];
+
+    snprintf(text, sizeof text, "the queue is full: %lld requests wait already",
+             (long long)job->h->config->queue);
+    refuse(job, 503, "busy", text);
+}
+
+static void refuse_memory(struct job *job)
+{
+    refuse(job, 503, "busy", "the memory for requests and replies is taken; see buffer-memory");
+}
+
+/* ---- the request -------------------------------------------------------------------- */
+
+/* Compute it where we are: it answers at once. */
+static void handle_here(struct job *job)
+{
+    api_handle(job->h->api, NULL, &job->req, &job->resp);
+    charge(job, job->resp.n_body);
+}
+
+/* Headers: everything that can be refused is refused now. */
+static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *method,
+                                  const char *version)
+{
+    const char    *wrong;
+    struct headers hd = {0};
+    size_t         n_body = 0;
+
+    MHD_get_connection_values(job->conn, MHD_HEADER_KIND, on_header, &hd);
+    set_request_id(job, hd.request_id);
+    job->peer =
+        MHD_get_connection_info(job->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    job->counted = true;
+    h->n_requests++;
+    job->method = method;
+    /* A HEAD is a GET whose body is left out, which the HTTP daemon does for us. */
+    job->req.method = strcmp(method, "HEAD") ? method : "GET";
+    job->req.content_type = hd.content_type;
+    job->req.accept = hd.accept;
+    job->route = api_route(h->api, job->req.method, job->req.path);
+
+    wrong = check_framing(&hd, version, &n_body);
+    if (wrong) {
+        refuse(job, 400, "malformed", wrong);
+        job->last = true; /* who knows what follows */
+        return reply(job);
+    }
+    job->state = JOB_BODY;
+    enter(job, PEER_BODY, 0);
+    if (job->route.status != 200) {
+        handle_here(job); /* 404 or 405, with the body unread */
+        job->state = JOB_REFUSED;
+        enter(job, PEER_REFUSED, 0);
+    } else if (h->draining && job->route.lane == API_COMPUTE) {
+        refuse(job, 503, "draining", "the daemon is stopping");
+    } else if (n_body > job->route.max_body_bytes) {
+        refuse_size(job);
+    } else if (n_body && !has_room(h, n_body)) {
+        refuse_memory(job);
+    } else if (job->route.lane == API_COMPUTE && pool_is_full(h->pool) &&
+               (n_body > EARLY_BYTES || hd.expects_continue)) {
+        refuse_full(job);
+    } else if (n_body) {
+        job->req.body = malloc(n_body);
+        if (!job->req.body) {
+            refuse_memory(job);
+        } else {
+            job->cap = n_body;
+            charge(job, n_body);
+        }
+    }
+    if (job->state == JOB_REFUSED && (hd.expects_continue || n_body > SWALLOW_BYTES)) {
+        job->last = true; /* else the unread body would pass for the next request */
+        return reply(job);
+    }
+    return MHD_YES;
+}
+
+/* A body whose size nobody told us grows, up to the limit of its route. */
+static bool grow(struct job *job, size_t n_want)
+{
+    size_t cap = job->cap ? job->cap : FIRST_CHUNK_BYTES;
+    void  *body;
+
+    if (n_want > job->route.max_body_bytes) {
+        refuse_size(job);
+        return false;
+    }
+    while (cap < n_want)
+        cap *= 2;
+    if (cap > job->route.max_body_bytes) cap = job->route.max_body_bytes;
+    body = has_room(job->h, cap - job->cap) ? realloc((void *)job->req.body, cap) : NULL;
+    if (!body) {
+        refuse_memory(job);
+        return false;
+    }
+    charge(job, cap - job->cap);
+    job->req.body = body;
+    job->cap = cap;
+    return true;
+}
+
+/* A part of the body. No reply is allowed here, so a refusal waits for the end. */
+static void on_part(struct job *job, const char *part, size_t n)
+{
+    job->n_received += n;
+    if (job->peer) job->peer->n_bytes += n;
+    if (job->state != JOB_BODY) return; /* thrown away */
+    if (n > job->cap - job->req.n_body && !grow(job, job->req.n_body + n)) return;
+    memcpy((char *)job->req.body + job->req.n_body, part, n);
+    job->req.n_body += n;
+}
+
+/* The body is complete. */
+static enum MHD_Result on_end(struct httpd *h, struct job *job)
+{
+    if (job->route.lane == API_LOOP) {
+        handle_here(job);
+        return reply(job);
+    }
+    if (h->hurry) { /* its upload ended after the grace period */
+        refuse(job, 503, "draining", "the daemon is stopping");
+        return reply(job);
+    }
+    job->state = JOB_RUNNING;
+    if (!pool_push(h->pool, &job->base)) {
+        refuse_full(job);
+        return reply(job);
+    }
+    /* The worker may be done already, but its answer comes through this thread, so
+     * it cannot resume the connection before we suspend it. */
+    job->on_worker = true;
+    enter(job, PEER_WORK, 0);
+    deadline_add(&h->deadline, &job->due);
+    MHD_suspend_connection(job->conn);
+    h->n_suspended++;
+    return MHD_YES;
+}
+
+enum MHD_Result conn_on_request(void *cls, struct MHD_Connection *conn, const char *url,
+                                const char *method, const char *version, const char *part,
+                                size_t *n_part, void **ret_job)
+{
+    struct httpd *h = cls;
+    struct job   *job = *ret_job;
+
+    (void)conn;
+    (void)url;
+    if (!job) return MHD_NO; /* no memory for it in on_uri */
+    if (job->state == JOB_OPENED) return on_headers(h, job, method, version);
+    if (*n_part > 0) {
+        on_part(job, part, *n_part);
+        *n_part = 0;
+        return MHD_YES;
+    }
+    switch (job->state) {
+    case JOB_BODY:
+        return on_end(h, job);
+    case JOB_REFUSED:
+    case JOB_DONE:
+        return reply(job);
+    case JOB_OPENED:
+    case JOB_RUNNING:
+        break; /* suspended: cannot happen */
+    }
+    return MHD_NO;
+}
+
+/* ---- to the worker and back ------------------------------------------------------------ */
+
+void conn_run(void *cls, struct api_worker *worker, struct pool_job *base)
+{
+    struct httpd *h = cls;
+    struct job   *job = (struct job *)base;
+
+    api_handle(h->api, worker, &job->req, &job->resp);
+}
+
+/* The one place that resumes. */
+static void resume(struct job *job)
+{
+    deadline_remove(&job->h->deadline, &job->due);
+    drop_body(job); /* its memory is worth more than waiting for the reply to be sent */
+    job->state = JOB_DONE;
+    job->h->n_suspended--;
+    enter(job, PEER_REPLY, job->resp.n_body);
+    MHD_resume_connection(job->conn);
+}
+
+static void set_expired(struct job *job)
+{
+    char text[128];
+
+    snprintf(text, sizeof text, "not finished within the deadline of %lld ms",
+             (long long)job->h->config->deadline);
+    if (job->h->hurry)
+        set_problem(job, 503, "draining", "the daemon is stopping");
+    else
+        set_problem(job, 504, "deadline", text);
+}
+
+void conn_finish(struct httpd *h, struct pool_job *list)
+{
+    const uint64_t deadline_ns = (uint64_t)h->config->deadline * 1000000u;
+
+    for (struct pool_job *base = list, *next; base; base = next) {
+        struct job *job = (struct job *)base;
+        const bool  late = base->done_ns - base->pushed_ns >= deadline_ns;
+
+        next = base->next;
+        charge(job, job->resp.n_body);
+        /* When hurried, what got done all the same is sent. */
+        if (job->expired && (late || job->resp.status == 504)) set_expired(job);
+        resume(job);
+    }
+}
+
+void conn_expire(void *cls, struct due *due)
+{
+    struct httpd *h = cls;
+    struct job   *job = (struct job *)((char *)due - offsetof(struct job, due));
+
+    job->expired = true;
+    if (pool_take_back(h->pool, &job->base)) {
+        set_expired(job);
+        resume(job);
+    } else {
+        atomic_store(&job->stop, true);
+    }
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+static void log_request(const struct job *job, enum MHD_RequestTerminationCode code)
+{
+    const bool      sent = job->replied && code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    struct log_line l;
+
+    if (!log_begin(&l, LOG_INFO, sent ? "request" : job->method ? "aborted" : "malformed")) return;
+    if (job->method) { /* else the headers could not be read to their end */
+        log_text(&l, "request", job->request_id);
+        log_text(&l, "method", job->method);
+    }
+    log_text(&l, "path", job->req.path);
+    if (job->replied) log_int(&l, "status", job->resp.status);
+    if (job->route.name) log_text(&l, "route", job->route.name);
+    if (job->on_worker) {
+        log_ms(&l, "queue_ms", job->base.started_ns - job->base.pushed_ns);
+        log_ms(&l, "run_ms", job->base.done_ns - job->base.started_ns);
+    }
+    log_ms(&l, "total_ms", uv_hrtime() - job->opened_ns);
+    log_int(&l, "bytes_in", (int64_t)job->n_received);
+    log_int(&l, "bytes_out", (int64_t)job->resp.n_body);
+    log_note(&l, job->resp.note);
+    log_end(&l);
+}
+
+void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
+                       enum MHD_RequestTerminationCode code)
+{
+    struct httpd *h = cls;
+    struct job   *job = *ret_job;
+
+    (void)conn;
+    if (!job) return;
+    log_request(job, code);
+    enter(job, PEER_HEADERS, 0);
+    if (job->counted) h->n_requests--;
+    free((void *)job->req.body);
+    free(job->resp.body);
+    h->n_buffered -= job->n_buffered;
+    free(job);
+    *ret_job = NULL;
+}

@@ -1,0 +1,273 @@
+/* httpd: the libmicrohttpd daemon as a guest on the libuv loop.
+ *
+ * It keeps all its sockets in one epoll set; that set's descriptor is the one
+ * thing the loop polls. Whatever happens ends in httpd_turn(). */
+#include "httpd.h"
+
+#include "conn.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    CONNECTION_BYTES = 64 << 10, /* of each connection: headers, and one part of a body */
+    TURNS_IN_A_ROW = 8           /* a bound, for fairness to timers and signals */
+};
+
+static void on_turn_timer(uv_timer_t *timer)
+{
+    httpd_turn(timer->data);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct httpd *h = poll->data;
+
+    (void)events;
+    if (status < 0) log_event(LOG_ERROR, "poll", "%s", uv_strerror(status));
+    httpd_turn(h);
+}
+
+/* Give the HTTP daemon a turn, then sleep exactly as long as it allows.
+ *
+ * Its sockets are edge-triggered inside the epoll set that `poll` watches: data
+ * it has seen but not yet handled makes no new event. So the answer of
+ * MHD_get_timeout() is part of the protocol, not an optimisation; without it
+ * a request body of a few hundred kilobytes stops half way, for ever. */
+void httpd_turn(struct httpd *h)
+{
+    const uint64_t         limit = (uint64_t)h->config->max_connections;
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+
+    if (uv_is_closing((uv_handle_t *)&h->turn)) return;
+    for (int i = 0; i < TURNS_IN_A_ROW; i++) {
+        const bool was_full = h->peers.n >= limit;
+
+        MHD_run(h->mhd);
+        /* It listens again only on the turn after the one that made room. */
+        if (was_full && h->peers.n < limit) MHD_run(h->mhd);
+        if (MHD_get_timeout(h->mhd, &ms) != MHD_YES) {
+            uv_timer_stop(&h->turn);
+            break;
+        }
+        uv_timer_start(&h->turn, on_turn_timer, ms, 0); /* 0: next iteration of the loop */
+        if (ms > 0) break;
+    }
+    if (h->drained && h->n_requests == 0) {
+        void (*drained)(void *) = h->drained;
+
+        h->drained = NULL;
+        drained(h->cls);
+    }
+}
+
+/* On a worker, and the only thing a worker may call. */
+static void wake_loop(void *cls)
+{
+    struct httpd *h = cls;
+
+    uv_async_send(&h->wake);
+}
+
+/* Wake-ups coalesce - one call may stand for many jobs - so take the whole list.
+ * Resuming alone does not wake the HTTP daemon: it needs a turn. */
+static void on_wake(uv_async_t *wake)
+{
+    struct httpd *h = wake->data;
+
+    conn_finish(h, pool_collect(h->pool));
+    httpd_turn(h);
+}
+
+static void on_expired(void *cls, struct due *due)
+{
+    conn_expire(cls, due);
+    httpd_turn(cls);
+}
+
+/* A connection begins or ends; its `peer` hangs on it in between. */
+static void on_connection(void *cls, struct MHD_Connection *conn, void **ret_peer,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct httpd *h = cls;
+
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+        *ret_peer = peer_open(&h->peers, info->connect_fd);
+    } else if (*ret_peer) {
+        *ret_peer = peer_close(&h->peers, *ret_peer);
+    }
+}
+
+/* Mostly about what clients do wrong, so nothing for a log that people read. */
+__attribute__((format(printf, 2, 0))) static void on_log(void *cls, const char *fmt, va_list ap)
+{
+    char text[512];
+
+    (void)cls;
+    if (!log_enabled(LOG_DEBUG)) return;
+    vsnprintf(text, sizeof text, fmt, ap);
+    text[strcspn(text, "\n")] = 0;
+    log_event(LOG_DEBUG, "http", "%s", text);
+}
+
+static void on_panic(void *cls, const char *file, unsigned line, const char *reason)
+{
+    (void)cls;
+    log_event(LOG_ERROR, "panic", "libmicrohttpd: %s (%s:%u)", reason ? reason : "no reason given",
+              file, line);
+    abort();
+}
+
+/* A listening socket for `host` and `port`, or -1 and a sentence. */
+static int listen_on(const char *host, int port, char *why, size_t n_why)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const int             on = 1;
+    struct addrinfo      *list;
+    char                  service[8];
+    int                   fd = -1, rc;
+
+    snprintf(service, sizeof service, "%d", port);
+    rc = getaddrinfo(host, service, &hints, &list);
+    if (rc) {
+        snprintf(why, n_why, "host %s is no address to listen on: %s", host, gai_strerror(rc));
+        return -1;
+    }
+    for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
+        fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
+        if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+            bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
+            break;
+        snprintf(why, n_why, "cannot listen on %s port %d: %s", host, port, strerror(errno));
+        if (fd >= 0) close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(list);
+    return fd;
+}
+
+/* Where a client on this machine reaches us: the real port, and a real address for "any". */
+static void describe(int fd, char *url, size_t n)
+{
+    struct sockaddr_storage addr;
+    socklen_t               n_addr = sizeof addr;
+    char                    host[64], port[8];
+
+    if (getsockname(fd, (struct sockaddr *)&addr, &n_addr) ||
+        getnameinfo((struct sockaddr *)&addr, n_addr, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV)) {
+        snprintf(url, n, "(unknown address)");
+        return;
+    }
+    if (!strcmp(host, "0.0.0.0")) snprintf(host, sizeof host, "127.0.0.1");
+    if (!strcmp(host, "::")) snprintf(host, sizeof host, "::1");
+    snprintf(url, n, addr.ss_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s", host, port);
+}
+
+static bool start_daemon(struct httpd *h)
+{
+    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    const unsigned idle_s = (unsigned)((h->config->idle_timeout + 999) / 1000);
+
+    /* clang-format off */
+    h->mhd = MHD_start_daemon(flags, 0, NULL, NULL, conn_on_request, h,
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->config->max_connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, idle_s,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, conn_on_uri, h,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
+        MHD_OPTION_NOTIFY_COMPLETED, conn_on_completed, h,
+        MHD_OPTION_END);
+    /* clang-format on */
+    return h->mhd != NULL;
+}
+
+bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct config *config,
+                char *why, size_t n_why)
+{
+    const struct pool_class class = {.run = conn_run, .wake = wake_loop, .cls = h};
+    const union MHD_DaemonInfo *info;
+
+    *h = (struct httpd){.api = api, .config = config};
+    h->listen_fd = listen_on(config->host, (int)config->port, why, n_why);
+    if (h->listen_fd < 0) return false;
+    describe(h->listen_fd, h->url, sizeof h->url);
+    if (getrandom(&h->id_seed, sizeof h->id_seed, GRND_NONBLOCK) != sizeof h->id_seed)
+        h->id_seed = uv_hrtime(); /* only has to differ from the last start */
+
+    h->pool = pool_create((size_t)config->workers, (size_t)config->queue, &class, why, n_why);
+    if (!h->pool) goto fail;
+    MHD_set_panic_func(on_panic, NULL);
+    if (!start_daemon(h)) {
+        snprintf(why, n_why, "the HTTP daemon does not start (log-level debug says more)");
+        goto fail;
+    }
+    peers_init(&h->peers, loop, (uint64_t)config->idle_timeout);
+    deadline_init(&h->deadline, loop, (uint64_t)config->deadline, on_expired, h);
+    uv_timer_init(loop, &h->turn);
+    uv_async_init(loop, &h->wake, on_wake);
+    h->turn.data = h->wake.data = h;
+    info = MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+    uv_poll_init(loop, &h->poll, info->epoll_fd);
+    h->poll.data = h;
+    uv_poll_start(&h->poll, UV_READABLE, on_readable);
+    httpd_turn(h);
+    return true;
+fail:
+    pool_free(h->pool);
+    close(h->listen_fd);
+    return false;
+}
+
+void httpd_drain(struct httpd *h, void (*drained)(void *cls), void *cls)
+{
+    int fd;
+
+    MHD_run(h->mhd); /* whoever the kernel has connected already is let in */
+    h->draining = true;
+    h->drained = drained;
+    h->cls = cls;
+    fd = MHD_quiesce_daemon(h->mhd);
+    if (fd >= 0) close(fd);
+    httpd_turn(h);
+}
+
+void httpd_hurry(struct httpd *h)
+{
+    h->hurry = true;
+    deadline_expire_all(&h->deadline);
+    peers_hang_up(&h->peers);
+    httpd_turn(h);
+}
+
+void httpd_close_handles(struct httpd *h)
+{
+    uv_close((uv_handle_t *)&h->poll, NULL);
+    uv_close((uv_handle_t *)&h->turn, NULL);
+    uv_close((uv_handle_t *)&h->wake, NULL);
+    deadline_close(&h->deadline);
+    peers_close(&h->peers);
+}
+
+void httpd_fini(struct httpd *h)
+{
+    h->pool = pool_free(h->pool); /* idle by now, so this waits for nobody */
+    MHD_stop_daemon(h->mhd);
+}

@@ -1,0 +1,57 @@
+/* httpd.h - the HTTP daemon on our loop, and the workers behind it. Loop thread only. */
+#ifndef SERVER_HTTPD_H
+#define SERVER_HTTPD_H
+
+#include "api.h"
+#include "config.h"
+#include "deadline.h"
+#include "peer.h"
+#include "pool.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct MHD_Daemon;
+
+struct httpd {
+    struct MHD_Daemon   *mhd;
+    struct api          *api;
+    const struct config *config;
+    struct pool         *pool;
+    uv_poll_t            poll; /* the one descriptor behind which all sockets are */
+    uv_timer_t           turn; /* when the HTTP daemon wants its next turn */
+    uv_async_t           wake; /* a worker has something to collect */
+    struct deadline      deadline;
+    struct peers         peers;
+    int                  listen_fd;
+    char                 url[96];    /* "http://127.0.0.1:8080", the real port */
+    size_t               n_requests; /* from the headers to the end of the reply */
+    size_t               n_suspended;
+    size_t               n_buffered; /* bytes of bodies and replies held now */
+    uint64_t             id_seed;    /* of request ids */
+    bool                 draining;   /* nothing new is taken on */
+    bool                 hurry;      /* the grace period is over */
+    void (*drained)(void *cls);      /* draining, and the last request is done */
+    void *cls;
+};
+
+/* Listen, start the workers, be ready for turns. False and a sentence: nothing was started. */
+bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct config *config,
+                char *why, size_t n_why);
+
+/* Give it a turn; call after anything that may have given it work. */
+void httpd_turn(struct httpd *h);
+
+/* Stop listening, let requests in flight end, then call `drained` (maybe from within). */
+void httpd_drain(struct httpd *h, void (*drained)(void *cls), void *cls);
+
+/* Ask what runs to stop now, and hang up on whoever is slow. */
+void httpd_hurry(struct httpd *h);
+
+/* First close the loop's handles, then, when the loop has ended, workers and daemon. */
+void httpd_close_handles(struct httpd *h);
+void httpd_fini(struct httpd *h);
+
+#endif

@@ -1,0 +1,25 @@
+/* limits.h - can what was configured be kept? */
+#ifndef SERVER_LIMITS_H
+#define SERVER_LIMITS_H
+
+#include "config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What this process may use. */
+struct limits {
+    int64_t memory_bytes; /* the machine's, or the container's if that is less */
+    int     cores;        /* likewise */
+    int64_t files;        /* open files */
+};
+
+void limits_find(struct limits *ret_limits);
+
+/* Fill in what is automatic (workers), and the memory that everything together may take.
+ * False and a sentence if that is more than there is. */
+bool limits_settle(const struct limits *limits, struct config *config, int64_t *ret_bytes,
+                   char *why, size_t n_why);
+
+#endif
