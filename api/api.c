@@ -162,7 +162,7 @@ static enum problem_code decode_segment(struct call *call, struct url_slice s, c
 static enum problem_code check_media(struct call *call, const struct api_route_row *row)
 {
     const struct api_request *req = call->req;
-    const enum media          form = api_media_of(req->content_type);
+    const enum media          form = api_media_of(req);
     enum media                offer[2] = {row->gives[0], row->gives[1]};
     const size_t              n_offers = offer[1] == MEDIA_OTHER ? 1 : 2;
 
@@ -170,9 +170,7 @@ static enum problem_code check_media(struct call *call, const struct api_route_r
         !(row->takes == TAKES_TENSORS && form == MEDIA_SAFETENSORS) &&
         (req->n_body > 0 || row->takes == TAKES_TENSORS))
         return api_fail(&call->problem, P_MEDIA_TYPE, "Content-Type",
-                        "'%s' is not accepted here, but application/json%s is (with curl, --json "
-                        "instead of -d)",
-                        req->content_type,
+                        "'%s' is not accepted here, but application/json%s is", req->content_type,
                         row->takes == TAKES_TENSORS ? " or application/x-safetensors" : "");
     /* What asks for nothing in particular is answered in the form it was asked in. */
     if (row->takes == TAKES_TENSORS && form == MEDIA_SAFETENSORS) {

@@ -312,7 +312,7 @@ static void fini(struct forward *f)
 enum problem_code api_forward(struct call *call)
 {
     struct forward f = {.call = call};
-    const bool     binary = api_media_of(call->req->content_type) == MEDIA_SAFETENSORS;
+    const bool     binary = api_media_of(call->req) == MEDIA_SAFETENSORS;
 
     if ((binary ? api_forward_read_binary(&f) : api_forward_read_json(&f)) == P_OK &&
         subnet_of_query(&f) == P_OK && bind(&f) == P_OK) {

@@ -47,14 +47,18 @@ const char *api_media_name(enum media m)
     return names[m];
 }
 
-enum media api_media_of(const char *content_type)
+enum media api_media_of(const struct api_request *req)
 {
+    const char  *content_type = req->content_type;
     struct slice type;
 
     if (!content_type || !content_type[0]) return MEDIA_JSON;
     type = next(&content_type, content_type + strlen(content_type), ';');
     if (is(type, names[MEDIA_JSON])) return MEDIA_JSON;
     if (is(type, names[MEDIA_SAFETENSORS])) return MEDIA_SAFETENSORS;
+    /* `curl -d` says this without meaning it. A browser, which says where the page comes
+     * from, may mean it: a foreign page must not command a daemon on this machine. */
+    if (is(type, "application/x-www-form-urlencoded") && !req->origin) return MEDIA_JSON;
     return MEDIA_OTHER;
 }
 

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "api.h"
+
 enum media {
     MEDIA_OTHER, /* none of the following */
     MEDIA_JSON,
@@ -15,9 +17,9 @@ enum media {
 /* "application/json"; a static string. */
 const char *api_media_name(enum media m);
 
-/* The form that a Content-Type names, parameters ignored. A missing one (NULL or
+/* The form of a request's body by its Content-Type, parameters ignored. A missing one (NULL or
  * "") is JSON, for requests written by hand. */
-enum media api_media_of(const char *content_type);
+enum media api_media_of(const struct api_request *req);
 
 /* The offered form that `accept` likes best, the first offered among equals;
  * MEDIA_OTHER if it refuses all. NULL or "" accepts everything. */

@@ -90,7 +90,7 @@ static void enter(struct job *job, enum peer_phase phase, size_t n_bytes)
 /* ---- headers -------------------------------------------------------------------- */
 
 struct headers {
-    const char *content_type, *accept, *request_id, *content_length, *transfer_encoding;
+    const char *content_type, *accept, *request_id, *content_length, *transfer_encoding, *origin;
     int         n_content_length, n_transfer_encoding, n_host;
     bool        expects_continue, odd_name;
 };
@@ -113,6 +113,8 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
         hd->content_length = value, hd->n_content_length++;
     else if (!strcasecmp(key, "Transfer-Encoding"))
         hd->transfer_encoding = value, hd->n_transfer_encoding++;
+    else if (!strcasecmp(key, "Origin"))
+        hd->origin = value;
     else if (!strcasecmp(key, "Host"))
         hd->n_host++;
     else if (!strcasecmp(key, "Expect"))
@@ -296,6 +298,7 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
     job->req.method = strcmp(method, "HEAD") ? method : "GET";
     job->req.content_type = hd.content_type;
     job->req.accept = hd.accept;
+    job->req.origin = hd.origin;
     job->route = api_route(h->api, job->req.method, job->req.path);
 
     wrong = check_framing(&hd, version, &n_body);

@@ -42,7 +42,7 @@ struct api_route {
 struct api_request {
     const char *method, *path;    /* path as sent, percent-encoded, without the query */
     const char *query;            /* "a=1&b=2", percent-encoded; NULL or "" for none */
-    const char *content_type, *accept; /* NULL if not sent */
+    const char *content_type, *accept, *origin; /* NULL if not sent */
     const char *request_id;       /* never NULL; comes back in error documents */
     const void *body;
     size_t      n_body;

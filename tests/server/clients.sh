@@ -7,7 +7,8 @@ m=$url/v1/supernets/digits
 n=32 rounds=${ROUNDS:-10}
 
 curl -fs -d "{\"count\": $n, \"seed\": 1}" "$m/resample" >"$work/subnets"
-check "32 subnets are drawn" equal $n "$(jq '[.subnets[].id] | unique | length' "$work/subnets")"
+check "32 subnets are drawn, nearly all different" \
+    test "$(jq '[.subnets[].id] | unique | length' "$work/subnets")" -ge 24
 
 # Requests by id, and with inline choices, alternate: the second needs no memory of the first.
 for i in $(seq 0 $((n - 1))); do
