@@ -66,7 +66,7 @@ static const struct option options[] = {
     {"buffer-memory", "SIZE", BYTES, AT(buffer_memory), 1 * K, 1 * T, "128M",
      "Memory for the bodies and replies of all requests together. What does not fit is answered "
      "503."},
-    {"max-batch", "N", COUNT, AT(max_batch), 1, 1 * M, "256",
+    {"max-batch", "N", COUNT, AT(max_batch), 1, 1 * M, "512",
      "Largest batch of one forward."},
     {"max-subnets", "N", COUNT, AT(max_subnets), 1, 1 * M, "256",
      "Most subnets in one call of resample or forward."},

@@ -117,7 +117,7 @@ static sn_status expand_layer_choice(struct network *w, const struct module *m, 
     const size_t           n = soft ? m->n_children : d->n_pick;
     int                  **made;
 
-    if (d->state == DECISION_OPEN) return emit(w, NODE_OPEN, m, 0, NULL, m->n_out, out, err);
+    if (d->state == DECISION_OPEN) return emit(w, NODE_OPEN, m, m->n_in, in, m->n_out, out, err);
     made = arena_array(w->mem, n, sizeof *made);
     if (!made) return fail_no_memory(err, m->where);
     for (size_t i = 0; i < n; i++) {
@@ -140,7 +140,7 @@ static sn_status expand_input_choice(struct network *w, const struct module *m, 
     const struct decision *d = &w->decision[m->choice];
     int                   *item;
 
-    if (d->state == DECISION_OPEN) return emit(w, NODE_OPEN, m, 0, NULL, 1, out, err);
+    if (d->state == DECISION_OPEN) return emit(w, NODE_OPEN, m, m->n_in, in, 1, out, err);
     if (d->state == DECISION_SOFT) {
         if (m->reduction == REDUCE_CONCAT)
             return sn_fail(err, SN_E_UNSUPPORTED, m->where,
@@ -213,7 +213,7 @@ static sn_status expand_repeat(struct network *w, const struct module *m, const 
     sn_status rc;
 
     if (decision_open(w->net, w->decision, &m->depth))
-        return emit(w, NODE_OPEN, m, 0, NULL, m->n_out, out, err);
+        return emit(w, NODE_OPEN, m, m->n_in, in, m->n_out, out, err);
     if (decision_is_soft(w->decision, &m->depth)) return expand_soft_repeat(w, m, in, out, err);
     rc = decision_evaluate(w->net, w->decision, &m->depth, w->mem, &value, err);
     if (!rc) rc = depth_of(m, &value, &depth, err);

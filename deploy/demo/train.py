@@ -342,7 +342,8 @@ def train(out, epochs):
     os.makedirs(out, exist_ok=True)
     arrays = {name: t.detach().numpy() for name, t in net.p.items()}
     write_safetensors(os.path.join(out, "weights.safetensors"), arrays)
-    write_safetensors(os.path.join(out, "test-images.safetensors"), {"image": x_test, "label": y_test})
+    write_safetensors(os.path.join(out, "test-images.safetensors"), {"image": x_test})
+    write_safetensors(os.path.join(out, "test-labels.safetensors"), {"label": y_test})
     report(net, torch.tensor(x_test), torch.tensor(y_test))
 
 
@@ -378,8 +379,8 @@ def report(net, x, y):
 
 def check():
     net = Supernet(load_spec(), read_safetensors(os.path.join(HERE, "weights.safetensors")))
-    test = read_safetensors(os.path.join(HERE, "test-images.safetensors"))
-    x, y = torch.tensor(test["image"]), torch.tensor(test["label"])
+    x = torch.tensor(read_safetensors(os.path.join(HERE, "test-images.safetensors"))["image"])
+    y = torch.tensor(read_safetensors(os.path.join(HERE, "test-labels.safetensors"))["label"])
     subnets, counts = report(net, x, y)
 
     named = {"largest": largest_subnet(net), "smallest": smallest_subnet(net)}
