@@ -25,6 +25,9 @@ WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 CFLAGS  += -std=gnu11 $(WARN) $(flags.$(VARIANT)) -fPIC -fvisibility=hidden -pthread
 LDFLAGS += $(filter -fsanitize=%,$(flags.$(VARIANT)))
 
+# `make V=1` shows the commands.
+Q := $(if $(V),,@)
+
 # What a module may include is what its include path shows it.
 inc.core   := -Icore/include -Icore
 inc.api    := -Iapi/include -Iapi -Icore/include
@@ -54,11 +57,11 @@ $(B)/libserver.a:   $(filter-out $(B)/server/main.o,$(call objs,server))
 $(B)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 # Everything is position-independent, so both libraries are made of the same objects.
 $(B)/libsupernet.so: $(call objs,core)
-	$(CC) $(LDFLAGS) -shared -Wl,-soname,libsupernet.so.0 $^ -o $@ $(libs.core) -pthread
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libsupernet.so.0 $^ -o $@ $(libs.core) -pthread
 
 .PHONY: run
 run: setup-build $(B)/supernetd  ## set up, build and start the daemon with the built-in demo on 127.0.0.1:8080
@@ -67,7 +70,7 @@ run: setup-build $(B)/supernetd  ## set up, build and start the daemon with the 
 # The runner sees what a user sees: the public header.
 $(B)/tests/conformance/%.o: inc.tests := -Icore/include
 $(B)/conformance: $(call objs,tests/conformance) $(B)/libsupernet.a
-	$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
 
 .PHONY: conformance
 conformance: setup-build $(B)/conformance  ## run the golden cases against the library
@@ -91,18 +94,19 @@ setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filt
 endif
 
 $(B)/supernetd: $(B)/server/main.o $(B)/libserver.a $(B)/libapi.a $(B)/libsupernet.a
-	$(CC) $(LDFLAGS) $^ -o $@ $(libs.server) $(libs.core) -pthread
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.server) $(libs.core) -pthread
 
 .PHONY: unit
 unit: $(UNIT)  ## build and run the unit tests alone
 	@for t in $(UNIT); do $$t || exit 1; done
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(SUPPORT) $(B)/libserver.a $(B)/libapi.a $(B)/libsupernet.a
-	$(CC) $(LDFLAGS) $(WRAP) $^ -o $@ -lcmocka $(libs.server) $(libs.core) -pthread
+	$(Q)$(CC) $(LDFLAGS) $(WRAP) $^ -o $@ -lcmocka $(libs.server) $(libs.core) -pthread
 
 $(B)/%.o: %.c | $(setup)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(inc.$(firstword $(subst /, ,$<))) -MMD -MP -c $< -o $@
+	@echo '  $@'
+	$(Q)$(CC) $(CFLAGS) $(inc.$(firstword $(subst /, ,$<))) -MMD -MP -c $< -o $@
 
 # Files that travel inside the program.
 $(B)/api/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
@@ -131,7 +135,8 @@ FUZZ_FLAGS   := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanit
 # One compilation for each target: slow once, and free of a second object tree.
 build/fuzz/%: tests/fuzz/%.c $(filter-out core/kernel/gemm_blas.c,$(shell find core api -name '*.c' -o -name '*.h')) | $(setup)
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) $(filter %.c,$^) -o $@ -ljansson -lmd -lm -ldl -pthread
+	@echo '  $@'
+	$(Q)clang $(FUZZ_FLAGS) $(filter %.c,$^) -o $@ -ljansson -lmd -lm -ldl -pthread
 
 .PHONY: fuzz
 fuzz: setup-build setup-ci $(FUZZERS)  ## fuzz every parser for FUZZ_SECONDS in all (60)
@@ -144,6 +149,9 @@ image-test: setup-build setup-ci  ## build the container image without an engine
 .PHONY: format
 format:  ## rewrite the sources with clang-format
 	clang-format -i $(shell find core api server tests -name '*.[ch]')
+
+# Objects of tests are kept, so that a second run compiles nothing.
+.SECONDARY:
 
 .PHONY: clean
 clean:  ## remove all variants

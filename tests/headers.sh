@@ -13,7 +13,7 @@ g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ core/includ
 check "supernet.h is strict C++17" $?
 
 promised=$(gcc -E -P core/include/supernet/supernet.h | tr '\n' ' ' |
-    grep -oE '\bsn_[a-z0-9_]+ ?\(' | tr -d ' (' | sort -u)
+    grep -oE '\bsn_[a-z0-9_]+\(' | tr -d ' (' | sort -u)
 exported=$(nm -D --defined-only "$build/libsupernet.so" | awk '{print $3}' | sort -u)
 diff <(printf '%s\n' "$promised") <(printf '%s\n' "$exported")
 check "libsupernet.so exports what supernet.h declares, and nothing else" $?
