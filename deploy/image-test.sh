@@ -38,7 +38,7 @@ built=$?
 check "deploy/Dockerfile builds" $built
 [ $built -eq 0 ] || { tail -n 30 "$work/log"; echo "$passed passed, $failed failed"; exit 1; }
 
-config=$(b inspect --type image --format '{{json .Docker.config}}' supernetd:test)
+config=$(b inspect --type image supernetd:test | jq .Docker.config)
 [ "$(jq -r .User <<<"$config")" = 10001:10001 ]
 check "the image does not run as root" $?
 jq -e '.Healthcheck.Test | index("http://127.0.0.1:8080/readyz")' <<<"$config" >/dev/null

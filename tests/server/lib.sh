@@ -61,7 +61,7 @@ code() { curl -s -o "$work/body" -w '%{http_code}' "$@"; }
 
 finish() {
     [ -z "$daemon" ] || stop_daemon
-    grep -E 'Sanitizer|runtime error' "$work/log" && failed=$((failed + 1))
+    grep -sE 'Sanitizer|runtime error' "$work/log" && failed=$((failed + 1))
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
     exit
