@@ -29,10 +29,11 @@ LDFLAGS += $(filter -fsanitize=%,$(flags.$(VARIANT)))
 Q := $(if $(V),,@)
 
 # What a module may include is what its include path shows it.
-inc.core   := -Icore/include -Icore
-inc.api    := -Iapi/include -Iapi -Icore/include
-inc.server := -Iserver -Iapi/include -Icore/include
-inc.tests  := -Itests $(inc.core) -Iapi/include -Iapi -Iserver
+# (-iquote: a header of ours called limits.h does not hide the system's.)
+inc.core   := -Icore/include -iquote core
+inc.api    := -Iapi/include -iquote api -Icore/include
+inc.server := -iquote server -Iapi/include -Icore/include
+inc.tests  := -iquote tests $(inc.core) -Iapi/include -iquote api -iquote server
 
 libs.core   := -ljansson -lmd $(if $(filter openblas,$(BLAS)),-lopenblas) -lm -ldl
 libs.server := -lmicrohttpd -luv
@@ -130,7 +131,7 @@ install: all  ## install daemon, library, header and pkg-config file below PREFI
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS   := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-                $(inc.tests) -Iapi/include -Iapi -DSN_REFERENCE_KERNELS
+                $(inc.tests)
 
 # One compilation for each target: slow once, and free of a second object tree.
 build/fuzz/%: tests/fuzz/%.c $(filter-out core/kernel/gemm_blas.c,$(shell find core api -name '*.c' -o -name '*.h')) | $(setup)
