@@ -126,6 +126,15 @@ install: all  ## install daemon, library, header and pkg-config file below PREFI
 	    -e "s|@VERSION@|$$(sed -n 's/^#define SN_VERSION "\(.*\)"/\1/p' core/include/supernet/supernet.h)|" \
 	    deploy/supernet.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/supernet.pc
 
+# ---- benchmarks --------------------------------------------------------------------------
+
+$(B)/bench_demo: $(B)/tests/bench/bench_demo.o $(B)/libsupernet.a
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
+
+.PHONY: bench
+bench: setup-build setup-bench $(B)/bench_demo $(B)/supernetd  ## latency, throughput and memory of the demo, library and HTTP
+	@tests/bench/bench.sh $(B)
+
 # ---- fuzzing: clang's libFuzzer over the parsers -----------------------------------------
 
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
