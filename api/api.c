@@ -153,9 +153,7 @@ static enum problem_code decode_segment(struct call *call, struct url_slice s, c
     if (s.n >= API_MAX_NAME)
         return api_fail(&call->problem, P_NOT_FOUND, "path", "a name of %zu bytes is not known",
                         s.n);
-    if (!api_url_decode(s.at, s.n, false, to))
-        return api_fail(&call->problem, P_SYNTAX, "path", "'%.*s' has a malformed percent escape",
-                        (int)s.n, s.at);
+    api_url_decode(s.at, s.n, false, to); /* the whole path was checked */
     return P_OK;
 }
 
@@ -247,7 +245,7 @@ void api_handle(struct api *api, struct api_worker *worker, const struct api_req
 
     *ret = (struct api_response){.status = 200};
     if (serve(&call, &m) == P_OK) {
-        ret->content_type = api_media_name(call.answer);
+        ret->content_type = ret->status == 204 ? NULL : api_media_name(call.answer);
         ret->body = call.body.at;
         ret->n_body = call.body.n;
     } else {

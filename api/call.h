@@ -75,6 +75,8 @@ extern const size_t               api_n_routes;
  * result is never longer than the input. */
 bool api_url_decode(const char *at, size_t n, bool plus_is_space, char *to);
 
+bool api_url_is_valid(const char *text);
+
 /* Does the raw path match the pattern? Then `ret_segment` are its wildcards, raw. */
 struct url_slice {
     const char *at;

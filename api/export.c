@@ -46,6 +46,8 @@ enum problem_code api_export(struct call *call)
     api_note(call, subnet);
     if (format->write(subnet, &sink, &err) != SN_OK)
         call->body.failed ? api_fail_memory(p) : api_fail_library(p, &err, NULL);
+    else if (format->media == MEDIA_JSON)
+        api_buf_byte(&call->body, '\n');
     sn_subnet_unref(subnet);
     return p->code;
 }

@@ -34,6 +34,15 @@ bool api_url_decode(const char *at, size_t n, bool plus_is_space, char *to)
     return true;
 }
 
+bool api_url_is_valid(const char *text)
+{
+    for (; *text; text++)
+        if (*text == '%' &&
+            (hex(text[1]) < 0 || hex(text[2]) < 0 || hex(text[1]) + hex(text[2]) == 0))
+            return false;
+    return true;
+}
+
 /* Up to the next '/' or the end. */
 static struct url_slice segment(const char *at)
 {

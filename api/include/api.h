@@ -57,7 +57,7 @@ struct api_worker {
 
 struct api_response {
     int         status;           /* HTTP status code */
-    const char *content_type;     /* static string */
+    const char *content_type;     /* static string; NULL: no body */
     void       *body;             /* malloc()ed; the receiver frees it */
     size_t      n_body;
     int         retry_after;      /* seconds; 0: no header */
