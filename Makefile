@@ -80,7 +80,7 @@ conformance: setup-build $(B)/conformance  ## run the golden cases against the l
 # What a check outside the release build runs: the parts that a sanitizer can judge.
 SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh
 SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example.sh $(B)" \
-                   $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh)))
+                   $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
 
 .PHONY: test
 test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=asan or tsan: what they can judge)
@@ -94,8 +94,10 @@ ifneq ($(filter run test conformance bench fuzz image-test,$(MAKECMDGOALS)),)
 setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz,$(MAKECMDGOALS)),setup-ci)
 endif
 
+# The whole library, visible to plug-ins: they may call what the daemon does not.
 $(B)/supernetd: $(B)/server/main.o $(B)/libserver.a $(B)/libapi.a $(B)/libsupernet.a
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.server) $(libs.core) -pthread
+	$(Q)$(CC) $(LDFLAGS) -rdynamic $(filter-out %/libsupernet.a,$^) -Wl,--whole-archive $(B)/libsupernet.a \
+	    -Wl,--no-whole-archive -o $@ $(libs.server) $(libs.core) -pthread
 
 .PHONY: unit
 unit: $(UNIT)  ## build and run the unit tests alone

@@ -55,6 +55,11 @@ struct api *api_create(const struct api_config *config, char *why, size_t n_why)
         snprintf(why, n_why, "%s", err.text);
         return api_free(api);
     }
+    for (size_t i = 0; i < config->n_plugins; i++)
+        if (sn_registry_load_plugin(api->registry, config->plugin[i], &err) != SN_OK) {
+            snprintf(why, n_why, "plug-in %s: %s", config->plugin[i], err.text);
+            return api_free(api);
+        }
     return api;
 }
 

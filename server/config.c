@@ -16,6 +16,7 @@ enum type {
     BYTES,    /* a whole number with k, M or G */
     TIME,     /* a whole number with ms or s */
     LEVEL,    /* one of `levels` */
+    PATHS,    /* any number of them */
     SUPERNETS /* name=dir, any number of them */
 };
 
@@ -44,6 +45,9 @@ static const struct option options[] = {
      "A supernet to serve: the folder DIR, with spec.json and weights.safetensors, under the name "
      "NAME. May be given several times (in the variable: divided by commas). None: the built-in "
      "demo, named digits."},
+    {"plugin", "PATH", PATHS, AT(plugin), 1, 4095, "",
+     "A shared object with operators and policies of your own, loaded at start. May be given "
+     "several times (in the variable: divided by commas)."},
     {"model-dir", "DIR", TEXT, AT(model_dir), 0, 4095, "",
      "Supernets may be loaded over HTTP from below this folder; empty: from nowhere."},
     {"workers", "N", COUNT, AT(workers), 0, 48, "0",
@@ -111,7 +115,7 @@ struct source {
 
 struct loader {
     struct config *config;
-    int            supernets_from; /* source of the list so far */
+    int            list_from[N_OPTIONS]; /* source of each list so far */
     int            line_of[N_OPTIONS];
     char          *why;
     size_t         n_why;
@@ -164,6 +168,9 @@ static void describe_allowed(const struct option *o, char *buf, size_t n)
         return;
     case LEVEL:
         snprintf(buf, n, "error, warn, info or debug");
+        return;
+    case PATHS:
+        snprintf(buf, n, "a path of %d to %d bytes", (int)o->min, (int)o->max);
         return;
     case SUPERNETS:
         break;
@@ -233,6 +240,11 @@ static bool parse_number(const struct option *o, const char *s, int64_t *ret_n)
     return false;
 }
 
+static bool is_list(const struct option *o)
+{
+    return o->type == SUPERNETS || o->type == PATHS;
+}
+
 static void forget_supernets(struct config *c)
 {
     for (size_t i = 0; i < c->n_supernets; i++) {
@@ -271,16 +283,50 @@ static bool add_supernet(struct config *c, const char *value, size_t n)
     return more[c->n_supernets - 1].name && more[c->n_supernets - 1].dir;
 }
 
-static bool add_supernets(struct loader *l, const char *value, const struct source *from)
+static void forget_plugins(struct config *c)
 {
-    size_t n;
+    for (size_t i = 0; i < c->n_plugins; i++)
+        free(c->plugin[i]);
+    free(c->plugin);
+    c->plugin = NULL;
+    c->n_plugins = 0;
+}
 
-    if (l->supernets_from != (int)from->kind) forget_supernets(l->config);
-    l->supernets_from = (int)from->kind;
-    if (from->kind != FROM_ENV) return add_supernet(l->config, value, strlen(value));
+static bool add_plugin(struct config *c, const struct option *o, const char *value, size_t n)
+{
+    char **more;
+
+    if (n < (size_t)o->min || n > (size_t)o->max) return false;
+    more = realloc(c->plugin, (c->n_plugins + 1) * sizeof *more);
+    if (!more) return false;
+    c->plugin = more;
+    more[c->n_plugins] = strndup(value, n);
+    return more[c->n_plugins++] != NULL;
+}
+
+static bool add_item(struct config *c, const struct option *o, const char *value, size_t n)
+{
+    return o->type == SUPERNETS ? add_supernet(c, value, n) : add_plugin(c, o, value, n);
+}
+
+/* One item, or from the environment several; a stronger source replaces the whole list. */
+static bool add_items(struct loader *l, const struct option *o, const char *value,
+                      const struct source *from)
+{
+    int *const list_from = &l->list_from[o - options];
+    size_t     n;
+
+    if (*list_from != (int)from->kind) {
+        if (o->type == SUPERNETS)
+            forget_supernets(l->config);
+        else
+            forget_plugins(l->config);
+    }
+    *list_from = (int)from->kind;
+    if (from->kind != FROM_ENV) return add_item(l->config, o, value, strlen(value));
     for (const char *s = value;; s += n + 1) {
         n = strcspn(s, ",");
-        if (!add_supernet(l->config, s, n)) return false;
+        if (!add_item(l->config, o, s, n)) return false;
         if (!s[n]) return true;
     }
 }
@@ -315,8 +361,9 @@ static bool set(struct loader *l, const struct option *o, const char *value,
                 good = true;
             }
         break;
+    case PATHS:
     case SUPERNETS:
-        good = add_supernets(l, value, from);
+        good = add_items(l, o, value, from);
         break;
     }
     return good || refuse(l, o, value, from);
@@ -356,7 +403,7 @@ static bool load_line(struct loader *l, char *line, struct source *from)
                  from->file, from->line, name);
         return false;
     }
-    if (l->line_of[o - options] && o->type != SUPERNETS) {
+    if (l->line_of[o - options] && !is_list(o)) {
         snprintf(l->why, l->n_why, "%s:%d: %s is set in line %d already", from->file, from->line,
                  o->name, l->line_of[o - options]);
         return false;
@@ -475,7 +522,7 @@ enum config_action config_load(struct config *config, int argc, char *const *arg
     *config = (struct config){0};
     if (action != CONFIG_RUN) return action;
     for (size_t k = 0; k < N_OPTIONS; k++)
-        if (options[k].type != SUPERNETS && !set(&l, &options[k], options[k].fallback, &defaults))
+        if (!is_list(&options[k]) && !set(&l, &options[k], options[k].fallback, &defaults))
             return CONFIG_BAD;
 
     for (int i = 1; i < argc;) { /* where is the file, and are the flags flags? */
@@ -496,6 +543,7 @@ void config_fini(struct config *config)
     free(config->host);
     free(config->model_dir);
     forget_supernets(config);
+    forget_plugins(config);
 }
 
 const char *config_stray_variable(char *const *env, size_t i)

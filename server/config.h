@@ -27,6 +27,8 @@ struct config {
     char                   *model_dir; /* NULL: none */
     struct config_supernet *supernet;  /* as given on the command line, or elsewhere */
     size_t                  n_supernets;
+    char                  **plugin;
+    size_t                  n_plugins;
 };
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_PRINT, CONFIG_BAD };

@@ -23,6 +23,8 @@ struct api_config {
     int64_t     max_batch;
     size_t      max_subnets;         /* per call of resample or forward */
     int         blas_threads;        /* process-wide, set by api_create() before the first plan */
+    char *const *plugin;             /* shared objects with operators and policies */
+    size_t      n_plugins;
 };
 
 enum api_lane {

@@ -4,14 +4,9 @@
 
 #include "base/base.h"
 #include "op/builtin.h"
+#include "model/registry.h"
 #include "policy/builtin.h"
 
-struct sn_registry {
-    atomic_size_t           n_refs;
-    const sn_op           **op;
-    const sn_policy_class **policy;
-    size_t                  n_ops, n_policies;
-};
 
 /* `list` with room for one more pointer than n; NULL when memory is out. */
 static void *grow(void *list, size_t n)
@@ -151,6 +146,7 @@ static sn_registry *registry_free(sn_registry *reg)
     if (reg) {
         free((void *)reg->op);
         free((void *)reg->policy);
+        plugin_close_all(reg);
         free(reg);
     }
     return NULL;

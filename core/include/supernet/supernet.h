@@ -423,6 +423,28 @@ sn_status sn_registry_create(sn_registry **ret_registry, sn_error *err);
 sn_status sn_registry_add_op(sn_registry *reg, const sn_op *op, sn_error *err);
 sn_status sn_registry_add_policy(sn_registry *reg, const struct sn_policy_class *cls, sn_error *err);
 
+/* Plug-ins: a shared object that adds operators and policies the way the built-in
+ * ones are added. It contains SN_PLUGIN once, and defines sn_plugin_main(), which calls
+ * the two functions above. See api/plugins.md. */
+enum { SN_PLUGIN_ABI = 1 };
+
+#if defined(__GNUC__)
+#define SN_PLUGIN_EXPORT __attribute__((visibility("default")))
+#else
+#define SN_PLUGIN_EXPORT
+#endif
+#define SN_PLUGIN                                                                                  \
+    SN_PLUGIN_EXPORT extern const uint32_t sn_plugin_abi[4];                                       \
+    SN_PLUGIN_EXPORT const uint32_t        sn_plugin_abi[4] = {                                    \
+        SN_PLUGIN_ABI, (uint32_t)sizeof(sn_call), (uint32_t)sizeof(sn_io), (uint32_t)sizeof(sn_arg)}
+
+typedef sn_status (*sn_plugin_entry)(sn_registry *reg, sn_error *err);
+
+/* Open the shared object at `path` and let it add what it has: all of it or, if it
+ * reports an error, nothing. It stays loaded as long as the registry lives.
+ * SN_E_IO: not a shared object; SN_E_UNSUPPORTED: built for another ABI. */
+sn_status sn_registry_load_plugin(sn_registry *reg, const char *path, sn_error *err);
+
 /* What is registered; NULL past the end. */
 const sn_op                  *sn_registry_op_at(const sn_registry *reg, size_t i);
 const struct sn_policy_class *sn_registry_policy_at(const sn_registry *reg, size_t i);
