@@ -34,53 +34,67 @@ static bool is_keyword(const sn_arg_def *def, const char *text)
     return false;
 }
 
-/* "same" or "valid" */
-static const char *keywords_text(const sn_arg_def *def, char *buf, size_t n_bytes)
+/* Things that may be written, for a message: "an integer, null or \"same\"". */
+struct wanted {
+    char   item[24][40];
+    size_t n;
+};
+
+static void want(struct wanted *w, const char *text)
+{
+    if (w->n < COUNT(w->item)) snprintf(w->item[w->n++], sizeof w->item[0], "%s", text);
+}
+
+static void want_keywords(struct wanted *w, const sn_arg_def *def)
+{
+    char word[32], quoted[40];
+
+    for (size_t i = 0; def->keywords && keyword_at(def->keywords, i, word, sizeof word); i++) {
+        snprintf(quoted, sizeof quoted, "\"%s\"", word);
+        want(w, quoted);
+    }
+}
+
+static const char *wanted_text(const struct wanted *w, char *buf, size_t n_bytes)
 {
     size_t n = 0;
-    char   word[64], next[64];
 
-    for (size_t i = 0; n < n_bytes && keyword_at(def->keywords, i, word, sizeof word); i++) {
-        const bool more = keyword_at(def->keywords, i + 1, next, sizeof next);
-
-        n += (size_t)snprintf(buf + n, n_bytes - n, "%s\"%s\"",
-                              i == 0 ? ""
-                              : more ? ", "
-                                     : " or ",
-                              word);
-    }
+    buf[0] = '\0';
+    for (size_t i = 0; i < w->n && n < n_bytes; i++)
+        n += (size_t)snprintf(buf + n, n_bytes - n, "%s%s",
+                              i == 0         ? ""
+                              : i + 1 < w->n ? ", "
+                                             : " or ",
+                              w->item[i]);
     return buf;
 }
 
+/* What `def` may be, into buf. */
 static const char *kinds_text(const sn_arg_def *def, char *buf, size_t n_bytes)
 {
-    const struct {
+    static const struct {
         sn_kind     kind;
         const char *text;
     } row[] = {
-        {SN_KIND_INT,      "an integer"                     },
-        {SN_KIND_FLOAT,    "a number"                       },
-        {SN_KIND_BOOL,     "true or false"                  },
-        {SN_KIND_TUPLE,    "an array of integers"           },
-        {SN_KIND_TEXT,     def->keywords ? keywords_text(def, (char[256]){0}, 256) : "a text"},
-        {SN_KIND_NULL, "null"                                 },
+        {SN_KIND_INT,   "an integer"          },
+        {SN_KIND_FLOAT, "a number"            },
+        {SN_KIND_BOOL,  "true or false"       },
+        {SN_KIND_TUPLE, "an array of integers"},
+        {SN_KIND_NULL,  "null"                },
     };
-    unsigned kinds = def->kinds;
-    size_t   n = 0, left = 0;
+    struct wanted w = {.n = 0};
+    unsigned      kinds = def->kinds;
 
     if (kinds & SN_KINDS(SN_KIND_FLOAT)) kinds &= ~SN_KINDS(SN_KIND_INT); /* "a number" is both */
     for (size_t i = 0; i < COUNT(row); i++)
-        left += (kinds & SN_KINDS(row[i].kind)) != 0;
-    buf[0] = '\0';
-    for (size_t i = 0; i < COUNT(row) && n < n_bytes; i++) {
-        if (!(kinds & SN_KINDS(row[i].kind))) continue;
-        left--;
-        n += (size_t)snprintf(buf + n, n_bytes - n, "%s%s", row[i].text,
-                              left > 1    ? ", "
-                              : left == 1 ? " or "
-                                          : "");
+        if (kinds & SN_KINDS(row[i].kind)) want(&w, row[i].text);
+    if (kinds & SN_KINDS(SN_KIND_TEXT)) {
+        if (def->keywords)
+            want_keywords(&w, def);
+        else
+            want(&w, "a text");
     }
-    return buf;
+    return wanted_text(&w, buf, n_bytes);
 }
 
 /* A bool passes for an int, and both for a number. */
@@ -101,22 +115,17 @@ static bool kind_fits(unsigned kinds, const sn_value *v)
 static sn_status check_value(struct builder *b, const sn_arg_def *def, const sn_value *v,
                              bool elastic, const char *where)
 {
-    char found[128], want[384];
+    const bool fits = kind_fits(def->kinds, v);
+    const bool rounds = v->kind == SN_KIND_FLOAT && def->kinds & SN_KINDS(SN_KIND_INT);
+    char       found[128], allowed[384];
 
-    if (!kind_fits(def->kinds, v))
-        return build_fail(b, SN_E_INVALID, where, "%s %s, but %s must be %s%s",
-                          elastic ? "the expression can become" : "the value is",
-                          sn_value_text(v, found, sizeof found), def->name,
-                          kinds_text(def, want, sizeof want),
-                          v->kind == SN_KIND_FLOAT && def->kinds & SN_KINDS(SN_KIND_INT)
-                              ? "; // and to_int() give integers"
-                              : "");
-    if (v->kind == SN_KIND_TEXT && def->keywords && !is_keyword(def, v->as.text))
-        return build_fail(b, SN_E_INVALID, where, "%s %s, but %s must be %s",
-                          elastic ? "the expression can become" : "the value is",
-                          sn_value_text(v, found, sizeof found), def->name,
-                          kinds_text(def, want, sizeof want));
-    return SN_OK;
+    if (fits && (v->kind != SN_KIND_TEXT || !def->keywords || is_keyword(def, v->as.text)))
+        return SN_OK;
+    return build_fail(b, SN_E_INVALID, where, "%s %s, but %s must be %s%s",
+                      elastic ? "the expression can become" : "the value is",
+                      build_value_text(v, found, sizeof found), def->name,
+                      kinds_text(def, allowed, sizeof allowed),
+                      rounds ? "; // and to_int() give integers" : "");
 }
 
 /* ---- filling a slot --------------------------------------------------------------------- */
@@ -163,9 +172,9 @@ sn_status build_set_expr(struct builder *b, const sn_arg_def *def, const sn_expr
 {
     const bool     nni = b->net->nni;
     const unsigned components = nni ? SN_ARG_COMPONENTS_NNI : SN_ARG_COMPONENTS;
-    sn_value  *option = NULL, super;
-    size_t     n = 0;
-    sn_status  rc;
+    sn_value      *option = NULL, super;
+    size_t         n = 0;
+    sn_status      rc;
 
     rc = expr_values(expr, !nni, b->mem, &option, &n, b->err);
     if (rc != SN_OK) return rc;
@@ -231,6 +240,7 @@ static sn_status set_text(struct builder *b, const sn_arg_def *def, const char *
     size_t           n;
     char             words[256];
     sn_error         why = {0};
+    struct wanted    w = {.n = 0};
     sn_status        rc;
 
     if (strlen(text) > BUILD_MAX_TEXT_BYTES)
@@ -239,9 +249,11 @@ static sn_status set_text(struct builder *b, const sn_arg_def *def, const char *
     rc = visible_choices(b, own, where, &choices, &n);
     if (rc != SN_OK) return rc;
     rc = expr_parse_in(b->mem, text, choices, n, where, &expr, &why);
-    if (rc == SN_E_UNKNOWN_NAME && def->keywords && is_word(text))
-        return build_fail(b, rc, where, "\"%s\" is no label, and %s is no such word: it knows %s",
-                          text, def->name, keywords_text(def, words, sizeof words));
+    if (rc == SN_E_UNKNOWN_NAME && def->keywords && is_word(text)) {
+        want_keywords(&w, def);
+        return build_fail(b, rc, where, "\"%s\" is neither a label nor a word that %s knows: %s",
+                          text, def->name, wanted_text(&w, words, sizeof words));
+    }
     if (rc != SN_OK) return build_fail(b, rc, why.where, "%s", why.text);
     return build_set_expr(b, def, expr, user, where, slot);
 }
@@ -251,7 +263,7 @@ sn_status build_argument(struct builder *b, const sn_arg_def *def, const json_t 
 {
     static const struct member *const tables[] = {build_expr_members};
     const char                       *text = json_string_value(value); /* NULL: no text */
-    char                              want[384];
+    char                              allowed[384];
     sn_value                          v;
     sn_status                         rc;
 
@@ -263,7 +275,7 @@ sn_status build_argument(struct builder *b, const sn_arg_def *def, const json_t 
         if (rc != SN_OK) return rc;
         if (!(def->flags & SN_ARG_CHOICE))
             return build_fail(b, SN_E_UNSUPPORTED, where, "%s may not depend on a choice: write %s",
-                              def->name, kinds_text(def, want, sizeof want));
+                              def->name, kinds_text(def, allowed, sizeof allowed));
         return set_text(b, def, json_string_value(json_object_get(value, "expr")),
                         json_object_get(value, "choices"), user, where, slot);
     }
@@ -273,7 +285,7 @@ sn_status build_argument(struct builder *b, const sn_arg_def *def, const json_t 
             return build_fail(
                 b, SN_E_UNSUPPORTED, where,
                 "\"%s\" is an expression, but %s may not depend on a choice: write %s", text,
-                def->name, kinds_text(def, want, sizeof want));
+                def->name, kinds_text(def, allowed, sizeof allowed));
     }
     rc = json_value(value, where, b->mem, &v, b->err);
     if (rc != SN_OK) return rc;

@@ -20,6 +20,19 @@ const char *build_item(const char *where, size_t i, char *buf, size_t n_bytes)
     return buf;
 }
 
+const char *build_value_text(const sn_value *v, char *buf, size_t n_bytes)
+{
+    struct text t = {0};
+
+    text_json_value(&t, v);
+    if (t.at && t.n < n_bytes)
+        memcpy(buf, t.at, t.n + 1);
+    else
+        snprintf(buf, n_bytes, "%.*s...", (int)n_bytes - 4, t.at ? t.at : "");
+    free(t.at);
+    return buf;
+}
+
 /* ---- members -------------------------------------------------------------------------- */
 
 /* "a text or an array" of a set of types, into buf. */

@@ -104,6 +104,9 @@ sn_status build_check_members(struct builder *b, const json_t *object, const cha
 /* where + "[i]" into buf; returns buf. */
 const char *build_item(const char *where, size_t i, char *buf, size_t n_bytes);
 
+/* As the document would write it, into buf, cut if it must be; returns buf. */
+const char *build_value_text(const sn_value *v, char *buf, size_t n_bytes);
+
 /* The module that `spec` describes as a child of `parent` (NULL: the root).
  *   name   as its parent knows it ("" for the root)
  *   path   prefix of its tensors

@@ -20,7 +20,7 @@ static const char *candidates_text(const sn_choice *c, char *buf, size_t n_bytes
         .kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}
     };
 
-    return sn_value_text(&tuple, buf, n_bytes);
+    return build_value_text(&tuple, buf, n_bytes);
 }
 
 static const char *role_text(enum role role)
@@ -119,7 +119,7 @@ static sn_status candidate(struct builder *b, const json_t *spec, const char *wh
         if (v.as.tuple.item[i].kind != SN_KIND_INT)
             return build_fail(b, SN_E_INVALID, where,
                               "a candidate that is an array has integers only, not %s",
-                              sn_value_text(&v.as.tuple.item[i], (char[64]){0}, 64));
+                              build_value_text(&v.as.tuple.item[i], (char[64]){0}, 64));
     *ret_value = v;
     return SN_OK;
 }

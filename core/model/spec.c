@@ -136,40 +136,64 @@ static const sn_op *root_op(const struct builder *b, const json_t *model)
     return NULL;
 }
 
-/* Which input of the document is input j of the root: by position, or by name if the
- * root is an operator that names its inputs and the document uses those names. */
-static sn_status wire_root(struct builder *b, const json_t *model, int *ret_n_in)
+static bool is_among(const char *name, const char *const *list, size_t n)
 {
-    sn_supernet *net = b->net;
-    const sn_op *op = root_op(b, model);
-    int          n = 0, n_named = 0;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], name) == 0) return true;
+    return false;
+}
 
-    net->root_input = arena_array(b->mem, SN_MAX_PORTS, sizeof *net->root_input);
-    if (!net->root_input) return fail_no_memory(b->err, "inputs");
-    for (int j = 0; op && op->in_names && j < op->max_in && j < SN_MAX_PORTS; j++) {
+/* The root is an operator that names its inputs, and the document uses those names. */
+static sn_status wire_by_name(struct builder *b, const sn_op *op, int *ret_n_in)
+{
+    const sn_supernet *net = b->net;
+    const size_t       max_in = (size_t)op->max_in;
+    int                n = 0;
+
+    for (size_t i = 0; i < net->n_inputs; i++) {
+        const char *name = net->input[i].name;
+        const char *closest = names_closest(name, op->in_names, max_in);
+        char        place[64], list[256];
+
+        build_item("inputs", i, place, sizeof place);
+        if (is_among(name, op->in_names, max_in)) continue;
+        if (closest)
+            return build_fail(b, SN_E_UNKNOWN_NAME, place,
+                              "%s has no input \"%s\"; did you mean \"%s\"?", op->type, name,
+                              closest);
+        return build_fail(b, SN_E_UNKNOWN_NAME, place, "%s has no input \"%s\"; it has %s",
+                          op->type, name, names_list(op->in_names, max_in, list, sizeof list));
+    }
+    for (int j = 0; j < op->max_in; j++) {
         net->root_input[j] = -1;
         for (size_t i = 0; i < net->n_inputs; i++)
             if (strcmp(op->in_names[j], net->input[i].name) == 0) {
                 net->root_input[j] = (int)i;
-                n_named++;
                 n = j + 1;
             }
-        if (net->root_input[j] < 0 && j < op->min_in && n_named > 0)
+        if (net->root_input[j] < 0 && j < op->min_in)
             return build_fail(b, SN_E_INVALID, "inputs", "%s needs the input \"%s\"", op->type,
                               op->in_names[j]);
     }
-    if (n_named == 0) {
-        for (size_t i = 0; i < net->n_inputs; i++)
-            net->root_input[i] = (int)i;
-        n = (int)net->n_inputs;
-    } else if ((size_t)n_named < net->n_inputs) {
-        char list[256];
-
-        return build_fail(b, SN_E_INVALID, "inputs", "the inputs of %s are %s, and nothing else",
-                          op->type,
-                          names_list(op->in_names, (size_t)op->max_in, list, sizeof list));
-    }
     *ret_n_in = n;
+    return SN_OK;
+}
+
+/* Which input of the document is input j of the root: by name where it can be, else by
+ * position. */
+static sn_status wire_root(struct builder *b, const json_t *model, int *ret_n_in)
+{
+    sn_supernet *net = b->net;
+    const sn_op *op = root_op(b, model);
+
+    net->root_input = arena_array(b->mem, SN_MAX_PORTS, sizeof *net->root_input);
+    if (!net->root_input) return fail_no_memory(b->err, "inputs");
+    for (size_t i = 0; i < net->n_inputs; i++) {
+        if (op && op->in_names && is_among(net->input[i].name, op->in_names, (size_t)op->max_in))
+            return wire_by_name(b, op, ret_n_in);
+        net->root_input[i] = (int)i;
+    }
+    *ret_n_in = (int)net->n_inputs;
     return SN_OK;
 }
 
@@ -211,8 +235,9 @@ static sn_status read_outputs(struct builder *b, const json_t *given)
 
     if (given && json_array_size(given) != n)
         return build_fail(b, SN_E_INVALID, "outputs",
-                          "there are %zu names, but the model has %zu outputs",
-                          json_array_size(given), n);
+                          "there %s %zu name%s, but the model has %zu output%s",
+                          json_array_size(given) == 1 ? "is" : "are", json_array_size(given),
+                          json_array_size(given) == 1 ? "" : "s", n, n == 1 ? "" : "s");
     net->output = arena_array(b->mem, n + 1, sizeof *net->output);
     if (!net->output) return fail_no_memory(b->err, "outputs");
     net->n_outputs = n;

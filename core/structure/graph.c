@@ -123,6 +123,9 @@ static sn_status resolve(struct builder *b, const struct graph *g, const char *r
         return fail_unknown(b, g, ref, where);
     snprintf(name, sizeof name, "%.*s", (int)(dot - ref), ref);
     if (!table_find(&g->names, name, &index)) return fail_unknown(b, g, name, where);
+    if (index < (size_t)g->m->n_in && atoi(dot + 1) > 0)
+        return build_fail(b, SN_E_INVALID, where,
+                          "the input \"%s\" is a single tensor; there is no \"%s\"", name, ref);
     *ret_wire = wire_to(g, index, atoi(dot + 1));
     return SN_OK;
 }
@@ -266,8 +269,6 @@ static sn_status read_wires(struct builder *b, struct graph *g, size_t i, const 
 static sn_status check_wire(struct builder *b, const struct graph *g, const struct wire *w,
                             const char *where)
 {
-    if (w->from == WIRE_INPUT && w->out >= g->m->n_in) /* "x.1" of an input */
-        return build_fail(b, SN_E_INVALID, where, "an input of the Graph is a single tensor");
     if (w->from < 0 || w->out < g->child[w->from]->n_out) return SN_OK;
     return build_fail(b, SN_E_INVALID, where, "\"%s\" has %d output%s; there is no \"%s.%d\"",
                       g->name[w->from], g->child[w->from]->n_out,

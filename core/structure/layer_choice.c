@@ -63,8 +63,9 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
         if (rc != SN_OK) return rc;
         if (m->child[i]->n_out != m->child[0]->n_out)
             return build_fail(b, SN_E_INVALID, place.where,
-                              "this candidate has %d outputs, but \"%s\" has %d",
-                              m->child[i]->n_out, name[0], m->child[0]->n_out);
+                              "this candidate has %d output%s, but \"%s\" has %d",
+                              m->child[i]->n_out, m->child[i]->n_out == 1 ? "" : "s", name[0],
+                              m->child[0]->n_out);
     }
     m->n_out = m->child[0]->n_out;
     return SN_OK;
