@@ -274,7 +274,7 @@ sn_status build_module(struct builder *b, const struct build_place *place, const
                        struct module **ret_module)
 {
     const struct structure *s;
-    const char             *type = NULL;
+    const char             *type = NULL, *name = NULL;
     char                    found[128], at[256];
     struct module          *m = NULL;
     sn_status               rc;
@@ -287,6 +287,7 @@ sn_status build_module(struct builder *b, const struct build_place *place, const
         return build_fail(b, SN_E_LIMIT, place->where,
                           "modules are more than %d deep in each other", BUILD_MAX_DEPTH);
     rc = json_get_text(spec, "type", place->where, &type, b->err);
+    if (rc == SN_OK) rc = json_get_text(spec, "name", place->where, &name, b->err);
     if (rc != SN_OK) return rc;
     if (!type) return build_fail(b, SN_E_INVALID, place->where, "member \"type\" is missing");
     rc = enter(b, place, &m);
