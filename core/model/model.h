@@ -65,6 +65,8 @@ struct module {
     struct arg_slot *arg;   /* in the order of op->args */
     sn_tensor       *param; /* in the order of op->params: the whole weight; SN_NONE if absent */
     int     *state; /* in the order of op->params: slot in sn_state, -1 for ordinary weights */
+    _Atomic(void *) *packed; /* [variants * params]: prepared weights, plan/pack.c */
+    size_t           n_packed;
     uint64_t n_param_elements;
 
     /* Graph: children in topological order */
@@ -105,6 +107,8 @@ struct sn_supernet {
     size_t          n_modules;
     struct module **module;
     sn_module      *info; /* what the public header shows of each */
+
+    atomic_size_t packed_bytes; /* of all prepared weights */
 
     size_t       n_states; /* running statistics, all modules */
     const char **state_name;

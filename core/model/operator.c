@@ -23,6 +23,15 @@ static size_t count_params(const sn_op *op)
     return n;
 }
 
+static size_t count_variants(const sn_op *op)
+{
+    size_t n = 0;
+
+    while (op->variants && op->variants[n].name)
+        n++;
+    return n;
+}
+
 /* ---- arguments ------------------------------------------------------------------------ */
 
 static sn_status check_members(struct builder *b, const struct module *m, const json_t *spec,
@@ -205,7 +214,9 @@ sn_status build_operator(struct builder *b, struct module *m, const json_t *spec
     m->arg = arena_array(b->mem, m->n_args + 1, sizeof *m->arg);
     m->param = arena_array(b->mem, m->n_params + 1, sizeof *m->param);
     m->state = arena_array(b->mem, m->n_params + 1, sizeof *m->state);
-    if (!m->arg || !m->param || !m->state) return fail_no_memory(b->err, m->where);
+    m->n_packed = count_variants(op) * m->n_params;
+    m->packed = arena_array(b->mem, m->n_packed + 1, sizeof *m->packed);
+    if (!m->arg || !m->param || !m->state || !m->packed) return fail_no_memory(b->err, m->where);
 
     rc = check_members(b, m, spec, node);
     if (rc != SN_OK) return rc;

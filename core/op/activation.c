@@ -36,11 +36,16 @@ static void run(kernel_activation *f, const sn_io *io)
     f((size_t)op_count(&io->in[0].shape), io->in[0].data, io->out[0].data);
 }
 
-#define ACTIVATION(id, type_name, arg_table, kernel)                                               \
+#define ACTIVATION(id, type_name, arg_table, which)                                                \
+    static sn_act id##_act(const sn_call *call)                                                    \
+    {                                                                                              \
+        (void)call;                                                                                \
+        return which;                                                                              \
+    }                                                                                              \
     static void id##_forward(const sn_call *call, const sn_io *io)                                 \
     {                                                                                              \
         (void)call;                                                                                \
-        run(kernel, io);                                                                           \
+        run(op_activation(which), io);                                                             \
     }                                                                                              \
     ACTIVATION_TABLE(id, type_name, arg_table)
 
@@ -49,6 +54,7 @@ static void run(kernel_activation *f, const sn_io *io)
         .size = sizeof(sn_op),                                                                     \
         .abi = SN_OP_ABI,                                                                          \
         .type = type_name,                                                                         \
+        .flags = SN_OP_POINTWISE,                                                                  \
         .args = arg_table,                                                                         \
         .params = no_params,                                                                       \
         .min_in = 1,                                                                               \
@@ -57,19 +63,26 @@ static void run(kernel_activation *f, const sn_io *io)
         .infer = activation_infer,                                                                 \
         .cost = activation_cost,                                                                   \
         .forward = id##_forward,                                                                   \
+        .act = id##_act,                                                                           \
     };
 
-ACTIVATION(relu, "ReLU", inplace_args, kernel_relu)
-ACTIVATION(relu6, "ReLU6", inplace_args, kernel_relu6)
-ACTIVATION(hardswish, "Hardswish", inplace_args, kernel_hardswish)
-ACTIVATION(hardsigmoid, "Hardsigmoid", inplace_args, kernel_hardsigmoid)
-ACTIVATION(silu, "SiLU", inplace_args, kernel_silu)
-ACTIVATION(sigmoid, "Sigmoid", no_args, kernel_sigmoid)
-ACTIVATION(tanh, "Tanh", no_args, kernel_tanh)
+ACTIVATION(relu, "ReLU", inplace_args, SN_ACT_RELU)
+ACTIVATION(relu6, "ReLU6", inplace_args, SN_ACT_RELU6)
+ACTIVATION(hardswish, "Hardswish", inplace_args, SN_ACT_HARDSWISH)
+ACTIVATION(hardsigmoid, "Hardsigmoid", inplace_args, SN_ACT_HARDSIGMOID)
+ACTIVATION(silu, "SiLU", inplace_args, SN_ACT_SILU)
+ACTIVATION(sigmoid, "Sigmoid", no_args, SN_ACT_SIGMOID)
+ACTIVATION(tanh, "Tanh", no_args, SN_ACT_TANH)
+
+/* The approximation is no part of any epilogue. */
+static sn_act gelu_act(const sn_call *call)
+{
+    return strcmp(op_text(call, ARG_APPROXIMATE), "tanh") ? SN_ACT_GELU : SN_ACT_NONE;
+}
 
 static void gelu_forward(const sn_call *call, const sn_io *io)
 {
-    run(strcmp(op_text(call, ARG_APPROXIMATE), "tanh") ? kernel_gelu : kernel_gelu_tanh, io);
+    run(gelu_act(call) == SN_ACT_GELU ? kernel_gelu : kernel_gelu_tanh, io);
 }
 
 ACTIVATION_TABLE(gelu, "GELU", gelu_args)

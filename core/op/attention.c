@@ -73,9 +73,9 @@ static const sn_param_def attention_params[] = {
     {"k_proj_weight",                         0, 2, {ARG_EMBED, ARG_K_WIDTH}},
     {"v_proj_weight", 0, 2, {ARG_EMBED, ARG_V_WIDTH}},
     {"in_proj_bias",              0, 1, {ARG_EMBED}},
-    {"bias_k",                         0, 1, {ARG_EMBED}},
+    {"bias_k",           0, 1, {ARG_EMBED}},
     {"bias_v",                        0, 1, {ARG_EMBED}},
-    {"out_proj.weight",           0, 1, {ARG_EMBED}},
+    {"out_proj.weight",                         0, 1, {ARG_EMBED}},
     {"out_proj.bias",                        0, 1, {ARG_EMBED}},
     {0},
 };
@@ -160,15 +160,15 @@ static sn_status attention_shape(const sn_call *call, size_t k, sn_shape *ret_sh
         bool     exists;
         sn_shape shape;
     } param[N_PARAMS] = {
-        [W_IN] = {packed,          SHAPE(3 * embed,   embed)                },
-        [W_Q] = {          !packed,    SHAPE(embed,            embed)                      },
-        [W_K] = {    !packed, SHAPE(embed,     super_int(call,                       ARG_K_WIDTH))},
-        [W_V] = {    !packed, SHAPE(embed,     super_int(call,                       ARG_V_WIDTH))},
-        [W_IN_BIAS] = {       bias,               SHAPE(3 * embed)                            },
-        [W_OUT] = { true,            SHAPE(embed,    embed)},
-        [W_OUT_BIAS] = {     bias,              SHAPE(embed)                        },
-        [W_BIAS_K] = {                         bias_kv,              SHAPE(1,                         1,  embed)},
-        [W_BIAS_V] = {                   bias_kv,        SHAPE(1, 1,                      embed)},
+        [W_IN] = {packed,          SHAPE(3 * embed,                                                            embed)                },
+        [W_Q] = {                                                                   !packed,    SHAPE(embed,                                                                     embed)                      },
+        [W_K] = {                                                             !packed, SHAPE(embed,                                                              super_int(call,                       ARG_K_WIDTH))},
+        [W_V] = {                                                             !packed, SHAPE(embed,                                                              super_int(call,                       ARG_V_WIDTH))},
+        [W_IN_BIAS] = {                                                                bias,               SHAPE(3 * embed)                                                                                     },
+        [W_OUT] = { true,            SHAPE(embed,                                                             embed)},
+        [W_OUT_BIAS] = {                                                              bias,              SHAPE(embed)                                                                                 },
+        [W_BIAS_K] = {                                                                                  bias_kv,              SHAPE(1,                                                                                  1,  embed)},
+        [W_BIAS_V] = {                                                                                                                                                                                                          bias_kv,                SHAPE(1, 1,                      embed)},
     };
 
     (void)err;

@@ -146,13 +146,33 @@ static void update(const sn_io *io, int64_t c, double momentum, double mean, dou
     running_var[c] = (float)((1.0 - momentum) * running_var[c] + momentum * var * n / (n - 1.0));
 }
 
+/* Channel c as y = x * scale + shift, for given statistics. */
+static void fold(const sn_call *call, const sn_tensor *param, int64_t c, double mean, double var,
+                 float *scale, float *shift)
+{
+    const float *weight = param[P_WEIGHT].data, *bias = param[P_BIAS].data;
+    double       a = 1.0 / sqrt(var + op_float(call, ARG_EPS));
+
+    if (op_has_param(call, P_WEIGHT)) a *= weight[c];
+    scale[c] = (float)a;
+    shift[c] = (float)((op_has_param(call, P_BIAS) ? bias[c] : 0.0) - mean * a);
+}
+
+static bool batchnorm2d_affine(const sn_call *call, float *scale, float *shift)
+{
+    const float *mean = call->param[P_MEAN].data, *var = call->param[P_VAR].data;
+
+    if (uses_batch(call)) return false;
+    for (int64_t c = 0; c < call->in[0].shape.dim[1]; c++)
+        fold(call, call->param, c, mean[c], var[c], scale, shift);
+    return true;
+}
+
 static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
 {
     const sn_shape *x = &io->in[0].shape;
     const int64_t   n = x->dim[0], n_channels = x->dim[1], plane = op_count_axes(x, 2, x->rank);
-    const double    eps = op_float(call, ARG_EPS);
-    const float    *in = io->in[0].data, *weight = io->param[P_WEIGHT].data;
-    const float    *bias = io->param[P_BIAS].data;
+    const float    *in = io->in[0].data;
     float          *scale = io->scratch, *shift = scale + n_channels;
     const bool      learns = call->mode == SN_TRAIN && op_has_param(call, P_MEAN);
     double          momentum = 0.0;
@@ -160,7 +180,7 @@ static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
     if (n * plane == 0) return;
     if (learns) momentum = momentum_of(call, io);
     for (int64_t c = 0; c < n_channels; c++) {
-        double mean, var, a;
+        double mean, var;
 
         if (uses_batch(call)) {
             kernel_moments(n, plane, n_channels * plane, in + c * plane, &mean, &var);
@@ -169,10 +189,7 @@ static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
             mean = ((const float *)io->param[P_MEAN].data)[c];
             var = ((const float *)io->param[P_VAR].data)[c];
         }
-        a = 1.0 / sqrt(var + eps);
-        if (op_has_param(call, P_WEIGHT)) a *= weight[c];
-        scale[c] = (float)a;
-        shift[c] = (float)((op_has_param(call, P_BIAS) ? bias[c] : 0.0) - mean * a);
+        fold(call, io->param, c, mean, var, scale, shift);
     }
     kernel_scale_shift(n, n_channels, plane, in, scale, shift, io->out[0].data);
 }
@@ -229,4 +246,5 @@ const sn_op sn_op_batchnorm2d = {
     .cost = batchnorm2d_cost,
     .forward = batchnorm2d_forward,
     .export_args = batchnorm2d_export_args,
+    .affine = batchnorm2d_affine,
 };

@@ -305,6 +305,18 @@ static const sn_param_def conv2d_params[] = {
     [CONV2D_BIAS_PARAM + 1] = {NULL,     0, 0, {0}                                          },
 };
 
+static const sn_variant conv2d_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "rows",
+     .layout = SN_LAYOUT_ROWS,
+     .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .fits = conv2d_fits_rows,
+     .forward = conv2d_forward_rows,
+     },
+    {0  },
+};
+
 const sn_op sn_op_conv2d = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
@@ -322,4 +334,5 @@ const sn_op sn_op_conv2d = {
     .cost = conv2d_cost,
     .forward = conv2d_forward,
     .export_args = conv2d_export_args,
+    .variants = conv2d_variants,
 };

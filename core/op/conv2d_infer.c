@@ -365,16 +365,25 @@ void conv2d_cost(const sn_call *call, sn_cost *ret_cost)
     op_cost(call, 2, (uint64_t)op_count(&call->out[0].shape) * row, ret_cost);
 }
 
-void conv2d_forward(const sn_call *call, const sn_io *io)
+bool conv2d_fits_rows(const sn_call *call)
+{
+    return call->in[0].shape.rank == 4;
+}
+
+void conv2d_forward_rows(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
     const struct conv2d_priv *p = call->priv;
     const struct conv_shape  *s = &p->shape;
     const int64_t             n = io->in[0].shape.rank == 4 ? io->in[0].shape.dim[0] : 1;
+    const ptrdiff_t           plane = (ptrdiff_t)s->out_h * s->out_w;
     struct conv_weight        w = weight_of(io->param);
+    sn_epilogue               e = epilogue ? *epilogue : (sn_epilogue){0};
+    sn_tensor                 residual = e.residual ? *e.residual : (sn_tensor){0};
     float                    *margins = io->scratch;
     const float              *x = io->in[0].data;
     float                    *y = io->out[0].data;
 
+    if (e.residual) e.residual = &residual;
     if (p->pack) w = conv_pack_rows(s, &w, margins + p->packed_at);
     for (int64_t i = 0; i < n; i++) {
         const float *image = x;
@@ -385,7 +394,14 @@ void conv2d_forward(const sn_call *call, const sn_io *io)
             image = margins;
         }
         kernel_conv(s, image, &w, y, margins + p->columns_at);
+        if (epilogue) op_epilogue(1, s->c_out, plane, &e, y);
         x += (ptrdiff_t)s->c_in * p->h * p->w;
-        y += (ptrdiff_t)s->c_out * s->out_h * s->out_w;
+        y += s->c_out * plane;
+        if (e.residual) residual.data = (float *)residual.data + s->c_out * plane;
     }
+}
+
+void conv2d_forward(const sn_call *call, const sn_io *io)
+{
+    conv2d_forward_rows(call, io, NULL);
 }

@@ -104,6 +104,33 @@ static void linear_forward(const sn_call *call, const sn_io *io)
         kernel_add_row((size_t)m, (size_t)n, b->data, io->out[0].data, (size_t)n);
 }
 
+/* Rows of the last axis; the epilogue knows no channels here unless x is [N, C]. */
+static bool linear_fits(const sn_call *call)
+{
+    return call->in[0].shape.rank >= 1;
+}
+
+static void linear_forward_fused(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
+{
+    const int64_t n = io->param[W_WEIGHT].shape.dim[0];
+    const int64_t m = op_count_axes(&io->in[0].shape, 0, io->in[0].shape.rank - 1);
+
+    linear_forward(call, io);
+    op_epilogue(m, n, 1, epilogue, io->out[0].data);
+}
+
+static const sn_variant linear_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "rows",
+     .layout = SN_LAYOUT_ROWS,
+     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .fits = linear_fits,
+     .forward = linear_forward_fused,
+     },
+    {0  },
+};
+
 static sn_status linear_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
                                     sn_error *err)
 {
@@ -130,4 +157,5 @@ const sn_op sn_op_linear = {
     .cost = linear_cost,
     .forward = linear_forward,
     .export_args = linear_export_args,
+    .variants = linear_variants,
 };

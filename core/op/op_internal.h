@@ -4,6 +4,7 @@
 #define OP_OP_INTERNAL_H
 
 #include "base/base.h"
+#include "kernel/activation.h"
 #include "supernet/supernet.h"
 
 /* ---- messages ------------------------------------------------------------------ */
@@ -114,6 +115,15 @@ bool op_broadcast(const sn_shape *a, const sn_shape *b, sn_shape *ret_shape);
 
 /* For SN_OP_ALIAS: copies only if the output was not placed on the input. */
 void op_forward_alias(const sn_call *call, const sn_io *io);
+
+/* ---- epilogues ------------------------------------------------------------------------- */
+
+/* The kernel of an activation; NULL for SN_ACT_NONE. */
+kernel_activation *op_activation(sn_act act);
+
+/* y = act(y * scale + shift + residual) over y [n, c, plane], for variants whose kernel
+ * does not do it by itself. */
+void op_epilogue(int64_t n, int64_t c, int64_t plane, const sn_epilogue *e, float *y);
 
 /* ---- cost ---------------------------------------------------------------------------- */
 

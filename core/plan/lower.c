@@ -54,6 +54,7 @@ static sn_status prepare_call(struct sn_plan *p, const struct module *m, size_t 
     if (!in || !out || (m->op && !priv)) return fail_no_memory(err, m->where);
     *ret = (sn_call){.size = sizeof *ret,
                      .where = m->where,
+                     .whole = m->param,
                      .mode = p->mode,
                      .nni = p->subnet->net->nni,
                      .n_in = n_in,

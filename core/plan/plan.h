@@ -21,6 +21,7 @@ struct value {
     sn_desc    desc;         /* for the largest batch; SN_NONE: absent */
     sn_shape   unit;         /* for batch 1 */
     unsigned   batch_dims;   /* bit i: dimension i is unit * batch, otherwise constant */
+    sn_layout  layout;       /* of rank 4 */
     int        root;         /* the value whose bytes it shares; itself if none */
     enum place place;        /* of roots */
     int        port;         /* PLACE_INPUT, PLACE_OUTPUT: which */
@@ -68,7 +69,8 @@ struct blend {
 
 enum step_kind {
     STEP_OP,
-    STEP_ALIAS, /* an operator whose output is its input: inferred, then dropped */
+    STEP_DROPPED, /* fused into another */
+    STEP_ALIAS,   /* an operator whose output is its input: inferred, then dropped */
     STEP_SUM,
     STEP_MEAN,
     STEP_CONCAT,
@@ -89,6 +91,14 @@ struct step {
     int                  dist;        /* STEP_WEIGHTED */
     const uint32_t      *item_option; /* STEP_WEIGHTED: option of item i; NULL: i */
     const struct blend  *blend;       /* STEP_BLEND */
+
+    /* STEP_OP run as a variant, which may do more than the operator. */
+    const sn_variant  *variant; /* NULL: forward */
+    const void *const *packed;  /* by parameter */
+    const float       *scale, *shift;
+    bool               adds; /* the value `residual` */
+    int                residual;
+    sn_act             act;
 };
 
 struct sn_plan {
@@ -128,7 +138,14 @@ sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choic
                     sn_error *err);
 
 sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
+sn_status plan_fuse(struct sn_plan *p, sn_error *err);
+sn_status plan_variants(struct sn_plan *p, sn_error *err);
 sn_status plan_layout(struct sn_plan *p, sn_error *err);
+
+/* params[k] of a module prepared for its variant `v`, once for the whole supernet and
+ * safe on any thread; *ret is NULL if the variant takes the parameter as it is. */
+sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k, const void **ret,
+                   sn_error *err);
 
 /* ---- steps that are no operators ---------------------------------------------------------- */
 

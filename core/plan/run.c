@@ -24,6 +24,16 @@ static sn_shape shape_at(const struct value *v, int64_t batch)
     return s;
 }
 
+static sn_tensor channels_last(sn_dtype dtype, const sn_shape *shape, void *data)
+{
+    const int64_t c = shape->dim[1], h = shape->dim[2], w = shape->dim[3];
+
+    return (sn_tensor){
+        .dtype = dtype, .shape = *shape, .stride = {h * w * c, 1, w * c, c},
+                .data = data
+    };
+}
+
 static sn_tensor tensor_of(const struct run *r, int value)
 {
     const struct value *v, *root;
@@ -48,7 +58,8 @@ static sn_tensor tensor_of(const struct run *r, int value)
         break;
     }
     shape = shape_at(v, r->batch);
-    return sn_tensor_dense(v->desc.dtype, &shape, data);
+    return v->layout == SN_LAYOUT_CHANNELS_LAST ? channels_last(v->desc.dtype, &shape, data)
+                                                : sn_tensor_dense(v->desc.dtype, &shape, data);
 }
 
 static const float *weight_of(const struct run *r, int dist)
@@ -80,6 +91,17 @@ static void run_op(const struct run *r, const struct step *s, const sn_tensor *i
             }
         }
         io.param = live;
+    }
+    if (s->variant) {
+        const sn_tensor   residual = tensor_of(r, s->adds ? s->residual : VALUE_ABSENT);
+        const sn_epilogue epilogue = {.scale = s->scale,
+                                      .shift = s->shift,
+                                      .residual = s->adds ? &residual : NULL,
+                                      .act = s->act};
+
+        io.packed = s->packed;
+        s->variant->forward(&s->call, &io, &epilogue);
+        return;
     }
     s->module->op->forward(&s->call, &io);
 }
@@ -137,6 +159,7 @@ static void run_step(const struct run *r, const struct step *s)
     case STEP_BLEND:
         run_blend(r, s, out);
         break;
+    case STEP_DROPPED:
     case STEP_ALIAS:
         break;
     }

@@ -336,6 +336,7 @@ typedef struct sn_call {
     const sn_arg    *arg;    /* in the order of sn_op.args */
     const sn_tensor *param;  /* in the order of sn_op.params: whole at load and in slice,
                               * the live part in infer and after; SN_NONE if absent */
+    const sn_tensor *whole;  /* the whole parameters, also in infer and after */
     size_t           n_in, n_out;
     const sn_desc   *in;     /* n_in of them; SN_NONE for an absent optional input */
     sn_desc         *out;    /* infer fills n_out of them; SN_NONE: not produced */
@@ -359,10 +360,68 @@ typedef struct sn_io {
     const sn_tensor   *param; /* the live part; in training mode states may be written */
     void              *scratch; /* SN_ALIGN_BYTES aligned */
     const sn_parallel *parallel; /* may be NULL */
+    const void *const *packed;   /* a variant's prepared weights, by parameter; NULL: none */
 } sn_io;
 
+/* What a step does to its result before it stores it:
+ *     y = act(x * scale + shift + residual)      scale and shift by channel */
+typedef enum sn_act {
+    SN_ACT_NONE,
+    SN_ACT_RELU,
+    SN_ACT_RELU6,
+    SN_ACT_HARDSWISH,
+    SN_ACT_HARDSIGMOID,
+    SN_ACT_SILU,
+    SN_ACT_SIGMOID,
+    SN_ACT_TANH,
+    SN_ACT_GELU
+} sn_act;
+
+typedef struct sn_epilogue {
+    const float     *scale, *shift; /* NULL: 1, 0 */
+    const sn_tensor *residual;      /* as the output; NULL: none */
+    sn_act           act;
+} sn_epilogue;
+
+/* How a tensor of rank 4, [N, C, H, W], lies in memory. Others are always row-major. */
+typedef enum sn_layout {
+    SN_LAYOUT_ROWS,         /* row-major, as in PyTorch */
+    SN_LAYOUT_CHANNELS_LAST /* N, H, W, C */
+} sn_layout;
+
+typedef enum sn_fuses {
+    SN_FUSES_AFFINE = 1,
+    SN_FUSES_RESIDUAL = 2,
+    SN_FUSES_ACT = 4
+} sn_fuses;
+
+/* Another way to run an operator: in another layout, over weights that are prepared once
+ * for the whole supernet and shared by all its plans, with an epilogue. The planner takes
+ * the first that fits; results are within rounding of forward's. */
+typedef struct sn_variant {
+    size_t      size;
+    const char *name;
+    sn_layout   layout; /* of inputs and outputs of rank 4 */
+    unsigned    fuses;  /* sn_fuses */
+
+    /* After infer: can this call run so? */
+    bool (*fits)(const sn_call *call);
+
+    /* Bytes of params[k] prepared (0: as it is), and preparing it. Sees the whole
+     * parameter, so that every prefix and crop can be addressed in the result. */
+    size_t (*packed_bytes)(const sn_tensor *whole, size_t k);
+    void (*pack)(const sn_tensor *whole, size_t k, void *packed);
+
+    /* Temporary memory beyond call->scratch_bytes of infer; NULL: none. */
+    size_t (*scratch_bytes)(const sn_call *call);
+
+    void (*forward)(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
+} sn_variant;
+
 typedef enum sn_op_flags {
-    SN_OP_ALIAS = 1 /* output 0 is input 0 under another shape: nothing to run */
+    SN_OP_ALIAS = 1,     /* output 0 is input 0 under another shape: nothing to run */
+    SN_OP_POINTWISE = 2, /* inputs of one shape: element i of the output depends on elements i */
+    SN_OP_ADD = 4        /* the sum of its inputs */
 } sn_op_flags;
 
 typedef struct sn_op {
@@ -407,6 +466,13 @@ typedef struct sn_op {
      * assignment do not say it (arg_out starts as a copy of them). Sees arguments
      * and live parameters only: no inputs, no priv. NULL: they say it. */
     sn_status (*export_args)(const sn_call *call, sn_value *arg_out, sn_arena *mem, sn_error *err);
+
+    /* For the planner, all optional. variants: in order of preference, ended by one
+     * without a name. act: this call is just that activation. affine: this call is
+     * y = x * scale + shift by channel; fills both (for all live channels), or says false. */
+    const sn_variant *variants;
+    sn_act (*act)(const sn_call *call);
+    bool (*affine)(const sn_call *call, float *scale, float *shift);
 } sn_op;
 
 /* ---- registry: what exists ------------------------------------------------ */

@@ -1,0 +1,140 @@
+/* fuse: choose how each operator runs, and let it do what follows.
+ *
+ * A step that runs as a variant takes over the only reader of its result: a normalisation
+ * by channel becomes its scale and shift, an addition its residual, an activation its
+ * last touch. The merged step stands where the last one stood, behind all it reads.
+ *
+ *     conv -> BatchNorm2d -> Add(x) -> ReLU      becomes      conv with an epilogue
+ */
+#include "plan/plan.h"
+
+struct readers {
+    int *n;    /* [n_values] how often a value is read, as an output too */
+    int *step; /* [n_values] who reads it last */
+};
+
+static bool count_readers(const struct sn_plan *p, sn_arena *work, struct readers *ret)
+{
+    struct readers r = {.n = arena_array(work, (size_t)p->n_values + 1, sizeof *r.n),
+                        .step = arena_array(work, (size_t)p->n_values + 1, sizeof *r.step)};
+
+    if (!r.n || !r.step) return false;
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const struct step *s = &p->step[i];
+
+        for (size_t k = 0; k < s->call.n_in; k++)
+            if (s->in[k] != VALUE_ABSENT) {
+                r.n[s->in[k]]++;
+                r.step[s->in[k]] = (int)i;
+            }
+        for (int k = 0; k < s->n_patches; k++)
+            if (s->patch[k].value >= 0) r.n[s->patch[k].value] += 2; /* no result to fuse */
+    }
+    for (size_t i = 0; i < p->info.n_out; i++)
+        if (p->output[i] != VALUE_ABSENT) r.n[p->output[i]] += 2;
+    *ret = r;
+    return true;
+}
+
+static const sn_variant *choose(const struct step *s)
+{
+    const sn_op *op = s->module->op;
+
+    /* A blended or private parameter is not the one that was prepared. */
+    if (s->kind != STEP_OP || s->n_patches || s->call.mode != SN_EVAL) return NULL;
+    for (size_t v = 0; op->variants && op->variants[v].name; v++)
+        if (op->variants[v].fits(&s->call)) return &op->variants[v];
+    return NULL;
+}
+
+/* The channels of a value: dimension 1 of an image, the last one otherwise. */
+static bool same_desc(const struct sn_plan *p, int a, int b)
+{
+    return p->value[a].desc.dtype == p->value[b].desc.dtype &&
+           sn_shape_equal(&p->value[a].desc.shape, &p->value[b].desc.shape);
+}
+
+static bool fuse_affine(struct sn_plan *p, struct step *s, const struct step *next, sn_error *err,
+                        sn_status *rc)
+{
+    const sn_op *op = next->module->op;
+    const int    rank = p->value[s->out[0]].desc.shape.rank;
+    int64_t      n;
+    float       *scale, *shift;
+
+    if (!(s->variant->fuses & SN_FUSES_AFFINE) || !op->affine || next->n_patches || rank < 2 ||
+        s->scale || s->act != SN_ACT_NONE || s->adds)
+        return false;
+    n = p->value[s->out[0]].desc.shape.dim[1];
+    scale = arena_array(p->mem, (size_t)n + 16, sizeof *scale); /* kernels read whole vectors */
+    shift = arena_array(p->mem, (size_t)n + 16, sizeof *shift);
+    if (!scale || !shift) {
+        *rc = fail_no_memory(err, s->call.where);
+        return false;
+    }
+    if (!op->affine(&next->call, scale, shift)) return false;
+    s->scale = scale;
+    s->shift = shift;
+    return true;
+}
+
+static bool fuse_residual(const struct sn_plan *p, struct step *s, const struct step *next)
+{
+    int other;
+
+    if (!(s->variant->fuses & SN_FUSES_RESIDUAL) || !(next->module->op->flags & SN_OP_ADD) ||
+        next->call.n_in != 2 || s->act != SN_ACT_NONE || s->adds)
+        return false;
+    other = next->in[next->in[0] == s->out[0]];
+    if (other == VALUE_ABSENT || !same_desc(p, other, s->out[0])) return false;
+    s->adds = true;
+    s->residual = other;
+    return true;
+}
+
+static bool fuse_act(struct step *s, const struct step *next)
+{
+    if (!(s->variant->fuses & SN_FUSES_ACT) || !next->module->op->act || s->act != SN_ACT_NONE)
+        return false;
+    s->act = next->module->op->act(&next->call);
+    return s->act != SN_ACT_NONE;
+}
+
+/* Let `s` do what `next`, the only reader of its result, does. */
+static bool take_over(struct sn_plan *p, struct step *s, const struct step *next, sn_error *err,
+                      sn_status *rc)
+{
+    if (next->kind == STEP_ALIAS) return same_desc(p, next->out[0], s->out[0]);
+    if (next->kind != STEP_OP || next->call.mode != SN_EVAL) return false;
+    return fuse_affine(p, s, next, err, rc) ||
+           (*rc == SN_OK && (fuse_residual(p, s, next) || fuse_act(s, next)));
+}
+
+sn_status plan_fuse(struct sn_plan *p, sn_error *err)
+{
+    sn_arena      *work = sn_arena_create();
+    struct readers r;
+    sn_status      rc = SN_OK;
+
+    if (!work || !count_readers(p, work, &r)) {
+        sn_arena_free(work);
+        return fail_no_memory(err, "plan");
+    }
+    for (size_t i = 0; rc == SN_OK && i < p->n_steps; i++) {
+        struct step *s = &p->step[i];
+
+        if (!s->variant) s->variant = choose(s);
+        while (s->variant && s->call.n_out == 1 && r.n[s->out[0]] == 1) {
+            struct step *next = &p->step[r.step[s->out[0]]];
+
+            if (!take_over(p, s, next, err, &rc)) break;
+            p->value[next->out[0]].root = next->out[0]; /* an alias no more */
+            s->out = next->out;
+            *next = *s; /* stands behind all that it reads */
+            s->kind = STEP_DROPPED;
+            s = next;
+        }
+    }
+    sn_arena_free(work);
+    return rc;
+}
