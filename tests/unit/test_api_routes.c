@@ -1,0 +1,246 @@
+/* routes against the document: what is served is described, what is described is
+ * served, and the words of refusals are those of the table. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "call.h"
+#include "support/api_call.h"
+
+static json_t *document;
+
+static int setup(void **state)
+{
+    struct answer a;
+
+    assert_int_equal(api_fixture_setup(state), 0);
+    a = api_ask_text(((struct api_fixture *)*state)->api, "GET /openapi.json", NULL);
+    assert_int_equal(a.resp.status, 200);
+    assert_non_null(a.json);
+    document = json_incref(a.json);
+    answer_fini(&a);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    json_decref(document);
+    return api_fixture_teardown(state);
+}
+
+static const char *lower(const char *method)
+{
+    static char text[16];
+    size_t      i = 0;
+
+    for (; method[i]; i++)
+        text[i] = (char)(method[i] | 0x20);
+    text[i] = '\0';
+    return text;
+}
+
+static json_t *operation_of(const struct api_route_row *row)
+{
+    const json_t *path = json_object_get(json_object_get(document, "paths"), row->pattern);
+
+    return json_object_get(path, lower(row->method));
+}
+
+/* A response or parameter, behind its $ref. */
+static json_t *resolve(json_t *json)
+{
+    const char *ref = json_string_value(json_object_get(json, "$ref"));
+    json_t     *at = document;
+
+    if (!ref) return json;
+    assert_memory_equal(ref, "#/", 2);
+    for (ref += 2; *ref;) {
+        const size_t n = strcspn(ref, "/");
+        char         key[64];
+
+        snprintf(key, sizeof key, "%.*s", (int)n, ref);
+        at = json_object_get(at, key);
+        ref += n + (ref[n] == '/');
+    }
+    assert_non_null(at);
+    return at;
+}
+
+static void every_route_is_documented(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < api_n_routes; i++) {
+        const json_t *op = operation_of(&api_routes[i]);
+
+        if (!op)
+            fail_msg("%s %s is not in the document", api_routes[i].method, api_routes[i].pattern);
+        assert_string_equal(json_string_value(json_object_get(op, "operationId")),
+                            api_routes[i].name);
+    }
+}
+
+static void every_documented_operation_has_a_route(void **state)
+{
+    json_t     *methods, *op;
+    const char *path, *method;
+    size_t      n = 0;
+
+    (void)state;
+    json_object_foreach(json_object_get(document, "paths"), path, methods)
+    {
+        json_object_foreach(methods, method, op)
+        {
+            bool found = false;
+
+            for (size_t i = 0; i < api_n_routes; i++)
+                found |= strcmp(api_routes[i].pattern, path) == 0 &&
+                         strcmp(lower(api_routes[i].method), method) == 0;
+            if (!found) fail_msg("%s %s is documented, but not served", method, path);
+            n++;
+        }
+    }
+    assert_int_equal(n, api_n_routes);
+}
+
+/* "subnet|version" of the row and the query parameters of the operation. */
+static void parameters_agree(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < api_n_routes; i++) {
+        const struct api_route_row *row = &api_routes[i];
+        json_t                     *list = json_object_get(operation_of(row), "parameters"), *item;
+        size_t                      k, n_query = 0, n_rows = row->query[0] ? 1 : 0;
+
+        for (const char *at = row->query; *at; at++)
+            n_rows += *at == '|';
+        json_array_foreach(list, k, item)
+        {
+            const json_t *parameter = resolve(item);
+            const char   *name = json_string_value(json_object_get(parameter, "name"));
+
+            if (strcmp(json_string_value(json_object_get(parameter, "in")), "query") == 0) {
+                n_query++;
+                assert_true(api_word_in(row->query, name, strlen(name)));
+            } else {
+                char wild[32];
+
+                snprintf(wild, sizeof wild, "{%s}", name);
+                assert_non_null(strstr(row->pattern, wild));
+            }
+        }
+        if (n_query != n_rows) fail_msg("%s: parameters differ", row->name);
+    }
+}
+
+static void bodies_and_answers_agree(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < api_n_routes; i++) {
+        const struct api_route_row *row = &api_routes[i];
+        const json_t *op = operation_of(row), *responses = json_object_get(op, "responses");
+        const json_t *body = json_object_get(json_object_get(op, "requestBody"), "content");
+        const json_t *ok = json_object_get(json_object_get(responses, "200"), "content");
+
+        assert_int_equal(json_object_size(body), row->takes); /* none, JSON, JSON or tensors */
+        assert_int_equal(json_object_get(responses, "415") != NULL, row->takes != TAKES_NOTHING);
+        if (ok)
+            assert_int_equal(json_object_size(ok), row->gives[1] == MEDIA_OTHER ? 1 : 2);
+        else
+            assert_non_null(json_object_get(responses, "204"));
+        assert_non_null(json_object_get(responses, "405"));
+    }
+}
+
+/* Every word of the table is in the document's enumeration, and the other way round. */
+static void words_agree(void **state)
+{
+    json_t *schemas = json_object_get(json_object_get(document, "components"), "schemas");
+    json_t *words = json_object_get(json_object_get(schemas, "Code"), "enum"), *word;
+    size_t  i;
+
+    (void)state;
+    for (int code = P_OK + 1; code < PROBLEM_COUNT; code++) {
+        bool found = false;
+
+        json_array_foreach(words, i, word)
+        {
+            found |= strcmp(json_string_value(word), api_problem_word(code)) == 0;
+        }
+        if (!found) fail_msg("'%s' is not documented", api_problem_word(code));
+    }
+    json_array_foreach(words, i, word)
+    {
+        bool found = false;
+
+        for (int code = P_OK + 1; code < PROBLEM_COUNT; code++)
+            found |= strcmp(json_string_value(word), api_problem_word(code)) == 0;
+        if (!found) fail_msg("'%s' is documented, but unknown", json_string_value(word));
+    }
+}
+
+static const struct {
+    const char   *method, *path;
+    int           status;
+    const char   *name;
+    enum api_lane lane;
+    size_t        max_body;
+} asked[] = {
+    {"GET",    "/healthz",                       200, "healthz",       API_LOOP,    0      },
+    {"HEAD",   "/healthz",                       200, "healthz",       API_LOOP,    0      },
+    {"POST",   "/v1/supernets/digits/forward",   200, "forward",       API_COMPUTE, 4 << 20},
+    {"POST",   "/v1/supernets/nobody/forward",   200, "forward",       API_COMPUTE, 4 << 20},
+    {"PUT",    "/v1/supernets/digits/choices",   200, "put_choices",   API_COMPUTE, 1 << 20},
+    {"DELETE", "/v1/supernets/digits/subnets/1", 200, "delete_subnet", API_LOOP,    0      },
+    {"DELETE", "/v1/supernets",                  405, "none",          API_LOOP,    0      },
+    {"GET",    "/v1/supernets/",                 404, "none",          API_LOOP,    0      },
+    {"GET",    "/",                              404, "none",          API_LOOP,    0      },
+    {"GET",    "",                               404, "none",          API_LOOP,    0      },
+    {"GET",    "/v1/supernets/a/b",              404, "none",          API_LOOP,    0      },
+    {"GET",    "/v1/supernets//space",           404, "none",          API_LOOP,    0      },
+    {"GET",    "*",                              404, "none",          API_LOOP,    0      },
+};
+
+static void the_server_learns_what_a_request_may_cost(void **state)
+{
+    const struct api_fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        const struct api_route r = api_route(f->api, asked[i].method, asked[i].path);
+
+        assert_int_equal(r.status, asked[i].status);
+        assert_string_equal(r.name, asked[i].name);
+        assert_int_equal(r.lane, asked[i].lane);
+        assert_int_equal(r.max_body_bytes, asked[i].max_body);
+    }
+}
+
+static void a_refused_method_lists_the_others(void **state)
+{
+    const struct api_fixture *f = *state;
+    struct answer             a = api_ask_text(f->api, "PATCH /v1/supernets/digits", NULL);
+
+    assert_int_equal(a.resp.status, 405);
+    assert_string_equal(a.resp.allow, "GET, HEAD, PUT, DELETE");
+    answer_fini(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_route_is_documented),
+        cmocka_unit_test(every_documented_operation_has_a_route),
+        cmocka_unit_test(parameters_agree),
+        cmocka_unit_test(bodies_and_answers_agree),
+        cmocka_unit_test(words_agree),
+        cmocka_unit_test(the_server_learns_what_a_request_may_cost),
+        cmocka_unit_test(a_refused_method_lists_the_others),
+    };
+
+    return cmocka_run_group_tests_name("api_routes", tests, setup, teardown);
+}
