@@ -122,6 +122,7 @@ static struct match match(const char *method, const char *path)
     for (size_t i = 0; i < api_n_routes; i++) {
         const struct api_route_row *row = &api_routes[i];
 
+        m.segment[0] = m.segment[1] = (struct url_slice){0};
         if (!api_url_match(row->pattern, path, m.segment)) continue;
         if (same_method(row, method)) {
             m.row = row;
@@ -217,6 +218,9 @@ static enum problem_code serve(struct call *call, const struct match *m)
     const struct api_request   *req = call->req;
     struct problem             *p = &call->problem;
 
+    if (!api_url_is_valid(req->path))
+        return api_fail(p, P_SYNTAX, "path",
+                        "a percent sign needs two hexadecimal digits behind it, other than 00");
     if (!row) return refuse_path(call, m);
     if (decode_segment(call, m->segment[0], call->name) != P_OK ||
         decode_segment(call, m->segment[1], call->id) != P_OK)
