@@ -97,17 +97,21 @@ static const char *kinds_text(const sn_arg_def *def, char *buf, size_t n_bytes)
     return wanted_text(&w, buf, n_bytes);
 }
 
-/* A bool passes for an int, and both for a number. */
+/* A bool passes for an int, and both for a number; in a tuple there are ints, and nulls
+ * where the argument may be null as well. */
 static bool kind_fits(unsigned kinds, const sn_value *v)
 {
-    unsigned passes = SN_KINDS(v->kind);
+    const unsigned items = SN_KINDS(SN_KIND_INT) | (kinds & SN_KINDS(SN_KIND_NULL));
+    unsigned       passes = SN_KINDS(v->kind);
 
     if (v->kind == SN_KIND_BOOL) passes |= SN_KINDS(SN_KIND_INT) | SN_KINDS(SN_KIND_FLOAT);
     if (v->kind == SN_KIND_INT) passes |= SN_KINDS(SN_KIND_FLOAT);
     if (!(kinds & passes)) return false;
-    for (size_t i = 0; v->kind == SN_KIND_TUPLE && i < v->as.tuple.n; i++)
-        if (v->as.tuple.item[i].kind != SN_KIND_INT && v->as.tuple.item[i].kind != SN_KIND_BOOL)
-            return false;
+    for (size_t i = 0; v->kind == SN_KIND_TUPLE && i < v->as.tuple.n; i++) {
+        const sn_kind kind = v->as.tuple.item[i].kind;
+
+        if (kind != SN_KIND_BOOL && !(items & SN_KINDS(kind))) return false;
+    }
     return true;
 }
 

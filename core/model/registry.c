@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "op/builtin.h"
+#include "model/build.h"
 #include "model/registry.h"
+#include "op/builtin.h"
 #include "policy/builtin.h"
-
 
 /* `list` with room for one more pointer than n; NULL when memory is out. */
 static void *grow(void *list, size_t n)
@@ -88,6 +88,10 @@ static sn_status check_op(const sn_registry *reg, const sn_op *op, sn_error *err
         if (strcmp(reg->op[i]->type, op->type) == 0)
             return sn_fail(err, SN_E_INVALID, op->type,
                            "there is an operator of this type already");
+    for (size_t i = 0; structure_at(i); i++)
+        if (strcmp(structure_at(i)->type, op->type) == 0)
+            return sn_fail(err, SN_E_INVALID, op->type,
+                           "there is a container of this type already");
     if (op->min_in < 0 || op->min_in > SN_MAX_PORTS || op->max_in > SN_MAX_PORTS ||
         (op->max_in >= 0 && op->max_in < op->min_in) || op->n_out < 1 || op->n_out > SN_MAX_PORTS)
         return sn_fail(err, SN_E_INVALID, op->type, "%d to %d inputs and %d outputs are impossible",
