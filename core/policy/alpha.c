@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "policy/decide.h"
 
 double alpha_normal(sn_rng *rng)
 {
@@ -117,51 +118,44 @@ void alpha_softmax(const struct alpha *a, size_t choice, size_t n, const float *
     float most = -INFINITY, sum = 0.0f;
 
     for (size_t k = 0; k < n; k++) {
-        ret_probs[k] = (a->logit[choice][k] + (noise ? noise[k] : 0.0f)) / temperature;
+        ret_probs[k] = a->logit[choice][k] + (noise ? noise[k] : 0.0f);
         most = fmaxf(most, ret_probs[k]);
     }
+    /* Differences first: no temperature, however small, makes an infinity of the largest. */
     for (size_t k = 0; k < n; k++)
-        sum += ret_probs[k] = expf(ret_probs[k] - most);
+        sum += ret_probs[k] = expf((ret_probs[k] - most) / temperature);
     for (size_t k = 0; k < n; k++)
         ret_probs[k] /= sum;
 }
 
-bool alpha_is_open(const sn_supernet *net, const sn_draft *draft, size_t i)
+sn_status alpha_probs(const struct alpha *a, const sn_supernet *net, size_t choice,
+                      float *ret_probs, sn_error *err)
 {
-    return sn_supernet_choice(net, i)->n_users > 0 && !sn_draft_get(draft, i) &&
-           !sn_draft_is_soft(draft, i);
+    const sn_choice *c = sn_supernet_choice(net, choice);
+
+    if (choice >= a->n_choices || !a->logit[choice])
+        return sn_fail(err, SN_E_UNKNOWN_NAME, c ? c->label : "policy", "nothing uses this choice");
+    alpha_softmax(a, choice, c->n_candidates, NULL, 1.0f, ret_probs);
+    return SN_OK;
 }
 
 /* The `n` largest of a choice's logits, first come first on ties, as one decision. */
 static sn_status set_largest(const float *logit, const sn_choice *c, size_t n, sn_draft *draft,
                              sn_error *err)
 {
-    sn_arena *mem = sn_arena_create();
-    bool     *taken = mem ? arena_array(mem, c->n_candidates, sizeof *taken) : NULL;
-    sn_value *item = mem ? arena_array(mem, n, sizeof *item) : NULL;
+    bool     *taken = calloc(c->n_candidates, sizeof *taken);
     sn_status rc;
 
-    if (taken && item) {
-        size_t k = 0;
+    if (!taken) return fail_no_memory(err, c->label);
+    for (size_t i = 0; i < n; i++) {
+        size_t best = c->n_candidates;
 
-        for (size_t i = 0; i < n; i++) {
-            size_t best = c->n_candidates;
-
-            for (size_t j = 0; j < c->n_candidates; j++)
-                if (!taken[j] && (best == c->n_candidates || logit[j] > logit[best])) best = j;
-            taken[best] = true;
-        }
         for (size_t j = 0; j < c->n_candidates; j++)
-            if (taken[j]) item[k++] = c->candidate[j];
-        const sn_value all = {
-            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-        };
-
-        rc = sn_draft_set(draft, c->label, n == 1 ? item : &all, err);
-    } else {
-        rc = fail_no_memory(err, c->label);
+            if (!taken[j] && (best == c->n_candidates || logit[j] > logit[best])) best = j;
+        taken[best] = true;
     }
-    sn_arena_free(mem);
+    rc = decide_taken(c, taken, draft, err);
+    free(taken);
     return rc;
 }
 
@@ -171,7 +165,7 @@ sn_status alpha_best(const struct alpha *a, const sn_supernet *net, sn_draft *dr
         const sn_choice *c = sn_supernet_choice(net, i);
         sn_status        rc;
 
-        if (!alpha_is_open(net, draft, i)) continue;
+        if (!decide_is_open(net, draft, i)) continue;
         rc = set_largest(a->logit[i], c, c->n_chosen ? c->n_chosen : c->n_candidates, draft, err);
         if (rc) return rc;
     }
@@ -183,7 +177,7 @@ sn_status alpha_soften(const sn_supernet *net, sn_draft *draft, sn_error *err)
     for (size_t i = 0; i < sn_supernet_n_choices(net); i++) {
         sn_status rc;
 
-        if (!alpha_is_open(net, draft, i)) continue;
+        if (!decide_is_open(net, draft, i)) continue;
         rc = sn_draft_soften(draft, sn_supernet_choice(net, i)->label, err);
         if (rc) return rc;
     }

@@ -27,15 +27,16 @@ void alpha_write(const struct alpha *a, const sn_supernet *net, struct text *t);
 void alpha_softmax(const struct alpha *a, size_t choice, size_t n, const float *noise,
                    float temperature, float *ret_probs);
 
+/* softmax(logits) of a choice; SN_E_UNKNOWN_NAME for one that has none. */
+sn_status alpha_probs(const struct alpha *a, const sn_supernet *net, size_t choice,
+                      float *ret_probs, sn_error *err);
+
 /* Decide every open used choice by its largest logits: the first maximal candidate, or
  * the n_chosen largest in ascending order (all, where the choice takes any number). */
 sn_status alpha_best(const struct alpha *a, const sn_supernet *net, sn_draft *draft, sn_error *err);
 
 /* Leave every open used choice to its distribution. */
 sn_status alpha_soften(const sn_supernet *net, sn_draft *draft, sn_error *err);
-
-/* Whether a policy still has to decide choice i. */
-bool alpha_is_open(const sn_supernet *net, const sn_draft *draft, size_t i);
 
 /* Standard normal, Box and Muller. */
 double alpha_normal(sn_rng *rng);

@@ -2,30 +2,24 @@
  * with the same probability; a k-of-n choice gets k different ones in ascending
  * order, and a choice of any number a non-empty subset.
  *
+ * resample, export and forward all draw; there are no probabilities, no options and no state.
+ *
  * Guo et al., Single Path One-Shot Neural Architecture Search with Uniform
  * Sampling, ECCV 2020. */
-#include "base/base.h"
+#include "policy/path.h"
 
-static sn_status set_subset(const sn_choice *c, const bool *taken, size_t n, sn_draft *draft,
-                            sn_error *err)
+#include "policy/decide.h"
+#include "policy/document.h"
+
+sn_status path_init(void *state, const sn_supernet *net, const char *options, sn_error *err)
 {
-    sn_arena *mem = sn_arena_create();
-    sn_value *item = mem ? arena_array(mem, n, sizeof *item) : NULL;
-    sn_status rc = SN_E_NO_MEMORY;
-    size_t    k = 0;
+    json_t   *doc;
+    sn_status rc;
 
-    if (!item) {
-        fail_no_memory(err, c->label);
-    } else {
-        for (size_t i = 0; i < c->n_candidates; i++)
-            if (taken[i]) item[k++] = c->candidate[i];
-        const sn_value all = {
-            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-        };
-
-        rc = sn_draft_set(draft, c->label, n == 1 ? item : &all, err);
-    }
-    sn_arena_free(mem);
+    (void)state, (void)net;
+    if (!options) return SN_OK;
+    rc = document_parse(options, NULL, 0, &doc, err);
+    if (!rc) json_decref(doc);
     return rc;
 }
 
@@ -44,7 +38,7 @@ static sn_status draw_k(const sn_choice *c, size_t k, sn_rng *rng, sn_draft *dra
                 taken[i] = true;
                 wanted--;
             }
-    rc = taken ? set_subset(c, taken, k, draft, err) : fail_no_memory(err, c->label);
+    rc = taken ? decide_taken(c, taken, draft, err) : fail_no_memory(err, c->label);
     sn_arena_free(mem);
     return rc;
 }
@@ -60,20 +54,20 @@ static sn_status draw_any(const sn_choice *c, sn_rng *rng, sn_draft *draft, sn_e
     while (taken && n == 0)
         for (size_t i = 0; i < c->n_candidates; i++)
             if ((taken[i] = sn_rng_below(rng, 2))) n++;
-    rc = taken ? set_subset(c, taken, n, draft, err) : fail_no_memory(err, c->label);
+    rc = taken ? decide_taken(c, taken, draft, err) : fail_no_memory(err, c->label);
     sn_arena_free(mem);
     return rc;
 }
 
-static sn_status path_resample(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
-                               sn_error *err)
+sn_status path_resample(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
+                        sn_error *err)
 {
     (void)state;
     for (size_t i = 0; i < sn_supernet_n_choices(net); i++) {
         const sn_choice *c = sn_supernet_choice(net, i);
         sn_status        rc;
 
-        if (c->n_users == 0 || sn_draft_get(draft, i) || sn_draft_is_soft(draft, i)) continue;
+        if (!decide_is_open(net, draft, i)) continue;
         if (c->n_chosen == 1)
             rc = sn_draft_set(draft, c->label, &c->candidate[sn_rng_below(rng, c->n_candidates)],
                               err);
@@ -90,5 +84,6 @@ const sn_policy_class sn_policy_path = {
     .abi = SN_POLICY_ABI,
     .name = "path",
     .about = "uniform path sampling: every open choice gets a random candidate",
+    .init = path_init,
     .resample = path_resample,
 };

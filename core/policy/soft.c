@@ -6,7 +6,11 @@
  *                    every request; the caller anneals the temperature
  *                    Jang et al., Categorical Reparameterization with Gumbel-Softmax, ICLR 2017
  *
- * resample leaves every open choice to its distribution; export is the largest logit.
+ *   resample   leaves every open choice to its distribution
+ *   export     the largest logit, the first of equal ones; the k largest in ascending order of
+ *              their places where k are chosen, all where any number is
+ *   forward    every candidate at once, blended by the weights
+ *   probs      the weights
  *
  *   options   {"seed": 0, "temperature": 1.0, "alpha": {"label": [logits]}}
  *   update    {"alpha": {...}, "temperature": 0.5}    all of it or nothing
@@ -14,10 +18,10 @@
  * temperature is for gumbel alone. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/json.h"
 #include "policy/alpha.h"
+#include "policy/document.h"
 
 struct soft {
     struct alpha alpha;
@@ -31,9 +35,9 @@ static sn_status take(struct soft *s, const sn_supernet *net, const json_t *doc,
     const json_t *alpha = json_object_get(doc, "alpha");
     sn_status     rc = json_get_real(doc, "temperature", "policy", &temperature, err);
 
-    if (!rc && !(temperature > 0.0 && isfinite(temperature)))
-        rc = sn_fail(err, SN_E_INVALID, "temperature", "temperature is %g, it must be above 0",
-                     temperature);
+    if (!rc && !((float)temperature > 0.0f && isfinite((float)temperature)))
+        rc = sn_fail(err, SN_E_INVALID, "temperature",
+                     "temperature is %g, it must be a finite number above 0", temperature);
     if (!rc && alpha) rc = alpha_update(&s->alpha, net, alpha, err);
     if (!rc) s->temperature = temperature;
     return rc;
@@ -44,11 +48,10 @@ static sn_status read(struct soft *s, const sn_supernet *net, const char *text, 
 {
     static const char *const allowed[] = {"alpha", "temperature"};
     json_t                  *doc;
-    sn_status                rc = json_parse(text, strlen(text), "policy", &doc, err);
+    sn_status                rc = document_parse(text, allowed, gumbel ? 2 : 1, &doc, err);
 
     if (rc) return rc;
-    rc = json_check_members(doc, "policy", allowed, gumbel ? 2 : 1, err);
-    if (!rc) rc = take(s, net, doc, err);
+    rc = take(s, net, doc, err);
     json_decref(doc);
     return rc;
 }
@@ -63,8 +66,7 @@ static sn_status init(struct soft *s, const sn_supernet *net, const char *option
 
     s->temperature = 1.0;
     if (options) {
-        rc = json_parse(options, strlen(options), "policy", &doc, err);
-        if (!rc) rc = json_check_members(doc, "policy", allowed, gumbel ? 3 : 2, err);
+        rc = document_parse(options, allowed, gumbel ? 3 : 2, &doc, err);
         if (!rc) rc = json_get_int(doc, "seed", "policy", 0, INT64_MAX, &seed, err);
     }
     if (!rc) rc = alpha_init(&s->alpha, net, (uint64_t)seed, err);
@@ -110,13 +112,8 @@ static sn_status differentiable_init(void *state, const sn_supernet *net, const 
 static sn_status differentiable_probs(void *state, const sn_supernet *net, sn_rng *rng,
                                       size_t choice, float *ret_probs, sn_error *err)
 {
-    const struct soft *s = state;
-
     (void)rng;
-    if (choice >= s->alpha.n_choices || !s->alpha.logit[choice]) return no_logits(choice, net, err);
-    alpha_softmax(&s->alpha, choice, sn_supernet_choice(net, choice)->n_candidates, NULL, 1.0f,
-                  ret_probs);
-    return SN_OK;
+    return alpha_probs(&((struct soft *)state)->alpha, net, choice, ret_probs, err);
 }
 
 static sn_status differentiable_update(void *state, const sn_supernet *net, const char *text,

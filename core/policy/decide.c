@@ -1,0 +1,47 @@
+/* decide: subsets of candidates, and one drawn by weight. */
+#include "policy/decide.h"
+
+bool decide_is_open(const sn_supernet *net, const sn_draft *draft, size_t i)
+{
+    return sn_supernet_choice(net, i)->n_users > 0 && !sn_draft_get(draft, i) &&
+           !sn_draft_is_soft(draft, i);
+}
+
+sn_status decide_taken(const sn_choice *c, const bool *taken, sn_draft *draft, sn_error *err)
+{
+    sn_arena *mem = sn_arena_create();
+    sn_value *item = mem ? arena_array(mem, c->n_candidates, sizeof *item) : NULL;
+    size_t    n = 0;
+    sn_status rc;
+
+    if (item) {
+        for (size_t i = 0; i < c->n_candidates; i++)
+            if (taken[i]) item[n++] = c->candidate[i];
+        const sn_value all = {
+            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
+        };
+
+        rc = sn_draft_set(draft, c->label, n == 1 ? item : &all, err);
+    } else {
+        rc = fail_no_memory(err, c->label);
+    }
+    sn_arena_free(mem);
+    return rc;
+}
+
+size_t decide_draw(const float *weight, size_t n, sn_rng *rng)
+{
+    double sum = 0.0, at;
+    size_t last = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += weight[i];
+    at = sn_rng_unit(rng) * sum;
+    for (size_t i = 0; i < n; i++) {
+        if (!(weight[i] > 0.0f)) continue;
+        last = i; /* rounding may leave a rest behind the last one */
+        if (at < weight[i]) break;
+        at -= weight[i];
+    }
+    return last;
+}
