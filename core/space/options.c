@@ -124,12 +124,22 @@ static sn_status walk_init(struct walk *w, const sn_expr *e, const bool *soft,
 /* The value of the assignment the odometer shows; lives until the next call. */
 static sn_status walk_value(struct walk *w, sn_value *ret_value, sn_error *err)
 {
+    sn_status rc;
+    size_t    cost;
+
     if (arena_bytes(w->ops.mem) > 1 << 20) { /* texts and tuples of values long judged */
         w->ops.mem = sn_arena_free(w->ops.mem);
         w->ops.mem = sn_arena_create();
         if (!w->ops.mem) return fail_no_memory(err, w->expr->where);
     }
-    return code_run(w->expr, w->value, &w->ops, ret_value, err);
+    rc = code_run(w->expr, w->value, &w->ops, ret_value, err);
+    if (rc != SN_OK) return rc;
+    cost = value_size(ret_value) / 8; /* of looking it up */
+    if (cost > w->ops.work)
+        return sn_fail(err, SN_E_LIMIT, w->expr->where,
+                       "\"%.300s\": its values are too large to list them all", w->expr->text);
+    w->ops.work -= cost;
+    return SN_OK;
 }
 
 static void walk_next(struct walk *w)

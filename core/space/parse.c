@@ -3,6 +3,7 @@
  * From loose to tight: a if p else b, or, and, not, comparisons (chained), | ^ &,
  * shifts, + -, * / // %, signs and ~, **, indexing and calls: Python's grammar.
  * One function for each level, all of them append to the same program. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,24 +193,25 @@ static const char *known_name(const struct parser *p, size_t i)
 
 static sn_status unknown_name(struct parser *p, const char *name, size_t n, size_t at)
 {
-    const char *what = p->name ? "argument" : "choice";
-    struct text list = {0};
-    size_t      i = 0;
-    sn_status   rc;
+    const size_t n_known = p->name ? p->n_names : p->n_choices;
+    const char  *what = p->name ? "an argument" : "a choice", **known, *closest;
+    char         wrong[128], list[600], hint[160] = "";
 
-    for (const char *known; (known = known_name(p, i)); i++)
-        if (i < 10) text_printf(&list, "%s%.80s", i > 0 ? ", " : "", known);
-    if (i > 10) text_printf(&list, " and %zu more", i - 10);
-    if (i == 0)
-        rc = sn_fail(p->err, SN_E_UNKNOWN_NAME, p->where,
-                     "column %zu: \"%.*s\" is not a%s %s; there are none", at,
-                     (int)(n < 120 ? n : 120), name, p->name ? "n" : "", what);
-    else
-        rc = sn_fail(p->err, SN_E_UNKNOWN_NAME, p->where,
-                     "column %zu: \"%.*s\" is not a%s %s; %ss are %s", at, (int)(n < 120 ? n : 120),
-                     name, p->name ? "n" : "", what, what, list.at ? list.at : "");
-    free(list.at);
-    return rc;
+    known = calloc(n_known + 1, sizeof(const char *));
+    if (!known) return fail_no_memory(p->err, p->where);
+    for (size_t i = 0; i < n_known; i++)
+        known[i] = known_name(p, i);
+    snprintf(wrong, sizeof wrong, "%.*s", (int)(n < sizeof wrong ? n : sizeof wrong), name);
+    closest = names_closest(wrong, known, n_known);
+    if (closest) snprintf(hint, sizeof hint, "did you mean \"%.120s\"? ", closest);
+    sn_fail(p->err, SN_E_UNKNOWN_NAME, p->where, "column %zu: \"%s\" is not %s; %s%s%s", at, wrong,
+            what, hint,
+            n_known == 0 ? "there are none"
+            : p->name    ? "arguments are "
+                         : "choices are ",
+            names_list(known, n_known, list, sizeof list));
+    free(known);
+    return SN_E_UNKNOWN_NAME;
 }
 
 static sn_status emit_name(struct parser *p, const char *name, size_t n, size_t at)
@@ -310,17 +312,14 @@ static const struct function_row {
 
 static sn_status no_function(struct parser *p, const struct token *name)
 {
-    struct text list = {0};
-    sn_status   rc;
+    static const char all[] = "functions are "
+#define X(function, text, fewest, most) text ", "
+        FUNCTION_MAP(X)
+#undef X
+            "choice";
 
-    for (size_t i = 0; i < COUNT(functions); i++)
-        text_printf(&list, "%s, ", functions[i].name);
-    rc = sn_fail(p->err, SN_E_SYNTAX, p->where,
-                 "column %zu: \"%.*s\" is not a function; functions are %schoice",
-                 lex_column(&p->x, name->at), (int)(name->n < 80 ? name->n : 80), name->at,
-                 list.at ? list.at : "");
-    free(list.at);
-    return rc;
+    return sn_fail(p->err, SN_E_SYNTAX, p->where, "column %zu: \"%.*s\" is not a function; %s",
+                   lex_column(&p->x, name->at), (int)(name->n < 80 ? name->n : 80), name->at, all);
 }
 
 /* choice("any label") */
@@ -331,6 +330,7 @@ static sn_status parse_choice(struct parser *p)
     if (text.kind != TOKEN_CONSTANT || text.value.kind != SN_KIND_TEXT)
         return unexpected(p, "a label in quotes");
     TRY(lex_next(&p->x, p->err));
+    if (lex_is(&p->x.now, ",")) TRY(lex_next(&p->x, p->err));
     TRY(expect(p, ")", "\")\""));
     return emit_name(p, text.value.as.text, strlen(text.value.as.text), lex_column(&p->x, text.at));
 }
@@ -779,10 +779,13 @@ sn_status expr_compose(sn_arena *mem, const char *text, const struct expr_name *
                        const char *where, const sn_expr **ret_expr, sn_error *err)
 {
     static const struct expr_name nothing;
-    struct parser                 p = {
-                        .mem = mem, .where = where, .err = err, .name = n ? names : &nothing, .n_names = n};
-    sn_expr        *e = NULL;
-    const sn_status rc = parse(&p, text, &e);
+    struct parser                 p = {.mem = mem, .where = where, .err = err};
+    sn_expr                      *e = NULL;
+    sn_status                     rc;
+
+    p.name = n > 0 ? names : &nothing; /* what says that names are meant */
+    p.n_names = n;
+    rc = parse(&p, text, &e);
 
     if (rc == SN_OK) *ret_expr = e;
     return rc;
