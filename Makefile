@@ -155,8 +155,8 @@ fuzz: setup-build setup-ci $(FUZZERS)  ## fuzz every parser for FUZZ_SECONDS in 
 	@tests/run.sh "tests/fuzz/smoke.sh $(FUZZ_SECONDS) $(FUZZERS)"
 
 .PHONY: image-test
-image-test: setup-build setup-ci  ## build the container image without an engine and run the README's tour against it
-	@tests/run.sh deploy/image-test.sh
+image-test: setup-build setup-ci  ## check the systemd unit, and the container image without a container engine
+	@tests/run.sh deploy/service-test.sh deploy/image-test.sh
 
 .PHONY: format
 format:  ## rewrite the sources with clang-format

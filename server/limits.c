@@ -77,9 +77,11 @@ void limits_find(struct limits *ret_limits)
     find_cgroup_limits(&l);
     l.files = 1024;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max; /* the soft limit is for programs that use select() */
-        if (setrlimit(RLIMIT_NOFILE, &files) == 0)
-            l.files = files.rlim_cur > 1 << 30 ? 1 << 30 : (int64_t)files.rlim_cur;
+        const struct rlimit raised = {files.rlim_max, files.rlim_max};
+
+        /* the soft limit is for programs that use select() */
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) files = raised;
+        l.files = files.rlim_cur > 1 << 30 ? 1 << 30 : (int64_t)files.rlim_cur;
     }
     *ret_limits = l;
 }

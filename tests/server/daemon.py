@@ -1,0 +1,362 @@
+"""The daemon as a program: what it does with bytes, with too much, with time and with signals.
+
+Sockets by hand, since no HTTP library would send what is tested here."""
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PROGRAM = sys.argv[1]
+passed = failed = 0
+
+
+def check(sentence, good, seen=""):
+    global passed, failed
+    if good:
+        passed += 1
+    else:
+        failed += 1
+        print("not ok: %s: %s" % (sentence, seen))
+
+
+class Daemon:
+    """One that runs, on a free port; its log is in a file."""
+
+    def __init__(self, *options, **env):
+        self.log_file = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen([PROGRAM, "--port", "0", *options], stdout=subprocess.PIPE,
+                                        stderr=self.log_file, text=True, env={**os.environ, **env})
+        first = self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", first)
+        if not found:
+            sys.exit("the daemon does not start: %s%s" % (first, self.log()))
+        self.port = int(found.group(1))
+
+    def log(self):
+        self.log_file.flush()
+        self.log_file.seek(0)
+        return self.log_file.read()
+
+    def connect(self):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return s
+
+    def send(self, data):
+        """Everything that comes back until the daemon closes, or is silent for a second."""
+        with self.connect() as s:
+            s.settimeout(1)
+            s.sendall(data)
+            answer = b""
+            try:
+                while part := s.recv(65536):
+                    answer += part
+            except OSError:
+                return answer, False
+            return answer, True
+
+    def stop(self, *signals):
+        started = time.monotonic()
+        for number in signals or (signal.SIGTERM,):
+            self.process.send_signal(number)
+            time.sleep(0.2)
+        status = self.process.wait(60)
+        self.process.stdout.close()
+        log = self.log()
+        check("no sanitizer reports anything", "Sanitizer" not in log and "runtime error" not in log, log)
+        return status, time.monotonic() - started
+
+
+def ask(s, method, path, body=b"", *headers):
+    """One request on an open connection: status, headers in lower case, body."""
+    lines = ["%s %s HTTP/1.1" % (method, path), "Host: x", "Content-Length: %d" % len(body), *headers]
+    s.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+    return answer(s, method)
+
+
+def answer(s, method="GET"):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = s.recv(65536)
+        if not part:
+            raise EOFError("closed after %r" % data)
+        data += part
+    head, data = data.split(b"\r\n\r\n", 1)
+    first, *rest = head.decode("latin-1").split("\r\n")
+    headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in rest)}
+    missing = 0 if method == "HEAD" else int(headers["content-length"]) - len(data)
+    while missing > 0:
+        part = s.recv(min(missing, 65536))
+        if not part:
+            raise EOFError("the body ends early")
+        data += part
+        missing -= len(part)
+    return int(first.split()[1]), headers, data
+
+
+FORWARD = "/v1/supernets/digits/forward"
+JSON = "Content-Type: application/json"
+
+
+def make_heavy():
+    """The body of a forward that keeps one worker busy for about a second, on any machine."""
+    image, n = [[[[0.5] * 8] * 8]] * 256, 16
+    d = Daemon("--workers", "1")
+    while True:
+        with d.connect() as s:
+            _, _, sampled = ask(s, "POST", "/v1/supernets/digits/resample", b'{"seed": 1, "count": %d}' % n, JSON)
+            subnets = [x["choices"] for x in json.loads(sampled)["subnets"]]
+            body = json.dumps({"inputs": {"image": image}, "subnets": subnets}).encode()
+            started = time.monotonic()
+            ask(s, "POST", FORWARD, body, JSON)
+            if time.monotonic() - started > 0.8 or n == 256:
+                d.stop()
+                return body
+        n *= 2
+
+
+def in_background(d, body, results, *headers):
+    def run():
+        started = time.monotonic()
+        try:
+            with d.connect() as s:
+                status, got, data = ask(s, "POST", FORWARD, body, JSON, *headers)
+                results.append((status, time.monotonic() - started, got, data))
+        except (OSError, EOFError) as e:
+            results.append((str(e), time.monotonic() - started, {}, b""))
+
+    t = threading.Thread(target=run)
+    t.start()
+    return t
+
+
+def wire():
+    d = Daemon("--max-body", "1M")
+    with d.connect() as s:
+        status, headers, body = ask(s, "GET", "/healthz", b"", "X-Request-Id: client-7")
+        check("the client's request id comes back", headers["x-request-id"] == "client-7", headers)
+        status, headers, _ = ask(s, "HEAD", "/healthz")
+        check("HEAD is GET without the body",
+              status == 200 and int(headers["content-length"]) == len(body), headers)
+        status, headers, _ = ask(s, "GET", "/healthz", b"", "X-Request-Id: two words")
+        check("an id with a space is replaced", re.fullmatch("[0-9a-f]{16}", headers["x-request-id"]), headers)
+        status, headers, _ = ask(s, "GET", "/healthz", b"", "X-Request-Id: " + "x" * 65)
+        check("a long id is replaced", len(headers["x-request-id"]) == 16, headers)
+        status, _, body = ask(s, "POST", "/nothing", b"x" * 1000)
+        check("a refused small body leaves the connection open", status == 404, status)
+        check("it still answers on that connection", ask(s, "GET", "/healthz")[0] == 200)
+        status, headers, _ = ask(s, "DELETE", FORWARD)
+        check("405 says what is allowed", status == 405 and "POST" in headers["allow"], headers)
+
+    host = b" HTTP/1.1\r\nHost: x\r\n"
+    got, _ = d.send(b"GET /healthz" + host + b"\r\n" + b"HEAD /healthz" + host + b"\r\nGET /healthz" + host + b"\r\n")
+    check("pipelined requests are answered in turn", got.count(b"HTTP/1.1 200") == 3, got)
+    got, _ = d.send(b"GET http://x/healthz" + host + b"\r\n")
+    check("an absolute URI is a path", got.startswith(b"HTTP/1.1 200"), got)
+    got, closed = d.send(b"POST " + FORWARD.encode() + host + b"Content-Length: 9000000\r\nExpect: 100-continue\r\n\r\n")
+    check("413 comes instead of 100 Continue", got.startswith(b"HTTP/1.1 413") and closed, got)
+    got, _ = d.send(b"POST /v1/supernets/digits/resample" + host +
+                    b"Content-Type: application/json\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n" + b'{"seed": 1}')
+    check("100 Continue, then the answer", got.startswith(b"HTTP/1.1 100") and b"HTTP/1.1 200" in got, got)
+    got, _ = d.send(b"POST /v1/supernets/digits/resample" + host + b"Content-Type: application/json\r\n"
+                    b"Transfer-Encoding: chunked\r\n\r\n4\r\n{\"se\r\n7\r\ned\": 1}\r\n0\r\n\r\n")
+    check("a chunked body is one body", got.startswith(b"HTTP/1.1 200"), got)
+
+    smuggled = b"GET /smuggled" + host + b"\r\n"
+    for sentence, request in (
+            ("a length and chunks", b"POST /healthz" + host + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            ("two lengths", b"POST /healthz" + host + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
+            ("an unknown coding", b"POST /healthz" + host + b"Transfer-Encoding: gzip\r\n\r\n"),
+            ("a space before the colon", b"POST /healthz" + host + b"Content-Length : 5\r\n\r\n"),
+            ("no host", b"GET /healthz HTTP/1.1\r\n\r\n"),
+            ("two hosts", b"GET /healthz" + host + b"Host: y\r\n\r\n")):
+        got, closed = d.send(request + smuggled)
+        document = got.split(b"\r\n\r\n", 1)[-1]
+        check("%s: 400, one document, closed" % sentence,
+              got.startswith(b"HTTP/1.1 400") and b'"malformed"' in document and closed and got.count(b"HTTP/1.1") == 1, got)
+    got, closed = d.send(b"DELETE /healthz" + host + b"Content-Length: 3000000\r\n\r\n" + smuggled)
+    check("an unread body is no request", got.count(b"HTTP/1.1") == 1 and closed, got)
+
+    d.send(b"GET /a%0alevel=error\" x=\x1b[2J" + host + b"\r\n")
+    status, _ = d.stop()
+    log = d.log()
+    check("it stops with status 0", status == 0, status)
+    check("nothing smuggled was served", "/smuggled" not in log, log)
+    check("every line of the log is one of ours",
+          all(re.match(r"time=\S+Z level=(error|warn|info) event=\w+( |$)", line) for line in log.splitlines()), log)
+    check("the log shows the id that the client sent", "request=client-7 " in log, log)
+
+
+def too_much(body):
+    d = Daemon("--workers", "1", "--queue", "1", "--max-connections", "8", "--idle-timeout", "1s")
+    results, threads = [], []
+    for _ in range(4):
+        threads.append(in_background(d, body, results))
+        time.sleep(0.1)
+    with d.connect() as s:
+        started = time.monotonic()
+        check("health is answered while workers are busy",
+              ask(s, "GET", "/healthz")[0] == 200 and time.monotonic() - started < 0.5)
+    for t in threads:
+        t.join()
+    statuses = sorted(r[0] for r in results)
+    refused = [r for r in results if r[0] == 503]
+    check("one runs, one waits, the others are refused", statuses == [200, 200, 503, 503], statuses)
+    check("a refusal comes before any of the answers",
+          max((r[1] for r in refused), default=9) < min(r[1] for r in results if r[0] == 200), results)
+    check("a refusal says when to come back",
+          all(int(r[2].get("retry-after", 0)) >= 1 and b'"busy"' in r[3] for r in refused), refused)
+
+    for name, start in (("headers", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: "),
+                        ("a body", b"POST /v1/supernets/digits/resample HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n")):
+        with d.connect() as s:
+            s.settimeout(0.2)
+            s.sendall(start)
+            started, closed = time.monotonic(), False
+            while not closed and time.monotonic() - started < 8:
+                try:
+                    s.sendall(b"x")
+                    closed = s.recv(100) == b""
+                except TimeoutError:
+                    pass
+                except OSError:
+                    closed = True
+            check("%s that trickle in are not waited for" % name, closed)
+
+    many = [d.connect() for _ in range(8)]
+    time.sleep(0.2)
+    with d.connect() as s:
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        many[0].close()
+        check("a connection above the limit waits for its turn", answer(s)[0] == 200)
+    for s in many:
+        s.close()
+    check("it stops with status 0", d.stop()[0] == 0)
+
+    d = Daemon("--buffer-memory", "1M", "--max-body", "1M")
+    with d.connect() as first, d.connect() as second:
+        first.sendall(b"POST " + FORWARD.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        time.sleep(0.2)
+        status, headers, data = ask(second, "POST", FORWARD, b"x" * 500000, JSON)
+        check("memory that is taken is 503 with Retry-After", status == 503 and "retry-after" in headers, data)
+        first.close()
+        time.sleep(0.2)
+        check("and is there again when it is given back", ask(second, "POST", FORWARD, b"x" * 500000, JSON)[0] == 400)
+    check("it stops with status 0", d.stop()[0] == 0)
+
+
+def time_is_over(body):
+    d = Daemon("--workers", "1", "--queue", "4", "--deadline", "300ms")
+    results = []
+    threads = [in_background(d, body, results) for _ in range(3)]
+    for t in threads:
+        t.join()
+    check("all are answered 504", [r[0] for r in results] == [504] * 3, [r[:2] for r in results])
+    check("soon after the deadline", all(0.2 < r[1] < 5 for r in results), [r[:2] for r in results])
+    check("with a code of its own", all(json.loads(r[3])["error"]["code"] == "deadline" for r in results))
+    with d.connect() as s:
+        check("the worker is free again",
+              ask(s, "POST", "/v1/supernets/digits/resample", b'{"seed": 1}', JSON)[0] == 200)
+    check("it stops with status 0", d.stop()[0] == 0)
+
+
+def signals(body):
+    d = Daemon("--workers", "1", "--grace", "30s")
+    results = []
+    with d.connect() as idle:
+        ask(idle, "GET", "/readyz")
+        t = in_background(d, body, results)
+        time.sleep(0.3)
+        d.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        status, headers, _ = ask(idle, "GET", "/readyz")
+        check("while it drains it is not ready, and says that the connection ends",
+              status == 503 and headers.get("connection") == "close", (status, headers))
+        try:
+            d.connect().close()
+            check("while it drains nobody can connect", False)
+        except ConnectionRefusedError:
+            check("while it drains nobody can connect", True)
+    t.join()
+    check("what was in flight is answered", results[0][0] == 200, results[0][:2])
+    check("it ends by itself with status 0", d.process.wait(10) == 0)
+
+    for sentence, options, numbers in (("the end of the grace period", ("--grace", "200ms"), (signal.SIGTERM,)),
+                                       ("a second signal", ("--grace", "60s"), (signal.SIGINT, signal.SIGTERM))):
+        d = Daemon("--workers", "1", *options)
+        results = []
+        t = in_background(d, body, results)
+        t2 = in_background(d, body, results)
+        time.sleep(0.3)
+        status, seconds = d.stop(*numbers)
+        t.join()
+        t2.join()
+        check("%s stops what runs: status 0" % sentence, status == 0, status)
+        check("%s stops what runs: soon" % sentence, seconds < 10, seconds)
+        check("%s stops what runs: 503 and a document" % sentence,
+              [r[0] for r in results] == [503, 503] and all(b'"draining"' in r[3] for r in results), results)
+
+    d = Daemon("--grace", "60s")
+    with d.connect() as s:
+        s.sendall(b"POST " + FORWARD.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nhalf")
+        time.sleep(0.2)
+        status, seconds = d.stop(signal.SIGTERM, signal.SIGTERM)
+        check("a second signal does not wait for a client that sends nothing", status == 0 and seconds < 10, (status, seconds))
+
+
+def service_manager():
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (folder + "/notify", "@supernetd-test-%d" % os.getpid()):
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            s.bind(path.replace("@", "\0", 1))
+            s.settimeout(10)
+            d = Daemon(NOTIFY_SOCKET=path, WATCHDOG_USEC="400000")
+            check("READY=1 when it listens", s.recv(1000).startswith(b"READY=1\nSTATUS=serving on http://"))
+            check("WATCHDOG=1 in time", s.recv(1000).startswith(b"WATCHDOG=1\n"))
+            check("it stops with status 0", d.stop()[0] == 0)
+            seen = b""
+            while b"STOPPING=1" not in seen:
+                seen = s.recv(1000)
+            check("STOPPING=1 when told to", seen.startswith(b"STOPPING=1\n"), seen)
+            s.close()
+
+
+def start_up():
+    def run(*options, **env):
+        p = subprocess.run([PROGRAM, *options], capture_output=True, text=True, timeout=30, env={**os.environ, **env})
+        return p.returncode, p.stdout, p.stderr
+
+    check("a wrong option is status 2 and one sentence",
+          run("--port", "x") == (2, "", "supernetd: --port x: allowed is a whole number from 0 to 65535\n"))
+    status, _, err = run("--memory-limit", "64M")
+    check("limits that do not fit are status 2", status == 2 and "add up to" in err, err)
+    status, _, err = run("--supernet", "x=/nowhere/at/all")
+    check("a supernet that is not there is status 1", status == 1 and "/nowhere/at/all" in err, err)
+    d = Daemon(SUPERNETD_WORKRS="3")
+    status, _, err = run("--port", str(d.port))
+    check("a port that is taken is status 1", status == 1 and "Address already in use" in err, err)
+    check("a misspelt variable is warned of", 'SUPERNETD_WORKRS=3 is none' in d.log(), d.log())
+    printed = [d.process.stdout.readline().strip() for _ in range(4)]
+    check("what is printed are three commands to try", sum(line.startswith("curl ") for line in printed) == 3, printed)
+    check("it stops with status 0", d.stop()[0] == 0)
+    status, out, err = run("--version")
+    check("--version names daemon and BLAS", status == 0 and out.startswith("supernetd (") and not err, out)
+    with open("deploy/supernetd.conf") as f:
+        check("--print-config is the sample file", run("--print-config") == (0, f.read(), ""))
+
+
+heavy = make_heavy()
+wire()
+too_much(heavy)
+time_is_over(heavy)
+signals(heavy)
+service_manager()
+start_up()
+print("%d passed, %d failed" % (passed, failed))
+sys.exit(failed > 0)
