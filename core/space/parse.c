@@ -322,6 +322,20 @@ static sn_status no_function(struct parser *p, const struct token *name)
                    lex_column(&p->x, name->at), (int)(name->n < 80 ? name->n : 80), name->at, all);
 }
 
+static sn_status wrong_number(struct parser *p, const struct token *name,
+                              const struct function_row *function, size_t n)
+{
+    char most[32] = "";
+
+    if (function->most == 0)
+        snprintf(most, sizeof most, " or more");
+    else if (function->most > function->fewest)
+        snprintf(most, sizeof most, " or %d", function->most);
+    return sn_fail(p->err, SN_E_SYNTAX, p->where, "column %zu: %s takes %d%s argument%s, not %zu",
+                   lex_column(&p->x, name->at), function->name, function->fewest, most,
+                   function->most == 1 ? "" : "s", n);
+}
+
 /* choice("any label") */
 static sn_status parse_choice(struct parser *p)
 {
@@ -362,13 +376,7 @@ static sn_status parse_call(struct parser *p, const struct token *name)
             return unexpected(p, "an operator, \",\" or \")\"");
     }
     if (n < functions[what].fewest || (functions[what].most > 0 && n > functions[what].most))
-        return sn_fail(p->err, SN_E_SYNTAX, p->where,
-                       "column %zu: %s takes %d%s arguments, not %zu", lex_column(&p->x, name->at),
-                       functions[what].name, functions[what].fewest,
-                       functions[what].most == 0                       ? " or more"
-                       : functions[what].most > functions[what].fewest ? " or one more"
-                                                                       : "",
-                       n);
+        return wrong_number(p, name, &functions[what], n);
     TRY(lex_next(&p->x, p->err));
     if (what == FUNCTION_COND) /* leaves count as (if_true, pred, if_false) */
         TRY(swap(p, p->leaf + leaves_before, leaves_of_first, leaves_of_second, sizeof *p->leaf));
