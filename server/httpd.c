@@ -5,6 +5,7 @@
 #include "httpd.h"
 
 #include "conn.h"
+#include "limits.h"
 #include "log.h"
 
 #include <errno.h>
@@ -18,10 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    CONNECTION_BYTES = 64 << 10, /* of each connection: headers, and one part of a body */
-    TURNS_IN_A_ROW = 8           /* a bound, for fairness to timers and signals */
-};
+enum { TURNS_IN_A_ROW = 8 }; /* a bound, for fairness to timers and signals */
 
 static void on_turn_timer(uv_timer_t *timer)
 {

@@ -17,8 +17,7 @@
 #include <uv.h>
 
 enum {
-    BASE_BYTES = 32 << 20,       /* code, libraries, the loop */
-    CONNECTION_BYTES = 64 << 10, /* see httpd.c */
+    BASE_BYTES = 32 << 20, /* code, libraries, the loop */
     SUBNET_BYTES = 1 << 10,
     FILES_OF_OURS = 64 /* loop, log, libraries, models while they load */
 };

@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of each connection, for headers and for one part of a body. */
+enum { CONNECTION_BYTES = 64 << 10 };
+
 /* What this process may use. */
 struct limits {
     int64_t memory_bytes; /* the machine's, or the container's if that is less */

@@ -44,7 +44,7 @@ class Daemon:
         return self.log_file.read()
 
     def connect(self):
-        s = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
 
@@ -106,7 +106,7 @@ JSON = "Content-Type: application/json"
 
 def make_heavy():
     """The body of a forward that keeps one worker busy for about a second, on any machine."""
-    image, n = [[[[0.5] * 8] * 8]] * 256, 16
+    image, n = [[[[0.5] * 8] * 8]] * 256, 1
     d = Daemon("--workers", "1")
     while True:
         with d.connect() as s:
