@@ -171,6 +171,22 @@ static sn_status set_leaves(struct builder *b, const sn_expr *expr, const char *
     return SN_OK;
 }
 
+/* Every assignment of the labels is tried, which takes time: there is a limit for one
+ * expression, and one for the document, whoever wrote it. */
+static sn_status count_assignments(struct builder *b, const sn_expr *expr, const char *where)
+{
+    uint64_t n = 1;
+
+    for (size_t i = 0; i < expr_n_labels(expr) && n <= EXPR_MAX_ASSIGNMENTS; i++)
+        n *= expr_label(expr, i)->n_candidates;
+    if (n <= EXPR_MAX_ASSIGNMENTS) b->n_assignments += n;
+    if (b->n_assignments > BUILD_MAX_ASSIGNMENTS)
+        return build_fail(b, SN_E_LIMIT, where,
+                          "the expressions up to here have more than %d assignments together",
+                          BUILD_MAX_ASSIGNMENTS);
+    return SN_OK;
+}
+
 sn_status build_set_expr(struct builder *b, const sn_arg_def *def, const sn_expr *expr,
                          const char *user, const char *where, struct arg_slot *slot)
 {
@@ -180,6 +196,8 @@ sn_status build_set_expr(struct builder *b, const sn_arg_def *def, const sn_expr
     size_t         n = 0;
     sn_status      rc;
 
+    rc = count_assignments(b, expr, where);
+    if (rc != SN_OK) return rc;
     rc = expr_values(expr, !nni, b->mem, &option, &n, b->err);
     if (rc != SN_OK) return rc;
     if (expr_n_labels(expr) == 0) return set_fixed(b, def, &option[0], where, slot);

@@ -22,10 +22,11 @@ enum {
     BUILD_MAX_DEPTH = 48,      /* modules in each other */
     BUILD_MAX_MODULES = 100000,
     BUILD_MAX_LABELS = 10000,
-    BUILD_MAX_CANDIDATES = 4096, /* of one label */
-    BUILD_MAX_NAME_BYTES = 200,  /* of one name or label */
-    BUILD_MAX_PATH_BYTES = 2000, /* of a tensor's name */
-    BUILD_MAX_TEXT_BYTES = 4096  /* of one expression */
+    BUILD_MAX_CANDIDATES = 4096,    /* of one label */
+    BUILD_MAX_NAME_BYTES = 200,     /* of one name or label */
+    BUILD_MAX_PATH_BYTES = 2000,    /* of a tensor's name */
+    BUILD_MAX_TEXT_BYTES = 4096,    /* of one expression */
+    BUILD_MAX_ASSIGNMENTS = 1 << 24 /* visited for the options of all arguments together */
 };
 
 /* One member that an object of the document may have. */
@@ -73,6 +74,7 @@ struct builder {
     struct module **module; /* in the order of the document, parents first */
     size_t          n_modules, cap_modules;
     int             depth;
+    uint64_t        n_assignments; /* visited so far */
 };
 
 /* A kind of container: a row of the table in structure/builtin.c. */
