@@ -10,16 +10,24 @@
 
 #include "plan/plan.h"
 
+/* A module that is about to be written as a node of a Graph. */
+struct node_inputs {
+    const struct module *graph; /* whose wires; NULL: the ports of a Graph made here */
+    const struct wire   *wire;
+    bool                 written; /* by the node itself, which is a Graph */
+};
+
 struct export
 {
-    const sn_subnet *subnet;
-    struct sn_plan   binder; /* plan_bind() without a plan: it only needs memory and a subnet */
-    sn_arena        *mem;
-    bool            *live; /* by module */
-    struct text      spec;
-    size_t           n_tensors, cap;
-    const char     **name;
-    sn_tensor       *tensor;
+    const sn_subnet    *subnet;
+    struct sn_plan      binder; /* plan_bind() without a plan: it only needs memory and a subnet */
+    sn_arena           *mem;
+    bool               *live; /* by module */
+    struct text         spec;
+    struct node_inputs *node, *opened; /* of the next module, and of the one just opened; NULL */
+    size_t              n_tensors, cap;
+    const char        **name;
+    sn_tensor          *tensor;
 };
 
 static sn_status export_module(struct export *x, const struct module *m, const char *name,
@@ -31,6 +39,15 @@ static const char *join(struct export *x, const char *path, const char *name)
     return *path ? arena_printf(x->mem, "%s.%s", path, name) : arena_strdup(x->mem, name);
 }
 
+/* A name made for the export; NULL when memory was out. */
+static void write_name(struct export *x, const char *name)
+{
+    if (name)
+        text_json_string(&x->spec, name);
+    else
+        x->spec.failed = true;
+}
+
 static void open_module(struct export *x, const char *name, const char *type)
 {
     text_printf(&x->spec, "{");
@@ -40,6 +57,8 @@ static void open_module(struct export *x, const char *name, const char *type)
         text_printf(&x->spec, ", ");
     }
     text_printf(&x->spec, "\"type\": \"%s\"", type);
+    x->opened = x->node;
+    x->node = NULL;
 }
 
 static sn_status add_tensor(struct export *x, const char *name, const sn_tensor *t, sn_error *err)
@@ -110,13 +129,47 @@ static sn_status export_chain(struct export *x, const struct module *m, size_t n
     return SN_OK;
 }
 
-/* "x0", "x1", ...: the inputs of a Graph that the export itself makes. */
+static void write_wire(struct export *x, const struct module *graph, struct wire w);
+
+/* "x.0", "x.1", ...: inputs of a Graph that the export itself makes. No node can be
+ * called so, because of the dot. */
+static void write_port(struct export *x, int i)
+{
+    text_printf(&x->spec, "\"x.%d\"", i);
+}
+
 static void write_ports(struct export *x, int n)
 {
-    text_printf(&x->spec, ", \"inputs\": [");
-    for (int i = 0; i < n; i++)
-        text_printf(&x->spec, "%s\"x%d\"", i ? ", " : "", i);
+    text_printf(&x->spec, "[");
+    for (int i = 0; i < n; i++) {
+        if (i) text_printf(&x->spec, ", ");
+        write_port(x, i);
+    }
     text_printf(&x->spec, "]");
+}
+
+/* The inputs of the Graph that was just opened: their names, and where they come from if
+ * it is a node of another. `name` NULL: ports. */
+static void write_inputs(struct export *x, const char *const *name, int n)
+{
+    struct node_inputs *node = x->opened;
+
+    text_printf(&x->spec, node ? ", \"inputs\": {" : ", \"inputs\": [");
+    for (int i = 0; i < n; i++) {
+        if (i) text_printf(&x->spec, ", ");
+        if (name)
+            text_json_string(&x->spec, name[i]);
+        else
+            write_port(x, i);
+        if (!node) continue;
+        text_printf(&x->spec, ": ");
+        if (node->graph)
+            write_wire(x, node->graph, node->wire[i]);
+        else
+            write_port(x, i);
+    }
+    text_printf(&x->spec, node ? "}" : "]");
+    if (node) node->written = true;
 }
 
 /* A Repeat of depth 0: its inputs. */
@@ -124,11 +177,9 @@ static void export_nothing(struct export *x, const struct module *m, const char 
 {
     open_module(x, name, m->n_out == 1 ? "Identity" : "Graph");
     if (m->n_out == 1) return;
-    write_ports(x, m->n_in);
-    text_printf(&x->spec, ", \"nodes\": [], \"outputs\": [");
-    for (int i = 0; i < m->n_out; i++)
-        text_printf(&x->spec, "%s\"x%d\"", i ? ", " : "", i);
-    text_printf(&x->spec, "]");
+    write_inputs(x, NULL, m->n_in);
+    text_printf(&x->spec, ", \"nodes\": [], \"outputs\": ");
+    write_ports(x, m->n_out);
 }
 
 static void write_wire(struct export *x, const struct module *graph, struct wire w)
@@ -145,7 +196,7 @@ static void write_wire(struct export *x, const struct module *graph, struct wire
     } else if (w.out == 0) {
         text_json_string(&x->spec, from->name);
     } else {
-        text_json_string(&x->spec, arena_printf(x->mem, "%s.%d", from->name, w.out));
+        write_name(x, arena_printf(x->mem, "%s.%d", from->name, w.out));
     }
 }
 
@@ -165,23 +216,23 @@ static sn_status export_graph(struct export *x, const struct module *m, const ch
     bool first = true;
 
     open_module(x, name, "Graph");
-    text_printf(&x->spec, ", \"inputs\": [");
-    for (int i = 0; i < m->n_in; i++) {
-        if (i) text_printf(&x->spec, ", ");
-        text_json_string(&x->spec, m->input_name[i]);
-    }
-    text_printf(&x->spec, "], \"nodes\": [");
+    write_inputs(x, m->input_name, m->n_in);
+    text_printf(&x->spec, ", \"nodes\": [");
     for (size_t i = 0; i < m->n_children; i++) {
         const struct module *c = m->child[i];
+        struct node_inputs   node = {.graph = m, .wire = m->wire[i]};
         sn_status            rc;
 
         if (!x->live[c->index]) continue;
         if (!first) text_printf(&x->spec, ", ");
         first = false;
+        x->node = &node;
         rc = export_module(x, c, c->name, join(x, path, c->name), err);
         if (rc) return rc;
-        text_printf(&x->spec, ", \"inputs\": ");
-        write_wires(x, m, m->wire[i], c->n_in);
+        if (!node.written) {
+            text_printf(&x->spec, ", \"inputs\": ");
+            write_wires(x, m, m->wire[i], c->n_in);
+        }
         text_printf(&x->spec, "}");
     }
     text_printf(&x->spec, "], \"outputs\": ");
@@ -189,35 +240,63 @@ static sn_status export_graph(struct export *x, const struct module *m, const ch
     return SN_OK;
 }
 
-/* Several candidates: a Graph that runs each and adds them up, output by output. */
+/* "+": what no candidate is called. */
+static const char *free_name(struct export *x, const struct module *m)
+{
+    const char *name = "+";
+
+    for (size_t i = 0; name && i < m->n_children; i++)
+        if (strncmp(m->child[i]->name, name, strlen(name)) == 0) {
+            name = arena_printf(x->mem, "+%s", name);
+            i = (size_t)-1; /* from the start */
+        }
+    return name;
+}
+
+/* Several candidates: a Graph that runs each and adds them up, output by output. A
+ * candidate that was picked twice runs once and counts twice. */
 static sn_status export_sum(struct export *x, const struct module *m, const struct decision *d,
                             const char *name, const char *path, sn_error *err)
 {
+    const char *sum = free_name(x, m);
+    bool       *done = arena_array(x->mem, m->n_children, sizeof *done);
+
+    if (!sum || !done) return fail_no_memory(err, m->where);
     open_module(x, name, "Graph");
-    write_ports(x, m->n_in);
+    write_inputs(x, NULL, m->n_in);
     text_printf(&x->spec, ", \"nodes\": [");
     for (size_t i = 0; i < d->n_pick; i++) {
         const struct module *c = m->child[d->pick[i]];
-        const sn_status      rc = export_module(x, c, c->name, join(x, path, c->name), err);
+        struct node_inputs   node = {.graph = NULL};
+        sn_status            rc;
 
+        if (done[d->pick[i]]) continue;
+        done[d->pick[i]] = true;
+        x->node = &node;
+        rc = export_module(x, c, c->name, join(x, path, c->name), err);
         if (rc) return rc;
-        write_ports(x, m->n_in);
+        if (!node.written) {
+            text_printf(&x->spec, ", \"inputs\": ");
+            write_ports(x, m->n_in);
+        }
         text_printf(&x->spec, "}, ");
     }
     for (int o = 0; o < m->n_out; o++) {
-        text_printf(&x->spec, "%s{\"name\": \"+%d\", \"type\": \"Add\", \"inputs\": [",
-                    o ? ", " : "", o);
+        text_printf(&x->spec, "%s{\"name\": ", o ? ", " : "");
+        write_name(x, arena_printf(x->mem, "%s%d", sum, o));
+        text_printf(&x->spec, ", \"type\": \"Add\", \"inputs\": [");
         for (size_t i = 0; i < d->n_pick; i++) {
             if (i) text_printf(&x->spec, ", ");
-            text_json_string(&x->spec,
-                             o ? arena_printf(x->mem, "%s.%d", m->child[d->pick[i]]->name, o)
-                               : m->child[d->pick[i]]->name);
+            write_name(x, o ? arena_printf(x->mem, "%s.%d", m->child[d->pick[i]]->name, o)
+                            : m->child[d->pick[i]]->name);
         }
         text_printf(&x->spec, "]}");
     }
     text_printf(&x->spec, "], \"outputs\": [");
-    for (int o = 0; o < m->n_out; o++)
-        text_printf(&x->spec, "%s\"+%d\"", o ? ", " : "", o);
+    for (int o = 0; o < m->n_out; o++) {
+        if (o) text_printf(&x->spec, ", ");
+        write_name(x, arena_printf(x->mem, "%s%d", sum, o));
+    }
     text_printf(&x->spec, "]");
     return SN_OK;
 }
@@ -229,11 +308,13 @@ static void export_input_choice(struct export *x, const struct module *m, const 
     const struct decision *d = &x->subnet->decision[m->choice];
 
     open_module(x, name, "Graph");
-    write_ports(x, m->n_in);
+    write_inputs(x, NULL, m->n_in);
     text_printf(&x->spec, ", \"nodes\": [{\"name\": \"pick\", \"type\": \"%s\", \"inputs\": [",
                 d->n_pick == 1 ? "Identity" : types[m->reduction]);
-    for (size_t i = 0; i < d->n_pick; i++)
-        text_printf(&x->spec, "%s\"x%u\"", i ? ", " : "", (unsigned)d->pick[i]);
+    for (size_t i = 0; i < d->n_pick; i++) {
+        if (i) text_printf(&x->spec, ", ");
+        write_port(x, (int)d->pick[i]);
+    }
     text_printf(&x->spec, "]}], \"outputs\": [\"pick\"]");
 }
 

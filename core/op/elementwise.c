@@ -1,4 +1,4 @@
-/* add and mul: all inputs together, element by element, from left to right.
+/* add, mul and average: all inputs together, element by element, from left to right.
  *
  * Shapes are broadcast as in PyTorch: [N, C, H, W] * [N, C, 1, 1] scales channels. */
 #include "kernel/eltwise.h"
@@ -66,6 +66,18 @@ static void mul_forward(const sn_call *call, const sn_io *io)
     run(call, io, kernel_mul);
 }
 
+/* PyTorch has no module for it; a subnet that averages several inputs is exported with it. */
+static void average_forward(const sn_call *call, const sn_io *io)
+{
+    const int64_t n = op_count(&io->out[0].shape);
+    const float   n_in = (float)call->n_in;
+    float        *y = io->out[0].data;
+
+    run(call, io, kernel_add);
+    for (int64_t i = 0; i < n; i++)
+        y[i] /= n_in;
+}
+
 const sn_op sn_op_add = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
@@ -94,4 +106,19 @@ const sn_op sn_op_mul = {
     .infer = elementwise_infer,
     .cost = elementwise_cost,
     .forward = mul_forward,
+};
+
+const sn_op sn_op_average = {
+    .size = sizeof(sn_op),
+    .abi = SN_OP_ABI,
+    .type = "Average",
+    .flags = SN_OP_POINTWISE,
+    .args = no_args,
+    .params = no_params,
+    .min_in = 1,
+    .max_in = -1,
+    .n_out = 1,
+    .infer = elementwise_infer,
+    .cost = elementwise_cost,
+    .forward = average_forward,
 };
