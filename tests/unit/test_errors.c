@@ -1,7 +1,8 @@
 /* errors: every folder of tests/errors is one way to write a wrong specification:
  *
  *   spec.json   the document
- *   error       the status, and on the next line the sentence that a user will read
+ *   error       the status, and on the next line the sentence that a user will read;
+ *               one that ends in "..." goes on with a list of all that exists
  */
 #include <dirent.h>
 #include <setjmp.h>
@@ -67,6 +68,10 @@ static void case_is_refused(void **state)
     assert_int_equal(rc, err.code);
     assert_null(net);
     text_printf(&got, "%s\n%s%s%s\n", status_name(rc), err.where, *err.where ? ": " : "", err.text);
+    if (n_error > 4 && strcmp(want + n_error - 4, "...\n") == 0 && got.n > n_error) {
+        want[n_error - 4] = '\0';
+        got.at[n_error - 4] = '\0';
+    }
     assert_string_equal(got.at, want);
     free(got.at);
     free(spec);
