@@ -6,6 +6,7 @@
 #include "number.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,7 +159,8 @@ size_t api_number_float(char *to, float x)
 
     assert(isfinite(x));
     if (x == 0.0f) return (size_t)sprintf(to, signbit(x) ? "-0" : "0");
-    if (a < 1e-12 || a >= 1e22) return put_slowly(to, (double)x, 6, 9, true);
+    if (a < 1e-12 || a >= 1e22) /* below FLT_MIN the digits run out */
+        return put_slowly(to, (double)x, a < (double)FLT_MIN ? 1 : 6, 9, true);
 
     /* floor(log10(a)), put right below if it is off by one */
     e10 = (int)floor(log10(a));
