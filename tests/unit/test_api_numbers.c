@@ -40,7 +40,7 @@ static const struct {
     {FLT_MAX,        "3.4028235e+38"   },
     {9.999999e9f,    "9999999000"      },
     {9.9999994e-10f, "1e-09"           },
-    {0x1p-149f,      "1e-45"      },
+    {0x1p-149f,      "1e-45"           },
 };
 
 static uint32_t bits(float x)
