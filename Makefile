@@ -118,12 +118,14 @@ $(B)/api/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.
 
 .PHONY: install
 install: all  ## install daemon, library, header and pkg-config file below PREFIX (DESTDIR for packages)
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/supernet)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/supernet lib/systemd/system share/supernetd)
 	install -m 755 $(B)/supernetd $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(B)/libsupernet.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(B)/libsupernet.so $(DESTDIR)$(PREFIX)/lib/libsupernet.so.0
 	ln -sf libsupernet.so.0 $(DESTDIR)$(PREFIX)/lib/libsupernet.so
 	install -m 644 core/include/supernet/supernet.h $(DESTDIR)$(PREFIX)/include/supernet/
+	install -m 644 deploy/supernetd.conf $(DESTDIR)$(PREFIX)/share/supernetd/
+	install -m 644 deploy/supernetd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBS@|$(libs.core) -pthread|' \
 	    -e "s|@VERSION@|$$(sed -n 's/^#define SN_VERSION "\(.*\)"/\1/p' core/include/supernet/supernet.h)|" \
 	    deploy/supernet.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/supernet.pc
