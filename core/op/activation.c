@@ -5,16 +5,20 @@
 #include <string.h>
 
 /* Accepted because PyTorch has it; a plan decides by itself where results are put. */
+/* clang-format off */
 static const sn_arg_def inplace_args[] = {
-    {"inplace",     SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED, "false", NULL},
+    {"inplace", OP_BOOL, SN_ARG_FIXED, "false", NULL},
     {0},
 };
+/* clang-format on */
 
 enum { ARG_APPROXIMATE };
+/* clang-format off */
 static const sn_arg_def gelu_args[] = {
-    {"approximate", SN_KINDS(SN_KIND_TEXT), SN_ARG_FIXED, "\"none\"", "none|tanh"},
+    {"approximate", OP_TEXT, SN_ARG_FIXED, "\"none\"", "none|tanh"},
     {0},
 };
+/* clang-format on */
 
 static const sn_arg_def   no_args[] = {{0}};
 static const sn_param_def no_params[] = {{0}};

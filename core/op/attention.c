@@ -43,42 +43,42 @@ enum { IN_QUERY, IN_KEY, IN_VALUE, IN_PADDING, IN_MASK };
 enum { OUT_Y, OUT_WEIGHTS };
 enum { W_IN, W_Q, W_K, W_V, W_IN_BIAS, W_BIAS_K, W_BIAS_V, W_OUT, W_OUT_BIAS, N_PARAMS };
 
-#define SIZE    SN_KINDS(SN_KIND_INT)
-#define FLAG    SN_KINDS(SN_KIND_BOOL)
 #define ELASTIC (SN_ARG_CHOICE | SN_ARG_SOFT_MASK)
 #define HARD    (SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE)
 
 /* need_weights and use_separate_proj_weight are arguments of PyTorch's function, not of its
  * module: a specification has no other place for them. The last two say what null means. */
+/* clang-format off */
 static const sn_arg_def attention_args[] = {
-    {"embed_dim",   SIZE, ELASTIC, NULL, NULL},
-    {"num_heads",      SIZE, HARD, NULL, NULL},
-    {"dropout",         SIZE | SN_KINDS(SN_KIND_FLOAT), HARD, "0.0", NULL},
-    {"bias",   FLAG, SN_ARG_FIXED, "true", NULL},
-    {"add_bias_kv",         FLAG, SN_ARG_FIXED, "false", NULL},
-    {"add_zero_attn",         FLAG, SN_ARG_FIXED, "false", NULL},
-    {"kdim",     SIZE | SN_KINDS(SN_KIND_NULL), ELASTIC, "null", NULL},
-    {"vdim",         SIZE | SN_KINDS(SN_KIND_NULL), ELASTIC, "null", NULL},
-    {"batch_first",         FLAG, SN_ARG_FIXED, "false", NULL},
-    {"need_weights",        FLAG, SN_ARG_FIXED, "true", NULL},
-    {"use_separate_proj_weight", FLAG, SN_ARG_FIXED, "false", NULL},
-    {"k_width",         SIZE, ELASTIC | SN_ARG_DERIVED, "embed_dim if kdim == None else kdim", NULL},
-    {"v_width", SIZE, ELASTIC | SN_ARG_DERIVED, "embed_dim if vdim == None else vdim", NULL},
+    {"embed_dim",                OP_INT,           ELASTIC,      NULL,    NULL},
+    {"num_heads",                OP_INT,           HARD,         NULL,    NULL},
+    {"dropout",                  OP_NUMBER,        HARD,         "0.0",   NULL},
+    {"bias",                     OP_BOOL,          SN_ARG_FIXED, "true",  NULL},
+    {"add_bias_kv",              OP_BOOL,          SN_ARG_FIXED, "false", NULL},
+    {"add_zero_attn",            OP_BOOL,          SN_ARG_FIXED, "false", NULL},
+    {"kdim",                     OP_INT | OP_NULL, ELASTIC,      "null",  NULL},
+    {"vdim",                     OP_INT | OP_NULL, ELASTIC,      "null",  NULL},
+    {"batch_first",              OP_BOOL,          SN_ARG_FIXED, "false", NULL},
+    {"need_weights",             OP_BOOL,          SN_ARG_FIXED, "true",  NULL},
+    {"use_separate_proj_weight", OP_BOOL,          SN_ARG_FIXED, "false", NULL},
+    {"k_width", OP_INT, ELASTIC | SN_ARG_DERIVED, "embed_dim if kdim == None else kdim", NULL},
+    {"v_width", OP_INT, ELASTIC | SN_ARG_DERIVED, "embed_dim if vdim == None else vdim", NULL},
     {0},
 };
 
 static const sn_param_def attention_params[] = {
-    {"in_proj_weight",          0, 1, {ARG_EMBED}},
-    {"q_proj_weight",                        0, 1, {ARG_EMBED}},
-    {"k_proj_weight",                         0, 2, {ARG_EMBED, ARG_K_WIDTH}},
-    {"v_proj_weight", 0, 2, {ARG_EMBED, ARG_V_WIDTH}},
-    {"in_proj_bias",              0, 1, {ARG_EMBED}},
-    {"bias_k",           0, 1, {ARG_EMBED}},
-    {"bias_v",                        0, 1, {ARG_EMBED}},
-    {"out_proj.weight",                         0, 1, {ARG_EMBED}},
-    {"out_proj.bias",                        0, 1, {ARG_EMBED}},
+    {"in_proj_weight",  0, 1, {ARG_EMBED}},
+    {"q_proj_weight",   0, 1, {ARG_EMBED}},
+    {"k_proj_weight",   0, 2, {ARG_EMBED, ARG_K_WIDTH}},
+    {"v_proj_weight",   0, 2, {ARG_EMBED, ARG_V_WIDTH}},
+    {"in_proj_bias",    0, 1, {ARG_EMBED}},
+    {"bias_k",          0, 1, {ARG_EMBED}},
+    {"bias_v",          0, 1, {ARG_EMBED}},
+    {"out_proj.weight", 0, 1, {ARG_EMBED}},
+    {"out_proj.bias",   0, 1, {ARG_EMBED}},
     {0},
 };
+/* clang-format on */
 
 static const char *const attention_in[] = {"query", "key", "value", "key_padding_mask",
                                            "attn_mask"};
@@ -154,25 +154,39 @@ static sn_status attention_check(const sn_call *call, sn_error *err)
 static sn_status attention_shape(const sn_call *call, size_t k, sn_shape *ret_shape, sn_error *err)
 {
     const int64_t embed = super_int(call, ARG_EMBED);
-    const bool    packed = is_packed(call);
-    const bool    bias = op_bool(call, ARG_BIAS), bias_kv = op_bool(call, ARG_BIAS_KV);
-    const struct {
-        bool     exists;
-        sn_shape shape;
-    } param[N_PARAMS] = {
-        [W_IN] = {packed,          SHAPE(3 * embed,                                                            embed)                },
-        [W_Q] = {                                                                   !packed,    SHAPE(embed,                                                                     embed)                      },
-        [W_K] = {                                                             !packed, SHAPE(embed,                                                              super_int(call,                       ARG_K_WIDTH))},
-        [W_V] = {                                                             !packed, SHAPE(embed,                                                              super_int(call,                       ARG_V_WIDTH))},
-        [W_IN_BIAS] = {                                                                bias,               SHAPE(3 * embed)                                                                                     },
-        [W_OUT] = { true,            SHAPE(embed,                                                             embed)},
-        [W_OUT_BIAS] = {                                                              bias,              SHAPE(embed)                                                                                 },
-        [W_BIAS_K] = {                                                                                  bias_kv,              SHAPE(1,                                                                                  1,  embed)},
-        [W_BIAS_V] = {                                                                                                                                                                                                          bias_kv,                SHAPE(1, 1,                      embed)},
-    };
+    const bool    packed = is_packed(call), bias = op_bool(call, ARG_BIAS);
+    const bool    bias_kv = op_bool(call, ARG_BIAS_KV);
+    sn_shape      shape = SHAPE_ABSENT;
 
     (void)err;
-    *ret_shape = param[k].exists ? param[k].shape : SHAPE_ABSENT;
+    switch (k) {
+    case W_IN:
+        if (packed) shape = SHAPE(3 * embed, embed);
+        break;
+    case W_Q:
+        if (!packed) shape = SHAPE(embed, embed);
+        break;
+    case W_K:
+        if (!packed) shape = SHAPE(embed, super_int(call, ARG_K_WIDTH));
+        break;
+    case W_V:
+        if (!packed) shape = SHAPE(embed, super_int(call, ARG_V_WIDTH));
+        break;
+    case W_IN_BIAS:
+        if (bias) shape = SHAPE(3 * embed);
+        break;
+    case W_BIAS_K:
+    case W_BIAS_V:
+        if (bias_kv) shape = SHAPE(1, 1, embed);
+        break;
+    case W_OUT:
+        shape = SHAPE(embed, embed);
+        break;
+    case W_OUT_BIAS:
+        if (bias) shape = SHAPE(embed);
+        break;
+    }
+    *ret_shape = shape;
     return SN_OK;
 }
 
@@ -188,12 +202,8 @@ static void slice_thirds(sn_slice *s, int64_t third, sn_range live)
 static sn_status attention_slice(const sn_call *call, size_t k, int s, const sn_value *value,
                                  sn_slice *ret_slice, sn_error *err)
 {
-    static const int last_axis[N_PARAMS] = {
-        [W_IN] = 1,  [W_Q] = 1,        [W_K] = 1,      [W_V] = 1,      [W_IN_BIAS] = 0,
-        [W_OUT] = 1, [W_OUT_BIAS] = 0, [W_BIAS_K] = 2, [W_BIAS_V] = 2,
-    };
     const sn_shape *whole = &call->param[k].shape;
-    const int       arg = attention_params[k].step[s], last = last_axis[k];
+    const int       arg = attention_params[k].step[s], last = whole->rank - 1;
     const bool      thirds = k == W_IN || k == W_IN_BIAS;
     const bool      rows_only = (k == W_K || k == W_V) && arg == ARG_EMBED;
     const int       axis = rows_only ? 0 : last;

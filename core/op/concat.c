@@ -8,10 +8,12 @@
 
 enum { ARG_DIM };
 
+/* clang-format off */
 static const sn_arg_def concat_args[] = {
-    {"dim",         SN_KINDS(SN_KIND_INT), SN_ARG_FIXED, "1", NULL},
+    {"dim", OP_INT, SN_ARG_FIXED, "1", NULL},
     {0},
 };
+/* clang-format on */
 static const sn_param_def concat_params[] = {{0}};
 
 struct concat_priv {

@@ -6,12 +6,13 @@ enum { ARG_P, ARG_INPLACE };
 
 static const sn_arg_def   identity_args[] = {{0}};
 static const sn_param_def no_params[] = {{0}};
-static const sn_arg_def   dropout_args[] = {
-      {"p",                               SN_KINDS(SN_KIND_FLOAT) | SN_KINDS(SN_KIND_INT), SN_ARG_CHOICE | SN_ARG_SOFT_FULL, "0.5",
-       NULL},
-      {"inplace", SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED, "false", NULL},
-      {0                             },
+/* clang-format off */
+static const sn_arg_def dropout_args[] = {
+    {"p",       OP_NUMBER, SN_ARG_CHOICE | SN_ARG_SOFT_FULL, "0.5",   NULL},
+    {"inplace", OP_BOOL,   SN_ARG_FIXED,                     "false", NULL},
+    {0},
 };
+/* clang-format on */
 
 static sn_status identity_infer(sn_call *call, sn_error *err)
 {

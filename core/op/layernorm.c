@@ -12,13 +12,15 @@
 enum { ARG_SHAPE, ARG_EPS, ARG_AFFINE };
 enum { W_WEIGHT, W_BIAS, N_PARAMS };
 
+#define SHAPE_FLAGS (SN_ARG_CHOICE | SN_ARG_SOFT_FULL | SN_ARG_COMPONENTS | SN_ARG_COMPONENTS_NNI)
+/* clang-format off */
 static const sn_arg_def layernorm_args[] = {
-    {"normalized_shape",                                                           SN_KINDS(SN_KIND_INT) | SN_KINDS(SN_KIND_TUPLE),
-     SN_ARG_CHOICE | SN_ARG_SOFT_FULL | SN_ARG_COMPONENTS | SN_ARG_COMPONENTS_NNI, NULL, NULL},
-    {"eps", SN_KINDS(SN_KIND_FLOAT) | SN_KINDS(SN_KIND_INT), SN_ARG_FIXED, "1e-05", NULL},
-    {"elementwise_affine",                                                                        SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED, "true", NULL},
-    {0                                                                       },
+    {"normalized_shape",   OP_INT | OP_TUPLE, SHAPE_FLAGS,  NULL,    NULL},
+    {"eps",                OP_NUMBER,         SN_ARG_FIXED, "1e-05", NULL},
+    {"elementwise_affine", OP_BOOL,           SN_ARG_FIXED, "true",  NULL},
+    {0},
 };
+/* clang-format on */
 
 static const sn_param_def layernorm_params[] = {
     {"weight", 0, 1, {ARG_SHAPE}},

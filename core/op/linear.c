@@ -12,12 +12,14 @@
 enum { ARG_IN, ARG_OUT, ARG_BIAS };
 enum { W_WEIGHT, W_BIAS, N_PARAMS };
 
+/* clang-format off */
 static const sn_arg_def linear_args[] = {
-    {"in_features",                     SN_KINDS(SN_KIND_INT), SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL, NULL},
-    {"out_features", SN_KINDS(SN_KIND_INT), SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL, NULL},
-    {"bias",                             SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED, "true", NULL},
-    {0                   },
+    {"in_features",  OP_INT,  SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL,   NULL},
+    {"out_features", OP_INT,  SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL,   NULL},
+    {"bias",         OP_BOOL, SN_ARG_FIXED,                     "true", NULL},
+    {0},
 };
+/* clang-format on */
 
 static const sn_param_def linear_params[] = {
     {"weight", 0, 2, {ARG_OUT, ARG_IN}},

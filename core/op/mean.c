@@ -5,11 +5,13 @@
 
 enum { ARG_DIM, ARG_KEEPDIM };
 
+/* clang-format off */
 static const sn_arg_def mean_args[] = {
-    {"dim",         SN_KINDS(SN_KIND_INT) | SN_KINDS(SN_KIND_TUPLE), SN_ARG_FIXED, NULL, NULL},
-    {"keepdim", SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED, "false", NULL},
-    {0        },
+    {"dim",     OP_INT | OP_TUPLE, SN_ARG_FIXED, NULL,    NULL},
+    {"keepdim", OP_BOOL,           SN_ARG_FIXED, "false", NULL},
+    {0},
 };
+/* clang-format on */
 static const sn_param_def mean_params[] = {{0}};
 
 struct mean_priv {

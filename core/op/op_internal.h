@@ -17,6 +17,17 @@
 __attribute__((format(printf, 5, 6))) sn_status
 op_fail(sn_error *err, sn_status code, const sn_call *call, const char *arg, const char *fmt, ...);
 
+/* ---- argument tables: the kinds a value may have --------------------------------- */
+
+enum {
+    OP_NULL = SN_KINDS(SN_KIND_NULL),
+    OP_BOOL = SN_KINDS(SN_KIND_BOOL),
+    OP_INT = SN_KINDS(SN_KIND_INT),
+    OP_NUMBER = SN_KINDS(SN_KIND_INT) | SN_KINDS(SN_KIND_FLOAT),
+    OP_TEXT = SN_KINDS(SN_KIND_TEXT),
+    OP_TUPLE = SN_KINDS(SN_KIND_TUPLE)
+};
+
 /* ---- arguments: their kinds were checked against sn_arg_def.kinds ----------------- */
 
 static inline bool op_is_null(const sn_call *call, int a)

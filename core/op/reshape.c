@@ -10,23 +10,29 @@
 #include "op/op_internal.h"
 
 enum { ARG_START, ARG_END };
+/* clang-format off */
 static const sn_arg_def flatten_args[] = {
-    {"start_dim",   SN_KINDS(SN_KIND_INT), SN_ARG_FIXED, "1", NULL},
-    {"end_dim", SN_KINDS(SN_KIND_INT), SN_ARG_FIXED, "-1", NULL},
-    {0        },
+    {"start_dim", OP_INT, SN_ARG_FIXED, "1",  NULL},
+    {"end_dim",   OP_INT, SN_ARG_FIXED, "-1", NULL},
+    {0},
 };
+/* clang-format on */
 
 enum { ARG_SHAPE };
+/* clang-format off */
 static const sn_arg_def reshape_args[] = {
-    {"shape",                             SN_KINDS(SN_KIND_TUPLE), SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE, NULL, NULL},
+    {"shape", OP_TUPLE, SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE, NULL, NULL},
     {0},
 };
+/* clang-format on */
 
 enum { ARG_DIMS };
+/* clang-format off */
 static const sn_arg_def permute_args[] = {
-    {"dims",        SN_KINDS(SN_KIND_TUPLE), SN_ARG_FIXED, NULL, NULL},
+    {"dims", OP_TUPLE, SN_ARG_FIXED, NULL, NULL},
     {0},
 };
+/* clang-format on */
 
 static const sn_param_def no_params[] = {{0}};
 

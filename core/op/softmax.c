@@ -5,10 +5,12 @@
 
 enum { ARG_DIM };
 
+/* clang-format off */
 static const sn_arg_def softmax_args[] = {
-    {"dim",         SN_KINDS(SN_KIND_INT), SN_ARG_FIXED, NULL, NULL},
+    {"dim", OP_INT, SN_ARG_FIXED, NULL, NULL},
     {0},
 };
+/* clang-format on */
 static const sn_param_def softmax_params[] = {{0}};
 
 struct softmax_priv {
