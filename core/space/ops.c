@@ -88,23 +88,19 @@ static bool affordable(struct ops *o, size_t size)
 
 bool ops_tuple(struct ops *o, const sn_value *item, size_t n, sn_value *ret)
 {
-    sn_value made =
-                 {
-                     .kind = SN_KIND_TUPLE, .as.tuple = {NULL, n}
-    },
-             *copy;
-    size_t size = 1;
+    sn_value  tuple = {.kind = SN_KIND_TUPLE};
+    sn_value *copy;
 
-    for (size_t i = 0; i < n; i++)
-        size += value_size(&item[i]);
-    if (!affordable(o, size)) return false;
+    tuple.as.tuple.item = item;
+    tuple.as.tuple.n = n;
+    if (!affordable(o, value_size(&tuple))) return false;
     if (n > 0) {
         copy = arena_array(o->mem, n, sizeof *copy);
         if (!copy) return no_memory(o);
         memcpy(copy, item, n * sizeof *copy);
-        made.as.tuple.item = copy;
+        tuple.as.tuple.item = copy;
     }
-    *ret = made;
+    *ret = tuple;
     return true;
 }
 

@@ -378,7 +378,7 @@ static sn_status parse_call(struct parser *p, const struct token *name)
     if (n < functions[what].fewest || (functions[what].most > 0 && n > functions[what].most))
         return wrong_number(p, name, &functions[what], n);
     TRY(lex_next(&p->x, p->err));
-    if (what == FUNCTION_COND) /* leaves count as (if_true, pred, if_false) */
+    if (what == FUNCTION_COND && leaves_of_first > 0) /* leaves: (if_true, pred, if_false) */
         TRY(swap(p, p->leaf + leaves_before, leaves_of_first, leaves_of_second, sizeof *p->leaf));
     return emit(p, STEP_CALL, (int)what, n, 0);
 }

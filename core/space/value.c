@@ -227,6 +227,12 @@ bool value_copy(sn_arena *mem, const sn_value *v, sn_value *ret_copy)
     return true;
 }
 
+/* An item costs memory, also when it is an empty text. */
+static bool is_empty_text(const sn_value *v)
+{
+    return v->kind == SN_KIND_TEXT && v->as.text[0] == '\0';
+}
+
 size_t value_size(const sn_value *v)
 {
     size_t n = 1;
@@ -234,7 +240,7 @@ size_t value_size(const sn_value *v)
     if (v->kind == SN_KIND_TEXT) return strlen(v->as.text);
     if (v->kind == SN_KIND_TUPLE)
         for (size_t i = 0; i < v->as.tuple.n; i++)
-            n += value_size(&v->as.tuple.item[i]);
+            n += value_size(&v->as.tuple.item[i]) + is_empty_text(&v->as.tuple.item[i]);
     return n;
 }
 

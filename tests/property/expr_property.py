@@ -36,7 +36,7 @@ def size(value):
     if isinstance(value, str):
         return len(value.encode())
     if isinstance(value, tuple):
-        return 1 + sum(map(size, value))
+        return 1 + sum(max(1, size(item)) for item in value)
     return 1
 
 
