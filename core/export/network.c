@@ -356,6 +356,7 @@ static sn_status export_module(struct export *x, const struct module *m, const c
         return d->n_pick == 1 ? export_module(x, m->child[d->pick[0]], name, path, err)
                               : export_sum(x, m, d, name, path, err);
     case STRUCT_CELL:
+    case STRUCT_LOOSE_ENDS:
         break;
     }
     return sn_fail(err, SN_E_UNSUPPORTED, m->where, "a %s cannot be exported", m->type);

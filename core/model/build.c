@@ -195,6 +195,14 @@ static const sn_op *find_op(const sn_registry *reg, const char *type)
     return NULL;
 }
 
+/* A Graph has "inputs" of its own, and reads those of a node as well. */
+static bool names_inputs(const struct structure *s)
+{
+    for (const struct member *m = s->member; m->name; m++)
+        if (strcmp(m->name, "inputs") == 0) return true;
+    return false;
+}
+
 static const struct structure *find_structure(const char *type)
 {
     const struct structure *s;
@@ -238,7 +246,7 @@ static sn_status fail_unknown_type(struct builder *b, const char *type, const ch
 }
 
 /* The next in the list of all modules, with what its parent says about it. */
-static sn_status enter(struct builder *b, const struct build_place *place, struct module **ret)
+sn_status build_enter(struct builder *b, const struct build_place *place, struct module **ret)
 {
     struct module *m = ARENA_NEW(b->mem, struct module);
 
@@ -290,7 +298,7 @@ sn_status build_module(struct builder *b, const struct build_place *place, const
     if (rc == SN_OK) rc = json_get_text(spec, "name", place->where, &name, b->err);
     if (rc != SN_OK) return rc;
     if (!type) return build_fail(b, SN_E_INVALID, place->where, "member \"type\" is missing");
-    rc = enter(b, place, &m);
+    rc = build_enter(b, place, &m);
     if (rc != SN_OK) return rc;
 
     m->op = find_op(b->net->registry, type);
@@ -306,9 +314,8 @@ sn_status build_module(struct builder *b, const struct build_place *place, const
     m->type = s->type;
     m->kind = s->kind;
     {
-        /* A Graph has "inputs" of its own, and reads those of a node as well. */
         const struct member *tables[] = {build_module_members, s->member, build_node_members};
-        const bool           wired = place->node && s->kind != STRUCT_GRAPH;
+        const bool           wired = place->node && !names_inputs(s);
 
         rc = build_check_members(b, spec, m->where, tables, wired ? 3 : 2);
         if (rc != SN_OK) return rc;

@@ -123,6 +123,9 @@ struct build_place {
 sn_status build_module(struct builder *b, const struct build_place *place, const json_t *spec,
                        struct module **ret_module);
 
+/* A module that code puts together: entered in the list, and no more. */
+sn_status build_enter(struct builder *b, const struct build_place *place, struct module **ret);
+
 /* The names of the modules in `list`, by "name" or else by position; unique, in b->mem.
  * `where` is that of the list. */
 sn_status build_names(struct builder *b, const json_t *list, const char *where, bool required,

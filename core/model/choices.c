@@ -41,6 +41,11 @@ static sn_status merge(struct builder *b, struct label *l, const sn_choice *c, e
                           "the label \"%s\" has the candidates %s here, but %s at %s", c->label,
                           candidates_text(c, have, sizeof have),
                           candidates_text(&l->choice, had, sizeof had), l->where);
+    if (l->choice.soft_only != c->soft_only)
+        return build_fail(b, SN_E_INVALID, where,
+                          "the label \"%s\" cannot be that of an edge of a Cell and of something "
+                          "else (at %s)",
+                          c->label, l->where);
     if (role == ROLE_PLAIN) return SN_OK;
     if (l->role != ROLE_PLAIN && l->role != role)
         return build_fail(b, SN_E_INVALID, where,
@@ -253,6 +258,16 @@ static void renumber(struct arg_slot *slot, const size_t *to)
         leaf[i] = to[leaf[i]];
 }
 
+static void renumber_cell(struct module *m, const size_t *to)
+{
+    for (size_t k = 0; k < m->cell.n_picks; k++) {
+        m->cell.op[k] = to[m->cell.op[k]];
+        m->cell.input[k] = to[m->cell.input[k]];
+    }
+    for (int j = 0; j < m->n_in; j++)
+        m->cell.edge[j] = to[m->cell.edge[j]];
+}
+
 sn_status build_finish_choices(struct builder *b)
 {
     sn_supernet *net = b->net;
@@ -284,6 +299,7 @@ sn_status build_finish_choices(struct builder *b)
         if (m->kind == STRUCT_LAYER_CHOICE || m->kind == STRUCT_INPUT_CHOICE)
             m->choice = to[m->choice];
         if (m->kind == STRUCT_REPEAT) renumber(&m->depth, to);
+        if (m->kind == STRUCT_CELL) renumber_cell(m, to);
     }
     return space_size(b);
 }

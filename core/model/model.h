@@ -42,10 +42,20 @@ enum structure_kind {
     STRUCT_LAYER_CHOICE,
     STRUCT_INPUT_CHOICE,
     STRUCT_REPEAT,
-    STRUCT_CELL
+    STRUCT_CELL,      /* a node of a Cell whose operators are on edges */
+    STRUCT_LOOSE_ENDS /* of such a Cell: the states that no node reads, joined */
 };
 
 enum reduction { REDUCE_SUM, REDUCE_MEAN, REDUCE_CONCAT };
+
+/* A node of a Cell: child[j * n_ops + o] is operator o on input j. There may be more
+ * edges than inputs: checkpoints have tensors for some that never run. */
+struct cell {
+    size_t  n_ops, n_edges;
+    size_t  n_picks;    /* how many (operator, input) a decided node adds up */
+    size_t *op, *input; /* n_picks choices each */
+    size_t *edge;       /* n_in choices: the weights of the operators of an edge */
+};
 
 struct module {
     int                 index;  /* depth first, parents first; index into supernet.module[] */
@@ -64,10 +74,10 @@ struct module {
     size_t           n_args, n_params;
     struct arg_slot *arg;   /* in the order of op->args */
     sn_tensor       *param; /* in the order of op->params: the whole weight; SN_NONE if absent */
-    int     *state; /* in the order of op->params: slot in sn_state, -1 for ordinary weights */
+    int *state; /* in the order of op->params: slot in sn_state, -1 for ordinary weights */
     _Atomic(void *) *packed; /* [variants * params]: prepared weights, plan/pack.c */
     size_t           n_packed;
-    uint64_t n_param_elements;
+    uint64_t         n_param_elements;
 
     /* Graph: children in topological order */
     struct wire      **wire;       /* wire[i][j]: input j of child i */
@@ -82,6 +92,9 @@ struct module {
 
     /* Repeat; children are the blocks */
     struct arg_slot depth;
+
+    struct cell           cell; /* of a node of a Cell */
+    struct module *const *node; /* LooseEnds: input i is the state of node[i]; child[0] joins */
 };
 
 struct sn_supernet {
@@ -91,8 +104,9 @@ struct sn_supernet {
     sn_weights   *weights;
     const char   *name, *spec;
     uint8_t       digest[32];
-    bool          bare; /* loaded without weights: parameters have shapes, but no data */
-    bool          nni;  /* "compatibility": "nni-2.8" */
+    bool          bare;            /* loaded without weights: parameters have shapes, but no data */
+    bool          nni;             /* "compatibility": "nni-2.8", or a later one */
+    bool          nni_spare_logit; /* "nni-2.10": edges of Cells have a weight for no operator */
 
     size_t   n_inputs, n_outputs;
     sn_port *input, *output;

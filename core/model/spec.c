@@ -289,6 +289,7 @@ static sn_status read_head(struct builder *b, const json_t *doc)
         return build_fail(b, SN_E_UNSUPPORTED, "compatibility",
                           "\"%s\" is neither \"nni-2.8\" nor \"nni-2.10\"", compatibility);
     b->net->nni = compatibility != NULL;
+    b->net->nni_spare_logit = compatibility && strcmp(compatibility, "nni-2.10") == 0;
     b->net->name = arena_strdup(b->mem, name);
     return b->net->name ? SN_OK : fail_no_memory(b->err, "name");
 }

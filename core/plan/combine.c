@@ -77,7 +77,8 @@ sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, s
                            i, sn_dtype_name(in[i].dtype));
     if (s->kind == STEP_CONCAT) return concat_shape(s, in, &out->shape, err);
     for (size_t i = 1; i < s->call.n_in; i++)
-        if (!broadcast(&out->shape, &in[i].shape))
+        if (s->same_shape ? !sn_shape_equal(&out->shape, &in[i].shape)
+                          : !broadcast(&out->shape, &in[i].shape))
             return fail_formats(s, in, "items to be summed have shapes that do not fit", err);
     return SN_OK;
 }

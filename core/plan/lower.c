@@ -73,9 +73,9 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
                                            [NODE_CONCAT] = STEP_CONCAT,
                                            [NODE_WEIGHTED] = STEP_WEIGHTED};
     const struct module        *m = n->module;
-    struct step                 s = {.kind = kinds[n->kind], .module = m};
-    int                         in[SN_MAX_PORTS], out[SN_MAX_PORTS];
-    sn_status                   rc;
+    struct step s = {.kind = kinds[n->kind], .module = m, .same_shape = n->same_shape};
+    int         in[SN_MAX_PORTS], out[SN_MAX_PORTS];
+    sn_status   rc;
 
     for (int i = 0; i < n->n_in; i++)
         in[i] = n->in[i] == VALUE_ABSENT ? VALUE_ABSENT : map[n->in[i]];
@@ -86,7 +86,7 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
     rc = prepare_call(p, m, (size_t)n->n_in, (size_t)n->n_out, &s.call, err);
     if (!rc && n->kind == NODE_OP) rc = plan_bind(p, m, &s, err);
     if (!rc && n->kind == NODE_WEIGHTED)
-        rc = plan_dist(p, n->option ? &m->depth : NULL, m->choice, &s.dist, err);
+        rc = plan_dist(p, n->option ? &m->depth : NULL, n->choice, &s.dist, err);
     if (!rc && n->option) { /* the network does not outlive compiling */
         uint32_t *option = arena_array(p->mem, (size_t)n->n_in, sizeof *option);
 

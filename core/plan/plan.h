@@ -88,6 +88,7 @@ struct step {
     size_t               scratch_bytes, offset_bytes; /* temporary memory of this step */
     int                  n_patches;
     const struct patch  *patch;
+    bool                 same_shape;  /* STEP_SUM, STEP_WEIGHTED: no broadcasting */
     int                  dist;        /* STEP_WEIGHTED */
     const uint32_t      *item_option; /* STEP_WEIGHTED: option of item i; NULL: i */
     const struct blend  *blend;       /* STEP_BLEND */

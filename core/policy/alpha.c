@@ -165,19 +165,20 @@ sn_status alpha_best(const struct alpha *a, const sn_supernet *net, sn_draft *dr
         const sn_choice *c = sn_supernet_choice(net, i);
         sn_status        rc;
 
-        if (!decide_is_open(net, draft, i)) continue;
+        if (!a->logit[i] || !decide_is_open(net, draft, i)) continue;
         rc = set_largest(a->logit[i], c, c->n_chosen ? c->n_chosen : c->n_candidates, draft, err);
         if (rc) return rc;
     }
     return SN_OK;
 }
 
-sn_status alpha_soften(const sn_supernet *net, sn_draft *draft, sn_error *err)
+sn_status alpha_soften(const struct alpha *a, const sn_supernet *net, sn_draft *draft,
+                       sn_error *err)
 {
     for (size_t i = 0; i < sn_supernet_n_choices(net); i++) {
         sn_status rc;
 
-        if (!decide_is_open(net, draft, i)) continue;
+        if (!a->logit[i] || !decide_is_open(net, draft, i)) continue;
         rc = sn_draft_soften(draft, sn_supernet_choice(net, i)->label, err);
         if (rc) return rc;
     }

@@ -36,7 +36,8 @@ sn_status alpha_probs(const struct alpha *a, const sn_supernet *net, size_t choi
 sn_status alpha_best(const struct alpha *a, const sn_supernet *net, sn_draft *draft, sn_error *err);
 
 /* Leave every open used choice to its distribution. */
-sn_status alpha_soften(const sn_supernet *net, sn_draft *draft, sn_error *err);
+sn_status alpha_soften(const struct alpha *a, const sn_supernet *net, sn_draft *draft,
+                       sn_error *err);
 
 /* Standard normal, Box and Muller. */
 double alpha_normal(sn_rng *rng);

@@ -22,6 +22,7 @@
 #include "base/json.h"
 #include "policy/alpha.h"
 #include "policy/document.h"
+#include "policy/edges.h"
 
 struct soft {
     struct alpha alpha;
@@ -70,6 +71,7 @@ static sn_status init(struct soft *s, const sn_supernet *net, const char *option
         if (!rc) rc = json_get_int(doc, "seed", "policy", 0, INT64_MAX, &seed, err);
     }
     if (!rc) rc = alpha_init(&s->alpha, net, (uint64_t)seed, err);
+    if (!rc) rc = edges_init(&s->alpha, net, (uint64_t)seed, err);
     if (!rc && doc) rc = take(s, net, doc, err);
     json_decref(doc);
     return rc;
@@ -83,15 +85,20 @@ static void soft_fini(void *state)
 static sn_status soft_resample(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
                                sn_error *err)
 {
-    (void)state, (void)rng;
-    return alpha_soften(net, draft, err);
+    const sn_status rc = alpha_soften(&((struct soft *)state)->alpha, net, draft, err);
+
+    (void)rng;
+    return rc ? rc : edges_soften(net, draft, err);
 }
 
 static sn_status soft_best(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
                            sn_error *err)
 {
+    const struct alpha *a = &((struct soft *)state)->alpha;
+    const sn_status     rc = alpha_best(a, net, draft, err);
+
     (void)rng;
-    return alpha_best(&((struct soft *)state)->alpha, net, draft, err);
+    return rc ? rc : edges_best(a, net, draft, err);
 }
 
 static sn_status no_logits(size_t choice, const sn_supernet *net, sn_error *err)

@@ -10,5 +10,6 @@ extern const struct structure structure_graph;
 extern const struct structure structure_layer_choice;
 extern const struct structure structure_input_choice;
 extern const struct structure structure_repeat;
+extern const struct structure structure_cell;
 
 #endif

@@ -119,6 +119,7 @@ static sn_status decide_singles(sn_draft *draft, sn_error *err)
         };
         sn_status rc;
 
+        if (c->soft_only) continue;
         if (c->n_candidates != (c->n_chosen ? c->n_chosen : 1)) continue;
         rc = decide(draft, c, c->n_candidates == 1 ? c->candidate : &all, &draft->decision[i], err);
         if (rc) return rc;
@@ -163,6 +164,11 @@ SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_va
 
     if (!sn_supernet_find_choice(draft->net, label, &i))
         return sn_fail(err, SN_E_UNKNOWN_NAME, label, "no choice is labelled \"%s\"", label);
+    if (draft->net->choice[i].soft_only)
+        return sn_fail(err, SN_E_UNSUPPORTED, label,
+                       "\"%s\" only holds the weights of an edge of a Cell; what the Cell runs is "
+                       "decided by its op_ and input_ labels",
+                       label);
     return decide(draft, &draft->net->choice[i], value, &draft->decision[i], err);
 }
 

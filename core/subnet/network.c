@@ -1,10 +1,7 @@
 /* network: expand the module tree under an assignment, then find what is live. */
-#include "subnet/network.h"
-
 #include <string.h>
 
-static sn_status expand(struct network *w, const struct module *m, const int *in, int *out,
-                        sn_error *err);
+#include "subnet/expand.h"
 
 /* A new node with `n_out` fresh values; NULL when memory is out. */
 static struct node *add_node(struct network *w, enum node_kind kind, const struct module *m,
@@ -25,13 +22,14 @@ static struct node *add_node(struct network *w, enum node_kind kind, const struc
     }
     if (n_in) memcpy(copy, in, (size_t)n_in * sizeof *copy);
     n = &w->node[w->n_nodes++];
-    *n = (struct node){.kind = kind, .module = m, .n_in = n_in, .in = copy, .n_out = n_out};
+    *n = (struct node){
+        .kind = kind, .module = m, .n_in = n_in, .in = copy, .n_out = n_out, .choice = m->choice};
     n->out = w->n_values;
     w->n_values += n_out;
     return n;
 }
 
-static sn_status emit(struct network *w, enum node_kind kind, const struct module *m, int n_in,
+sn_status expand_emit(struct network *w, enum node_kind kind, const struct module *m, int n_in,
                       const int *in, int n_out, int *out, sn_error *err)
 {
     const struct node *n = add_node(w, kind, m, n_in, in, n_out);
@@ -50,7 +48,7 @@ static sn_status expand_chain(struct network *w, const struct module *m, size_t 
 
     memcpy(cur, in, (size_t)m->n_in * sizeof *cur);
     for (size_t i = 0; i < n; i++) {
-        const sn_status rc = expand(w, m->child[i], cur, next, err);
+        const sn_status rc = expand_module(w, m->child[i], cur, next, err);
 
         if (rc) return rc;
         memcpy(cur, next, (size_t)m->child[i]->n_out * sizeof *cur);
@@ -81,7 +79,7 @@ static sn_status expand_graph(struct network *w, const struct module *m, const i
         if (!made[i]) return fail_no_memory(err, c->where);
         for (int j = 0; j < c->n_in; j++)
             child_in[j] = wire_value(m->wire[i][j], in, made);
-        rc = expand(w, c, child_in, made[i], err);
+        rc = expand_module(w, c, child_in, made[i], err);
         if (rc) return rc;
     }
     for (int i = 0; i < m->n_out; i++)
@@ -96,6 +94,9 @@ static sn_status combine(struct network *w, enum node_kind kind, const struct mo
     int *item = arena_array(w->mem, n + 1, sizeof *item);
 
     if (!item) return fail_no_memory(err, m->where);
+    if (n > SN_MAX_PORTS)
+        return sn_fail(err, SN_E_LIMIT, m->where, "%zu items are to be summed, at most %d can be",
+                       n, SN_MAX_PORTS);
     for (int o = 0; o < m->n_out; o++) {
         struct node *node;
 
@@ -117,7 +118,8 @@ static sn_status expand_layer_choice(struct network *w, const struct module *m, 
     const size_t           n = soft ? m->n_children : d->n_pick;
     int                  **made;
 
-    if (d->state == DECISION_OPEN) return emit(w, NODE_OPEN, m, m->n_in, in, m->n_out, out, err);
+    if (d->state == DECISION_OPEN)
+        return expand_emit(w, NODE_OPEN, m, m->n_in, in, m->n_out, out, err);
     made = arena_array(w->mem, n, sizeof *made);
     if (!made) return fail_no_memory(err, m->where);
     for (size_t i = 0; i < n; i++) {
@@ -125,10 +127,10 @@ static sn_status expand_layer_choice(struct network *w, const struct module *m, 
 
         made[i] = arena_array(w->mem, (size_t)m->n_out + 1, sizeof **made);
         if (!made[i]) return fail_no_memory(err, m->where);
-        rc = expand(w, m->child[soft ? i : d->pick[i]], in, made[i], err);
+        rc = expand_module(w, m->child[soft ? i : d->pick[i]], in, made[i], err);
         if (rc) return rc;
     }
-    if (!soft && n == 1) return emit(w, NODE_PASS, m, m->n_out, made[0], m->n_out, out, err);
+    if (!soft && n == 1) return expand_emit(w, NODE_PASS, m, m->n_out, made[0], m->n_out, out, err);
     return combine(w, soft ? NODE_WEIGHTED : NODE_SUM, m, n, made, NULL, out, err);
 }
 
@@ -140,19 +142,19 @@ static sn_status expand_input_choice(struct network *w, const struct module *m, 
     const struct decision *d = &w->decision[m->choice];
     int                   *item;
 
-    if (d->state == DECISION_OPEN) return emit(w, NODE_OPEN, m, m->n_in, in, 1, out, err);
+    if (d->state == DECISION_OPEN) return expand_emit(w, NODE_OPEN, m, m->n_in, in, 1, out, err);
     if (d->state == DECISION_SOFT) {
         if (m->reduction == REDUCE_CONCAT)
             return sn_fail(err, SN_E_UNSUPPORTED, m->where,
                            "reduction \"concat\" cannot follow a distribution; sum and mean can");
-        return emit(w, NODE_WEIGHTED, m, m->n_in, in, 1, out, err);
+        return expand_emit(w, NODE_WEIGHTED, m, m->n_in, in, 1, out, err);
     }
     item = arena_array(w->mem, d->n_pick, sizeof *item);
     if (!item) return fail_no_memory(err, m->where);
     for (size_t i = 0; i < d->n_pick; i++)
         item[i] = in[d->pick[i]];
-    return emit(w, d->n_pick == 1 ? NODE_PASS : kinds[m->reduction], m, (int)d->n_pick, item, 1,
-                out, err);
+    return expand_emit(w, d->n_pick == 1 ? NODE_PASS : kinds[m->reduction], m, (int)d->n_pick, item,
+                       1, out, err);
 }
 
 /* A depth as a number of blocks; 2.0 counts as 2, as in Python. */
@@ -191,7 +193,7 @@ static sn_status expand_soft_repeat(struct network *w, const struct module *m, c
         sn_status rc = depth_of(m, &m->depth.option[o], &want, err);
 
         for (; !rc && at < want; at++) {
-            rc = expand(w, m->child[at], cur, next, err);
+            rc = expand_module(w, m->child[at], cur, next, err);
             memcpy(cur, next, (size_t)m->n_out * sizeof *cur);
         }
         if (rc) return rc;
@@ -213,7 +215,7 @@ static sn_status expand_repeat(struct network *w, const struct module *m, const 
     sn_status rc;
 
     if (decision_open(w->net, w->decision, &m->depth))
-        return emit(w, NODE_OPEN, m, m->n_in, in, m->n_out, out, err);
+        return expand_emit(w, NODE_OPEN, m, m->n_in, in, m->n_out, out, err);
     if (decision_is_soft(w->decision, &m->depth)) return expand_soft_repeat(w, m, in, out, err);
     rc = decision_evaluate(w->net, w->decision, &m->depth, w->mem, &value, err);
     if (!rc) rc = depth_of(m, &value, &depth, err);
@@ -222,15 +224,15 @@ static sn_status expand_repeat(struct network *w, const struct module *m, const 
         return sn_fail(err, SN_E_UNSUPPORTED, m->depth.where,
                        "depth is 0, which the compatibility mode refuses as the original does");
     rc = expand_chain(w, m, depth, in, cur, err);
-    return rc ? rc : emit(w, NODE_PASS, m, m->n_out, cur, m->n_out, out, err);
+    return rc ? rc : expand_emit(w, NODE_PASS, m, m->n_out, cur, m->n_out, out, err);
 }
 
-static sn_status expand(struct network *w, const struct module *m, const int *in, int *out,
+sn_status expand_module(struct network *w, const struct module *m, const int *in, int *out,
                         sn_error *err)
 {
     switch (m->kind) {
     case STRUCT_NONE:
-        return emit(w, NODE_OP, m, m->n_in, in, m->n_out, out, err);
+        return expand_emit(w, NODE_OP, m, m->n_in, in, m->n_out, out, err);
     case STRUCT_SEQUENTIAL:
         return expand_chain(w, m, m->n_children, in, out, err);
     case STRUCT_GRAPH:
@@ -242,7 +244,9 @@ static sn_status expand(struct network *w, const struct module *m, const int *in
     case STRUCT_REPEAT:
         return expand_repeat(w, m, in, out, err);
     case STRUCT_CELL:
-        break;
+        return expand_cell(w, m, in, out, err);
+    case STRUCT_LOOSE_ENDS:
+        return expand_loose_ends(w, m, in, out, err);
     }
     return sn_fail(err, SN_E_UNSUPPORTED, m->where, "a %s cannot be expanded", m->type);
 }
@@ -272,16 +276,20 @@ static sn_status fail_open(const char *where, const sn_choice *c, sn_error *err)
     return sn_fail(err, SN_E_UNDECIDED, where, "choice \"%s\" has no value yet", c->label);
 }
 
+/* What a structure with an open decision waits for. */
+static const sn_choice *open_choice(const struct network *w, const struct module *m)
+{
+    if (m->kind == STRUCT_REPEAT) return decision_open(w->net, w->decision, &m->depth);
+    if (m->kind == STRUCT_CELL) return expand_cell_open(w->net, w->decision, m);
+    return &w->net->choice[m->choice];
+}
+
 /* What is live may read nothing open, and no distribution where none is allowed. */
 static sn_status check_node(const struct network *w, const struct node *n, sn_error *err)
 {
     const struct module *m = n->module;
 
-    if (n->kind == NODE_OPEN)
-        return fail_open(m->where,
-                         m->kind == STRUCT_REPEAT ? decision_open(w->net, w->decision, &m->depth)
-                                                  : &w->net->choice[m->choice],
-                         err);
+    if (n->kind == NODE_OPEN) return fail_open(m->where, open_choice(w, m), err);
     for (size_t a = 0; n->kind == NODE_OP && a < m->n_args; a++) {
         const struct arg_slot *slot = &m->arg[a];
         const sn_choice       *open = decision_open(w->net, w->decision, slot);
@@ -308,7 +316,7 @@ sn_status network_expand(const sn_supernet *net, const struct decision *decision
     w.n_values = (int)net->n_inputs; /* the first values are the inputs of the document */
     for (int i = 0; i < net->root->n_in; i++)
         in[i] = net->root_input[i] < 0 ? VALUE_ABSENT : net->root_input[i];
-    rc = expand(&w, net->root, in, out, err);
+    rc = expand_module(&w, net->root, in, out, err);
     if (rc) return rc;
     w.output = out;
     rc = find_live(&w, err);
@@ -324,6 +332,16 @@ static void mark_slot(const struct arg_slot *slot, bool *active)
         active[slot->leaf[i]] = true;
 }
 
+static void mark_cell(const struct network *w, const struct module *m, bool *active)
+{
+    const bool soft = network_cell_is_soft(w->decision, m);
+
+    for (int j = 0; soft && j < m->n_in; j++)
+        active[m->cell.edge[j]] = true;
+    for (size_t k = 0; !soft && k < m->cell.n_picks; k++)
+        active[m->cell.op[k]] = active[m->cell.input[k]] = true;
+}
+
 void network_mark_active(const struct network *w, bool *active)
 {
     for (size_t i = 0; i < w->n_nodes; i++) {
@@ -333,6 +351,7 @@ void network_mark_active(const struct network *w, bool *active)
         if (m->kind == STRUCT_LAYER_CHOICE || m->kind == STRUCT_INPUT_CHOICE)
             active[m->choice] = true;
         if (m->kind == STRUCT_REPEAT) mark_slot(&m->depth, active);
+        if (m->kind == STRUCT_CELL) mark_cell(w, m, active);
         for (size_t a = 0; a < m->n_args; a++)
             mark_slot(&m->arg[a], active);
     }

@@ -25,8 +25,10 @@ struct node {
     enum node_kind       kind;
     const struct module *module;
     int                  n_in, n_out;
-    const int           *in;  /* values; VALUE_ABSENT: an optional input that is not connected */
-    int                  out; /* its outputs are the values out, out + 1, ... */
+    const int           *in;     /* values; VALUE_ABSENT: an optional input that is not connected */
+    int                  out;    /* its outputs are the values out, out + 1, ... */
+    size_t               choice; /* NODE_WEIGHTED without `option`: whose weights */
+    bool                 same_shape; /* the inputs of a sum may not broadcast */
     bool                 live;
     const uint32_t
         *option; /* NODE_WEIGHTED over a Repeat: the option of its depth that input i is */
@@ -50,5 +52,11 @@ sn_status network_expand(const sn_supernet *net, const struct decision *decision
 
 /* Mark the choices that live nodes read. */
 void network_mark_active(const struct network *w, bool *active);
+
+/* Whether a node of a Cell is left to the distributions of its edges. */
+bool network_cell_is_soft(const struct decision *decision, const struct module *m);
+
+/* Which inputs of a LooseEnds no decided node reads, ascending; how many. */
+int network_loose_ends(const struct network *w, const struct module *m, int *ret_end);
 
 #endif

@@ -197,6 +197,12 @@ bool softmax_of(const json_t *alpha, float *ret_weight, size_t n)
     return true;
 }
 
+/* Edges of Cells have logits, though nothing reads them as a decision. */
+static bool has_logits(const sn_choice *c)
+{
+    return c->n_users > 0 || c->soft_only;
+}
+
 /* {"alpha": {label: logits}} without the labels of the case that the network does not use. */
 static char *alphas(const struct trial *t)
 {
@@ -210,7 +216,7 @@ static char *alphas(const struct trial *t)
         size_t i;
         bool   known = sn_supernet_find_choice(t->net, label, &i);
 
-        if (known ? sn_supernet_choice(t->net, i)->n_users > 0 : !json_object_get(choices, label))
+        if (known ? has_logits(sn_supernet_choice(t->net, i)) : !json_object_get(choices, label))
             json_object_set(used, label, logits);
     }
     update = json_pack("{s:o}", "alpha", used);

@@ -167,7 +167,7 @@ sn_status sn_tensor_slice(const sn_tensor *t, const sn_slice *s, sn_tensor *ret_
  * is freed alone, sn_arena_free() ends all of it. */
 typedef struct sn_arena sn_arena;
 
-sn_arena *sn_arena_create(void); /* NULL when memory is out */
+sn_arena *sn_arena_create(void);                       /* NULL when memory is out */
 void     *sn_arena_alloc(sn_arena *a, size_t n_bytes); /* zeroed, 16-byte aligned; NULL when out */
 sn_arena *sn_arena_free(sn_arena *a);
 
@@ -219,6 +219,9 @@ typedef struct sn_choice {
     bool               several;
     const char *const *user; /* "stem.out_channels": the arguments that read it */
     size_t             n_users;
+    /* The operators of an edge of a Cell ("cell/3_1"), for distributions alone: it can be
+     * softened, never set, has no users, and is no part of the space. */
+    bool soft_only;
 } sn_choice;
 
 typedef struct sn_expr sn_expr;
@@ -275,14 +278,14 @@ typedef enum sn_mode { SN_EVAL, SN_TRAIN } sn_mode;
 
 /* What an argument may hold, and what a distribution over it means. */
 typedef enum sn_arg_flags {
-    SN_ARG_FIXED = 0,        /* a literal only */
-    SN_ARG_CHOICE = 1,       /* also an expression */
-    SN_ARG_SOFT_MASK = 2,    /* a distribution blends the weights, by masks */
-    SN_ARG_SOFT_FULL = 4,    /* a distribution is ignored: the super value */
-    SN_ARG_SOFT_REFUSE = 8,  /* a distribution is an error */
-    SN_ARG_COMPONENTS = 16,  /* tuples: the super value is the maximum per component */
-    SN_ARG_DERIVED = 32,     /* not written by users: `fallback` is an expression
-                              * over the names of other arguments of the operator */
+    SN_ARG_FIXED = 0,          /* a literal only */
+    SN_ARG_CHOICE = 1,         /* also an expression */
+    SN_ARG_SOFT_MASK = 2,      /* a distribution blends the weights, by masks */
+    SN_ARG_SOFT_FULL = 4,      /* a distribution is ignored: the super value */
+    SN_ARG_SOFT_REFUSE = 8,    /* a distribution is an error */
+    SN_ARG_COMPONENTS = 16,    /* tuples: the super value is the maximum per component */
+    SN_ARG_DERIVED = 32,       /* not written by users: `fallback` is an expression
+                                * over the names of other arguments of the operator */
     SN_ARG_COMPONENTS_NNI = 64 /* per component under "compatibility" as well, which
                                 * otherwise takes the lexicographic maximum */
 } sn_arg_flags;
@@ -298,18 +301,18 @@ typedef struct sn_arg_def {
 } sn_arg_def;
 
 typedef struct sn_param_def {
-    const char *name;   /* suffix of the tensor's name; NULL ends the table */
-    unsigned    flags;  /* sn_param_flags */
+    const char *name;  /* suffix of the tensor's name; NULL ends the table */
+    unsigned    flags; /* sn_param_flags */
     /* The arguments that cut it, one slicing step each, applied in this order.
      * Under a distribution each step multiplies by its own weighted mask. */
-    int     n_steps;
-    int     step[SN_MAX_STEPS]; /* index into sn_op.args */
+    int n_steps;
+    int step[SN_MAX_STEPS]; /* index into sn_op.args */
 } sn_param_def;
 
 typedef enum sn_param_flags {
-    SN_PARAM_STATE = 1,  /* a buffer that training mode updates: running_mean */
-    SN_PARAM_I64 = 2,    /* an integer buffer: num_batches_tracked */
-    SN_PARAM_UNUSED = 4  /* carried by checkpoints, never read: may be missing */
+    SN_PARAM_STATE = 1, /* a buffer that training mode updates: running_mean */
+    SN_PARAM_I64 = 2,   /* an integer buffer: num_batches_tracked */
+    SN_PARAM_UNUSED = 4 /* carried by checkpoints, never read: may be missing */
 } sn_param_flags;
 
 /* One argument of one node under one assignment. */
@@ -318,8 +321,8 @@ typedef struct sn_arg {
     sn_value        super;  /* the largest over all assignments */
     const sn_value *option; /* every value over all assignments, ascending */
     size_t          n_options;
-    bool            soft;   /* holds a distribution */
-    bool            elastic; /* written as an expression with labels */
+    bool            soft;     /* holds a distribution */
+    bool            elastic;  /* written as an expression with labels */
     int             position; /* in the order they were written; -1: the default */
 } sn_arg;
 
@@ -330,19 +333,19 @@ typedef struct sn_cost {
 /* What an operator sees of one node under one assignment: its whole situation. */
 typedef struct sn_call {
     size_t           size;
-    const char      *where;  /* for messages: "model.layers[2]" */
+    const char      *where; /* for messages: "model.layers[2]" */
     sn_mode          mode;
-    bool             nni;    /* "compatibility": "nni-2.8" */
-    const sn_arg    *arg;    /* in the order of sn_op.args */
-    const sn_tensor *param;  /* in the order of sn_op.params: whole at load and in slice,
-                              * the live part in infer and after; SN_NONE if absent */
-    const sn_tensor *whole;  /* the whole parameters, also in infer and after */
+    bool             nni;   /* "compatibility": "nni-2.8" */
+    const sn_arg    *arg;   /* in the order of sn_op.args */
+    const sn_tensor *param; /* in the order of sn_op.params: whole at load and in slice,
+                             * the live part in infer and after; SN_NONE if absent */
+    const sn_tensor *whole; /* the whole parameters, also in infer and after */
     size_t           n_in, n_out;
-    const sn_desc   *in;     /* n_in of them; SN_NONE for an absent optional input */
-    sn_desc         *out;    /* infer fills n_out of them; SN_NONE: not produced */
-    void            *priv;   /* sn_op.priv_bytes, zeroed; filled by infer, read by the rest.
-                              * Must not depend on the batch size. */
-    size_t           scratch_bytes; /* set by infer; temporary memory of forward */
+    const sn_desc   *in;   /* n_in of them; SN_NONE for an absent optional input */
+    sn_desc         *out;  /* infer fills n_out of them; SN_NONE: not produced */
+    void            *priv; /* sn_op.priv_bytes, zeroed; filled by infer, read by the rest.
+                            * Must not depend on the batch size. */
+    size_t scratch_bytes;  /* set by infer; temporary memory of forward */
 } sn_call;
 
 /* A loop the caller may run on several threads: body(cls, i) for i in [0, n). */
@@ -355,10 +358,10 @@ typedef struct sn_parallel {
 /* The data of one forward call. */
 typedef struct sn_io {
     size_t             size;
-    const sn_tensor   *in;    /* dense; the batch may be smaller than in infer */
-    sn_tensor         *out;   /* dense, does not overlap `in` unless SN_OP_ALIAS */
-    const sn_tensor   *param; /* the live part; in training mode states may be written */
-    void              *scratch; /* SN_ALIGN_BYTES aligned */
+    const sn_tensor   *in;       /* dense; the batch may be smaller than in infer */
+    sn_tensor         *out;      /* dense, does not overlap `in` unless SN_OP_ALIAS */
+    const sn_tensor   *param;    /* the live part; in training mode states may be written */
+    void              *scratch;  /* SN_ALIGN_BYTES aligned */
     const sn_parallel *parallel; /* may be NULL */
     const void *const *packed;   /* a variant's prepared weights, by parameter; NULL: none */
 } sn_io;
@@ -389,11 +392,7 @@ typedef enum sn_layout {
     SN_LAYOUT_CHANNELS_LAST /* N, H, W, C */
 } sn_layout;
 
-typedef enum sn_fuses {
-    SN_FUSES_AFFINE = 1,
-    SN_FUSES_RESIDUAL = 2,
-    SN_FUSES_ACT = 4
-} sn_fuses;
+typedef enum sn_fuses { SN_FUSES_AFFINE = 1, SN_FUSES_RESIDUAL = 2, SN_FUSES_ACT = 4 } sn_fuses;
 
 /* Another way to run an operator: in another layout, over weights that are prepared once
  * for the whole supernet and shared by all its plans, with an epilogue. The planner takes
@@ -487,7 +486,8 @@ sn_status sn_registry_create(sn_registry **ret_registry, sn_error *err);
  * loaded with it. SN_E_UNSUPPORTED for a foreign abi, SN_E_INVALID for a name
  * already taken. */
 sn_status sn_registry_add_op(sn_registry *reg, const sn_op *op, sn_error *err);
-sn_status sn_registry_add_policy(sn_registry *reg, const struct sn_policy_class *cls, sn_error *err);
+sn_status sn_registry_add_policy(sn_registry *reg, const struct sn_policy_class *cls,
+                                 sn_error *err);
 
 /* Plug-ins: a shared object that adds operators and policies the way the built-in
  * ones are added. It contains SN_PLUGIN once, and defines sn_plugin_main(), which calls
@@ -501,8 +501,9 @@ enum { SN_PLUGIN_ABI = 1 };
 #endif
 #define SN_PLUGIN                                                                                  \
     SN_PLUGIN_EXPORT extern const uint32_t sn_plugin_abi[4];                                       \
-    SN_PLUGIN_EXPORT const uint32_t        sn_plugin_abi[4] = {                                    \
-        SN_PLUGIN_ABI, (uint32_t)sizeof(sn_call), (uint32_t)sizeof(sn_io), (uint32_t)sizeof(sn_arg)}
+    SN_PLUGIN_EXPORT const uint32_t sn_plugin_abi[4] = {SN_PLUGIN_ABI, (uint32_t)sizeof(sn_call),  \
+                                                        (uint32_t)sizeof(sn_io),                   \
+                                                        (uint32_t)sizeof(sn_arg)}
 
 typedef sn_status (*sn_plugin_entry)(sn_registry *reg, sn_error *err);
 
@@ -565,7 +566,7 @@ typedef struct sn_module {
     const char *path;  /* prefix of its tensors: "body.blocks.0.op0" */
     const char *where; /* place in the specification: "model.layers[3]" */
     const char *type;
-    int         parent; /* index of the module it is in; -1 for the root */
+    int         parent;   /* index of the module it is in; -1 for the root */
     uint64_t    n_params; /* elements it owns itself, at full size */
 } sn_module;
 
@@ -578,14 +579,14 @@ typedef struct sn_module {
 sn_status sn_supernet_load(const char *spec_json, size_t spec_bytes, sn_weights *weights,
                            sn_registry *reg, sn_supernet **ret_net, sn_error *err);
 
-const char     *sn_supernet_name(const sn_supernet *net);
-const char     *sn_supernet_spec(const sn_supernet *net); /* the document it was loaded from */
-const uint8_t  *sn_supernet_digest(const sn_supernet *net); /* SHA-256 of the document, 32 bytes */
-size_t          sn_supernet_n_inputs(const sn_supernet *net);
-const sn_port  *sn_supernet_input(const sn_supernet *net, size_t i);
-size_t          sn_supernet_n_outputs(const sn_supernet *net);
-const sn_port  *sn_supernet_output(const sn_supernet *net, size_t i);
-size_t          sn_supernet_n_modules(const sn_supernet *net); /* depth first, parents first */
+const char      *sn_supernet_name(const sn_supernet *net);
+const char      *sn_supernet_spec(const sn_supernet *net);   /* the document it was loaded from */
+const uint8_t   *sn_supernet_digest(const sn_supernet *net); /* SHA-256 of the document, 32 bytes */
+size_t           sn_supernet_n_inputs(const sn_supernet *net);
+const sn_port   *sn_supernet_input(const sn_supernet *net, size_t i);
+size_t           sn_supernet_n_outputs(const sn_supernet *net);
+const sn_port   *sn_supernet_output(const sn_supernet *net, size_t i);
+size_t           sn_supernet_n_modules(const sn_supernet *net); /* depth first, parents first */
 const sn_module *sn_supernet_module(const sn_supernet *net, size_t i);
 
 /* The choices in order of first use; those that nothing uses come last. */
@@ -633,7 +634,7 @@ const sn_value *sn_subnet_value(const sn_subnet *subnet, size_t choice);
 bool            sn_subnet_is_active(const sn_subnet *subnet, size_t choice);
 bool            sn_subnet_is_soft(const sn_subnet *subnet, size_t choice);
 bool            sn_subnet_equal(const sn_subnet *a, const sn_subnet *b);
-size_t          sn_subnet_bytes(const sn_subnet *subnet); /* memory it holds by itself */
+size_t          sn_subnet_bytes(const sn_subnet *subnet);    /* memory it holds by itself */
 sn_supernet    *sn_subnet_supernet(const sn_subnet *subnet); /* borrowed */
 sn_subnet      *sn_subnet_ref(sn_subnet *subnet);
 sn_subnet      *sn_subnet_unref(sn_subnet *subnet);
@@ -650,10 +651,10 @@ double   sn_rng_unit(sn_rng *rng);              /* uniform in [0, 1), 53 bits */
 
 /* Who decides. State belongs to one instance (sn_policy), never to a supernet. */
 typedef struct sn_policy_class {
-    size_t      size; /* sizeof(sn_policy_class) */
-    uint32_t    abi;  /* SN_POLICY_ABI */
-    const char *name; /* "path", "differentiable", ... */
-    const char *about; /* one line for people */
+    size_t      size;        /* sizeof(sn_policy_class) */
+    uint32_t    abi;         /* SN_POLICY_ABI */
+    const char *name;        /* "path", "differentiable", ... */
+    const char *about;       /* one line for people */
     size_t      state_bytes; /* zeroed memory handed to the functions below */
 
     /* options_json: an object, or NULL. */
@@ -682,10 +683,10 @@ typedef struct sn_policy_class {
     sn_status (*load)(void *state, const sn_supernet *net, const char *state_json, sn_error *err);
 } sn_policy_class;
 
-sn_status  sn_policy_create(sn_supernet *net, const char *name, const char *options_json,
-                            sn_policy **ret_policy, sn_error *err);
+sn_status   sn_policy_create(sn_supernet *net, const char *name, const char *options_json,
+                             sn_policy **ret_policy, sn_error *err);
 const char *sn_policy_name(const sn_policy *policy);
-sn_policy *sn_policy_free(sn_policy *policy);
+sn_policy  *sn_policy_free(sn_policy *policy);
 
 /* Let `policy` decide what is still open; what was set by hand stays. */
 sn_status sn_policy_resample(sn_policy *policy, sn_rng *rng, sn_draft *draft, sn_error *err);
@@ -705,14 +706,14 @@ typedef struct sn_compile_options {
     size_t         size;
     const sn_desc *in; /* one for each input; SN_NONE: absent. The batch dimension
                         * holds the largest batch the plan will be run with */
-    size_t         n_in;
-    sn_mode        mode;
-    size_t         scratch_limit_bytes; /* SN_E_LIMIT above; 0: no limit */
+    size_t  n_in;
+    sn_mode mode;
+    size_t  scratch_limit_bytes; /* SN_E_LIMIT above; 0: no limit */
 } sn_compile_options;
 
 typedef struct sn_plan_info {
     size_t         n_in, n_out;
-    const sn_desc *in, *out; /* for the largest batch */
+    const sn_desc *in, *out;  /* for the largest batch */
     int64_t        max_batch; /* 0 if no input has a batch dimension */
     size_t         n_steps;
     size_t         scratch_bytes; /* activations and temporaries of one run */
@@ -732,7 +733,7 @@ void sn_plan_outputs(const sn_plan *plan, int64_t batch, sn_desc *ret_out);
 
 typedef struct sn_run_options {
     size_t size;
-    void  *scratch; /* scratch_bytes, SN_ALIGN_BYTES aligned, one per concurrent run */
+    void  *scratch;          /* scratch_bytes, SN_ALIGN_BYTES aligned, one per concurrent run */
     bool (*stop)(void *cls); /* asked between steps; may be NULL */
     void *stop_cls;
     /* For soft subnets: probs[i] has n_candidates weights of choice i, NULL where
@@ -746,14 +747,14 @@ typedef struct sn_run_options {
  * any batch up to the largest. Allocates nothing. SN_E_STOPPED if asked to. */
 sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
                           const sn_run_options *options, sn_error *err);
-sn_plan *sn_plan_ref(sn_plan *plan);
-sn_plan *sn_plan_unref(sn_plan *plan);
+sn_plan  *sn_plan_ref(sn_plan *plan);
+sn_plan  *sn_plan_unref(sn_plan *plan);
 
 /* A private copy of the running statistics, for training mode. */
-sn_status sn_state_create(sn_supernet *net, sn_state **ret_state, sn_error *err);
-size_t    sn_state_count(const sn_state *state);
+sn_status   sn_state_create(sn_supernet *net, sn_state **ret_state, sn_error *err);
+size_t      sn_state_count(const sn_state *state);
 const char *sn_state_at(const sn_state *state, size_t i, sn_tensor *ret_tensor);
-sn_state *sn_state_free(sn_state *state);
+sn_state   *sn_state_free(sn_state *state);
 
 /* ---- export --------------------------------------------------------------------- */
 
