@@ -3,8 +3,8 @@
  * Labels are numbered by first appearance among the leaves: label index.
  *
  * `and`, `or`, `a if p else b` and chained comparisons evaluate as far as Python does;
- * cond() evaluates all of its arguments. sn_expr_evaluate() wants a value for every
- * label all the same, so that it does not depend on the other values what is asked. */
+ * cond() evaluates all of its arguments. sn_expr_evaluate() asks for
+ * every label all the same: what it asks for does not depend on the values. */
 #ifndef SPACE_EXPR_H
 #define SPACE_EXPR_H
 
