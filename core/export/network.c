@@ -8,33 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan/plan.h"
+#include "export/export.h"
 
-/* A module that is about to be written as a node of a Graph. */
-struct node_inputs {
-    const struct module *graph; /* whose wires; NULL: the ports of a Graph made here */
-    const struct wire   *wire;
-    bool                 written; /* by the node itself, which is a Graph */
-};
-
-struct export
-{
-    const sn_subnet    *subnet;
-    struct sn_plan      binder; /* plan_bind() without a plan: it only needs memory and a subnet */
-    sn_arena           *mem;
-    bool               *live; /* by module */
-    struct text         spec;
-    struct node_inputs *node, *opened; /* of the next module, and of the one just opened; NULL */
-    size_t              n_tensors, cap;
-    const char        **name;
-    sn_tensor          *tensor;
-};
-
-static sn_status export_module(struct export *x, const struct module *m, const char *name,
-                               const char *path, sn_error *err);
-
-/* "path.name", or just the name at the top. */
-static const char *join(struct export *x, const char *path, const char *name)
+const char *export_join(struct export *x, const char *path, const char *name)
 {
     return *path ? arena_printf(x->mem, "%s.%s", path, name) : arena_strdup(x->mem, name);
 }
@@ -48,7 +24,7 @@ static void write_name(struct export *x, const char *name)
         x->spec.failed = true;
 }
 
-static void open_module(struct export *x, const char *name, const char *type)
+void export_open(struct export *x, const char *name, const char *type)
 {
     text_printf(&x->spec, "{");
     if (name) {
@@ -97,7 +73,7 @@ static sn_status export_op(struct export *x, const struct module *m, const char 
         value[a] = s.call.arg[a].value;
     if (m->op->export_args) rc = m->op->export_args(&s.call, value, x->mem, err);
     if (rc) return rc;
-    open_module(x, name, m->type);
+    export_open(x, name, m->type);
     for (size_t a = 0; a < m->n_args; a++) {
         const bool as_before = sn_value_same(&value[a], &s.call.arg[a].value);
 
@@ -108,7 +84,7 @@ static sn_status export_op(struct export *x, const struct module *m, const char 
     }
     for (size_t k = 0; !rc && k < m->n_params; k++)
         if (s.call.param[k].dtype != SN_NONE)
-            rc = add_tensor(x, join(x, path, m->op->params[k].name), &s.call.param[k], err);
+            rc = add_tensor(x, export_join(x, path, m->op->params[k].name), &s.call.param[k], err);
     return rc; /* left open: a Graph adds the inputs */
 }
 
@@ -116,11 +92,11 @@ static sn_status export_op(struct export *x, const struct module *m, const char 
 static sn_status export_chain(struct export *x, const struct module *m, size_t n, const char *name,
                               const char *path, sn_error *err)
 {
-    open_module(x, name, "Sequential");
+    export_open(x, name, "Sequential");
     text_printf(&x->spec, ", \"layers\": [");
     for (size_t i = 0; i < n; i++) {
         const struct module *c = m->child[i];
-        const sn_status      rc = export_module(x, c, c->name, join(x, path, c->name), err);
+        const sn_status      rc = export_module(x, c, c->name, export_join(x, path, c->name), err);
 
         if (rc) return rc;
         text_printf(&x->spec, i + 1 < n ? "}, " : "}");
@@ -138,7 +114,7 @@ static void write_port(struct export *x, int i)
     text_printf(&x->spec, "\"x.%d\"", i);
 }
 
-static void write_ports(struct export *x, int n)
+void export_ports(struct export *x, int n)
 {
     text_printf(&x->spec, "[");
     for (int i = 0; i < n; i++) {
@@ -148,9 +124,7 @@ static void write_ports(struct export *x, int n)
     text_printf(&x->spec, "]");
 }
 
-/* The inputs of the Graph that was just opened: their names, and where they come from if
- * it is a node of another. `name` NULL: ports. */
-static void write_inputs(struct export *x, const char *const *name, int n)
+void export_inputs(struct export *x, const char *const *name, int n)
 {
     struct node_inputs *node = x->opened;
 
@@ -175,11 +149,11 @@ static void write_inputs(struct export *x, const char *const *name, int n)
 /* A Repeat of depth 0: its inputs. */
 static void export_nothing(struct export *x, const struct module *m, const char *name)
 {
-    open_module(x, name, m->n_out == 1 ? "Identity" : "Graph");
+    export_open(x, name, m->n_out == 1 ? "Identity" : "Graph");
     if (m->n_out == 1) return;
-    write_inputs(x, NULL, m->n_in);
+    export_inputs(x, NULL, m->n_in);
     text_printf(&x->spec, ", \"nodes\": [], \"outputs\": ");
-    write_ports(x, m->n_out);
+    export_ports(x, m->n_out);
 }
 
 static void write_wire(struct export *x, const struct module *graph, struct wire w)
@@ -210,13 +184,27 @@ static void write_wires(struct export *x, const struct module *graph, const stru
     text_printf(&x->spec, "]");
 }
 
+/* An output that nobody reads may have a dead node behind it: an input stands in. */
+static void write_outputs(struct export *x, const struct module *m)
+{
+    text_printf(&x->spec, "[");
+    for (int i = 0; i < m->n_out; i++) {
+        const struct wire w = m->output[i];
+        const bool        dead = w.from >= 0 && !x->live[m->child[w.from]->index];
+
+        if (i) text_printf(&x->spec, ", ");
+        write_wire(x, m, dead ? (struct wire){WIRE_INPUT, 0} : w);
+    }
+    text_printf(&x->spec, "]");
+}
+
 static sn_status export_graph(struct export *x, const struct module *m, const char *name,
                               const char *path, sn_error *err)
 {
     bool first = true;
 
-    open_module(x, name, "Graph");
-    write_inputs(x, m->input_name, m->n_in);
+    export_open(x, name, "Graph");
+    export_inputs(x, m->input_name, m->n_in);
     text_printf(&x->spec, ", \"nodes\": [");
     for (size_t i = 0; i < m->n_children; i++) {
         const struct module *c = m->child[i];
@@ -227,7 +215,7 @@ static sn_status export_graph(struct export *x, const struct module *m, const ch
         if (!first) text_printf(&x->spec, ", ");
         first = false;
         x->node = &node;
-        rc = export_module(x, c, c->name, join(x, path, c->name), err);
+        rc = export_module(x, c, c->name, export_join(x, path, c->name), err);
         if (rc) return rc;
         if (!node.written) {
             text_printf(&x->spec, ", \"inputs\": ");
@@ -236,7 +224,7 @@ static sn_status export_graph(struct export *x, const struct module *m, const ch
         text_printf(&x->spec, "}");
     }
     text_printf(&x->spec, "], \"outputs\": ");
-    write_wires(x, m, m->output, m->n_out);
+    write_outputs(x, m);
     return SN_OK;
 }
 
@@ -262,8 +250,8 @@ static sn_status export_sum(struct export *x, const struct module *m, const stru
     bool       *done = arena_array(x->mem, m->n_children, sizeof *done);
 
     if (!sum || !done) return fail_no_memory(err, m->where);
-    open_module(x, name, "Graph");
-    write_inputs(x, NULL, m->n_in);
+    export_open(x, name, "Graph");
+    export_inputs(x, NULL, m->n_in);
     text_printf(&x->spec, ", \"nodes\": [");
     for (size_t i = 0; i < d->n_pick; i++) {
         const struct module *c = m->child[d->pick[i]];
@@ -273,11 +261,11 @@ static sn_status export_sum(struct export *x, const struct module *m, const stru
         if (done[d->pick[i]]) continue;
         done[d->pick[i]] = true;
         x->node = &node;
-        rc = export_module(x, c, c->name, join(x, path, c->name), err);
+        rc = export_module(x, c, c->name, export_join(x, path, c->name), err);
         if (rc) return rc;
         if (!node.written) {
             text_printf(&x->spec, ", \"inputs\": ");
-            write_ports(x, m->n_in);
+            export_ports(x, m->n_in);
         }
         text_printf(&x->spec, "}, ");
     }
@@ -307,8 +295,8 @@ static void export_input_choice(struct export *x, const struct module *m, const 
         [REDUCE_SUM] = "Add", [REDUCE_MEAN] = "Average", [REDUCE_CONCAT] = "Concat"};
     const struct decision *d = &x->subnet->decision[m->choice];
 
-    open_module(x, name, "Graph");
-    write_inputs(x, NULL, m->n_in);
+    export_open(x, name, "Graph");
+    export_inputs(x, NULL, m->n_in);
     text_printf(&x->spec, ", \"nodes\": [{\"name\": \"pick\", \"type\": \"%s\", \"inputs\": [",
                 d->n_pick == 1 ? "Identity" : types[m->reduction]);
     for (size_t i = 0; i < d->n_pick; i++) {
@@ -334,9 +322,8 @@ static sn_status export_repeat(struct export *x, const struct module *m, const c
     return SN_OK;
 }
 
-/* Writes the module without its closing brace. */
-static sn_status export_module(struct export *x, const struct module *m, const char *name,
-                               const char *path, sn_error *err)
+sn_status export_module(struct export *x, const struct module *m, const char *name,
+                        const char *path, sn_error *err)
 {
     const struct decision *d = &x->subnet->decision[m->choice];
 
@@ -356,8 +343,9 @@ static sn_status export_module(struct export *x, const struct module *m, const c
         return d->n_pick == 1 ? export_module(x, m->child[d->pick[0]], name, path, err)
                               : export_sum(x, m, d, name, path, err);
     case STRUCT_CELL:
+        return export_cell(x, m, name, path, err);
     case STRUCT_LOOSE_ENDS:
-        break;
+        return export_loose_ends(x, m, name, path, err);
     }
     return sn_fail(err, SN_E_UNSUPPORTED, m->where, "a %s cannot be exported", m->type);
 }

@@ -14,7 +14,7 @@ sn_status assemble_init(struct assembly *g, struct builder *b, struct module *m,
     m->input_name = input;
     if (!m->child || !m->wire || !input) return fail_no_memory(b->err, m->where);
     for (int i = 0; i < m->n_in; i++) {
-        input[i] = arena_printf(b->mem, "x%d", i);
+        input[i] = arena_printf(b->mem, "x.%d", i);
         if (!input[i]) return fail_no_memory(b->err, m->where);
     }
     return SN_OK;

@@ -1,0 +1,50 @@
+/* export: what the files that write a stand-alone specification share. */
+#ifndef EXPORT_EXPORT_H
+#define EXPORT_EXPORT_H
+
+#include "plan/plan.h"
+
+/* A module that is about to be written as a node of a Graph. */
+struct node_inputs {
+    const struct module *graph; /* whose wires; NULL: the ports of a Graph made here */
+    const struct wire   *wire;
+    bool                 written; /* by the node itself, which is a Graph */
+};
+
+struct export
+{
+    const sn_subnet    *subnet;
+    struct sn_plan      binder; /* plan_bind() without a plan: it only needs memory and a subnet */
+    sn_arena           *mem;
+    bool               *live; /* by module */
+    struct text         spec;
+    struct node_inputs *node, *opened; /* of the next module, and of the one just opened; NULL */
+    size_t              n_tensors, cap;
+    const char        **name;
+    sn_tensor          *tensor;
+};
+
+/* Writes the module without its closing brace: a Graph adds the inputs. */
+sn_status export_module(struct export *x, const struct module *m, const char *name,
+                        const char *path, sn_error *err);
+
+/* "path.name", or just the name at the top. */
+const char *export_join(struct export *x, const char *path, const char *name);
+
+/* {"name": name, "type": type  */
+void export_open(struct export *x, const char *name, const char *type);
+
+/* The inputs of the Graph that was just opened: their names, and where they come from if
+ * it is a node of another. `name` NULL: ports. */
+void export_inputs(struct export *x, const char *const *name, int n);
+
+/* ["x.0", "x.1", ...]: the inputs of a Graph that the export itself makes. */
+void export_ports(struct export *x, int n);
+
+/* A node of a Cell, and the join of its loose ends. */
+sn_status export_cell(struct export *x, const struct module *m, const char *name, const char *path,
+                      sn_error *err);
+sn_status export_loose_ends(struct export *x, const struct module *m, const char *name,
+                            const char *path, sn_error *err);
+
+#endif
