@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "tensor/tensor.h"
 
 /* ---- text to values ------------------------------------------------------------------- */
 
@@ -143,19 +144,25 @@ static size_t find_arg(const struct op_call *c, const char *name, size_t n)
     return 0;
 }
 
+/* The derived expressions: "a // b", "a / b" and "a if b == None else c". */
+static sn_value derived(const char *expr, const sn_value *left, const sn_value *right)
+{
+    if (strchr(expr, '/')) return quotient(expr, left, right);
+    return right->kind == SN_KIND_NULL ? *left : *right;
+}
+
 static void derive(struct op_call *c, size_t a)
 {
-    const char   *expr = c->op->args[a].fallback, *slash = strchr(expr, '/');
+    const char   *expr = c->op->args[a].fallback, *last = strrchr(expr, ' ') + 1;
     const sn_arg *left = &c->arg[find_arg(c, expr, strcspn(expr, " "))];
-    const sn_arg *right =
-        &c->arg[find_arg(c, strrchr(slash, ' ') + 1, strlen(strrchr(slash, ' ') + 1))];
-    sn_value *option = arena_array(c->mem, left->n_options * right->n_options, sizeof *option);
-    sn_arg   *arg = &c->arg[a];
-    size_t    n = 0;
+    const sn_arg *right = &c->arg[find_arg(c, last, strlen(last))];
+    sn_value     *option = arena_array(c->mem, left->n_options * right->n_options, sizeof *option);
+    sn_arg       *arg = &c->arg[a];
+    size_t        n = 0;
 
     for (size_t i = 0; i < left->n_options * right->n_options; i++) {
-        const sn_value q = quotient(expr, &left->option[i / right->n_options],
-                                    &right->option[i % right->n_options]);
+        const sn_value q = derived(expr, &left->option[i / right->n_options],
+                                   &right->option[i % right->n_options]);
         size_t         k = n;
 
         for (size_t j = 0; j < n; j++)
@@ -172,7 +179,7 @@ static void derive(struct op_call *c, size_t a)
                     .soft = left->soft || right->soft,
                     .elastic = left->elastic || right->elastic,
                     .position = -1};
-    arg->value = arg->soft ? arg->super : quotient(expr, &left->value, &right->value);
+    arg->value = arg->soft ? arg->super : derived(expr, &left->value, &right->value);
 }
 
 void op_call_init(struct op_call *c, const sn_op *op, const char *args, bool nni, sn_mode mode)
@@ -191,8 +198,9 @@ void op_call_init(struct op_call *c, const sn_op *op, const char *args, bool nni
                         .nni = nni,
                         .arg = c->arg,
                         .param = c->whole,
+                        .whole = c->whole,
                         .n_in = 1,
-                        .n_out = 1,
+                        .n_out = (size_t)op->n_out,
                         .in = c->in,
                         .out = c->out,
                         .priv = sn_arena_alloc(c->mem, op->priv_bytes + 1)};
@@ -252,7 +260,30 @@ sn_status op_call_load(struct op_call *c, sn_error *err)
     return rc;
 }
 
-sn_status op_call_infer(struct op_call *c, sn_shape x, sn_error *err)
+static bool has_pieces(const sn_slice *s)
+{
+    for (int i = 0; i < s->rank; i++)
+        if (s->axis[i].n != 1) return true;
+    return false;
+}
+
+/* A view; or, of several pieces, a packed copy. */
+static sn_status cut(struct op_call *c, sn_tensor *t, const sn_slice *s, sn_error *err)
+{
+    sn_shape  shape;
+    float    *packed;
+    sn_status rc;
+
+    if (!has_pieces(s)) return sn_tensor_slice(t, s, t, err);
+    if ((rc = slice_shape(&t->shape, s, &shape, err))) return rc;
+    packed = arena_array(c->mem, (size_t)sn_shape_count(&shape) + 1, sizeof *packed);
+    assert_non_null(packed);
+    tensor_gather(t, s, packed);
+    *t = sn_tensor_dense(SN_F32, &shape, packed);
+    return SN_OK;
+}
+
+static sn_status cut_params(struct op_call *c, sn_error *err)
 {
     sn_status rc = SN_OK;
 
@@ -264,7 +295,6 @@ sn_status op_call_infer(struct op_call *c, sn_shape x, sn_error *err)
         for (int s = 0; rc == SN_OK && c->whole[k].dtype != SN_NONE && s < def->n_steps; s++) {
             const int       a = def->step[s];
             sn_slice        slice;
-            sn_tensor       view;
             const sn_range *piece;
 
             if (c->arg[a].soft && c->op->args[a].flags & SN_ARG_SOFT_MASK) continue;
@@ -276,30 +306,56 @@ sn_status op_call_infer(struct op_call *c, sn_shape x, sn_error *err)
                 if (piece->start == 0 && piece->stop == c->whole[k].shape.dim[i])
                     slice.axis[i].piece[0] = (sn_range){0, c->live[k].shape.dim[i]};
             }
-            rc = sn_tensor_slice(&c->live[k], &slice, &view, err);
-            if (rc == SN_OK) c->live[k] = view;
+            rc = cut(c, &c->live[k], &slice, err);
         }
     }
+    return rc;
+}
+
+sn_status op_call_infer_many(struct op_call *c, const sn_desc *in, size_t n_in, sn_error *err)
+{
+    sn_status rc = cut_params(c, err);
+
     if (rc != SN_OK) return rc;
     c->call.param = c->live;
-    c->in[0] = (sn_desc){SN_F32, x};
+    c->call.n_in = n_in;
+    for (size_t i = 0; i < n_in; i++)
+        c->in[i] = in[i];
     return c->op->infer(&c->call, err);
+}
+
+sn_status op_call_infer(struct op_call *c, sn_shape x, sn_error *err)
+{
+    return op_call_infer_many(c, &(sn_desc){SN_F32, x}, 1, err);
+}
+
+void op_call_run_many(struct op_call *c, const sn_tensor *in)
+{
+    void *scratch = aligned_alloc(SN_ALIGN_BYTES, (c->call.scratch_bytes + SN_ALIGN_BYTES) /
+                                                      SN_ALIGN_BYTES * SN_ALIGN_BYTES);
+    sn_io io = {
+        .size = sizeof io, .in = in, .out = c->result, .param = c->live, .scratch = scratch};
+
+    assert_non_null(scratch);
+    memset(scratch, 0x7f, c->call.scratch_bytes);
+    for (size_t i = 0; i < c->call.n_out; i++) {
+        const sn_desc *d = &c->out[i];
+
+        c->result[i] = (sn_tensor){.dtype = SN_NONE};
+        if (d->dtype == SN_NONE) continue;
+        c->result[i] = sn_tensor_dense(
+            d->dtype, &d->shape,
+            arena_array(c->mem, (size_t)sn_shape_count(&d->shape) + 1, sn_dtype_bytes(d->dtype)));
+        assert_non_null(c->result[i].data);
+    }
+    c->op->forward(&c->call, &io);
+    free(scratch);
 }
 
 const float *op_call_run(struct op_call *c, const float *x)
 {
-    const size_t n = (size_t)sn_shape_count(&c->out[0].shape);
-    float       *y = arena_array(c->mem, n + 1, sizeof *y);
-    void        *scratch = aligned_alloc(SN_ALIGN_BYTES, (c->call.scratch_bytes + SN_ALIGN_BYTES) /
-                                                             SN_ALIGN_BYTES * SN_ALIGN_BYTES);
-    sn_tensor    in = sn_tensor_dense(SN_F32, &c->in[0].shape, (void *)(uintptr_t)x);
-    sn_tensor    out = sn_tensor_dense(SN_F32, &c->out[0].shape, y);
-    sn_io io = {.size = sizeof io, .in = &in, .out = &out, .param = c->live, .scratch = scratch};
+    const sn_tensor in = sn_tensor_dense(SN_F32, &c->in[0].shape, (void *)(uintptr_t)x);
 
-    assert_non_null(y);
-    assert_non_null(scratch);
-    memset(scratch, 0x7f, c->call.scratch_bytes);
-    c->op->forward(&c->call, &io);
-    free(scratch);
-    return y;
+    op_call_run_many(c, &in);
+    return c->result[0].data;
 }

@@ -17,6 +17,7 @@ struct op_call {
     sn_arg       arg[SN_MAX_ARGS];
     sn_tensor    whole[SN_MAX_PARAMS], live[SN_MAX_PARAMS];
     sn_desc      in[SN_MAX_PORTS], out[SN_MAX_PORTS];
+    sn_tensor    result[SN_MAX_PORTS];
     sn_call      call;
 };
 
@@ -30,9 +31,15 @@ sn_status op_call_load(struct op_call *c, sn_error *err);
 /* slice, then infer for one input. A blended parameter is taken whole. */
 sn_status op_call_infer(struct op_call *c, sn_shape x, sn_error *err);
 
+/* The same for any inputs; SN_NONE for an absent one. */
+sn_status op_call_infer_many(struct op_call *c, const sn_desc *in, size_t n_in, sn_error *err);
+
 /* forward; the scratch memory is as large as infer said. Returns the output, which
  * lives as long as the call. */
 const float *op_call_run(struct op_call *c, const float *x);
+
+/* The same for any inputs; the outputs are in c->result. */
+void op_call_run_many(struct op_call *c, const sn_tensor *in);
 
 /* The numbers that parameters and inputs of tests are made of: always the same. */
 void op_call_fill(float *x, int64_t n, unsigned seed);
