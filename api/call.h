@@ -88,8 +88,9 @@ enum problem_code api_query_parse(struct query *q, const char *text, const char 
                                   struct problem *p);
 const char       *api_query_get(const struct query *q, const char *key);
 
-/* Is `word` one of "a|b|c"? */
-bool api_word_in(const char *list, const char *word, size_t n_word);
+/* Is `word` one of "a|b|c"? And "a, b, c" for messages, into buf; returns buf. */
+bool        api_word_in(const char *list, const char *word, size_t n_word);
+const char *api_words_text(const char *list, char *buf, size_t n_bytes);
 
 /* ---- endpoints: one family per file ---- */
 

@@ -253,6 +253,22 @@ static enum problem_code scratch(struct forward *f, size_t n_bytes, void **ret_s
     return P_OK;
 }
 
+/* All outputs together, before anything runs: the answer holds them at once. */
+static enum problem_code check_outputs(struct forward *f)
+{
+    const size_t max = f->call->api->config.max_scratch_bytes;
+    sn_desc      desc[SN_MAX_PORTS];
+    size_t       total = 0, n, bytes;
+
+    for (size_t i = 0; i < f->n_subnets; i++) {
+        if (api_forward_outputs(f, i, desc, &n, &bytes) != P_OK) return problem(f)->code;
+        if (__builtin_add_overflow(total, bytes, &total) || total > max)
+            return api_fail(problem(f), P_LIMIT, "outputs",
+                            "they take more than the limit of %zu bytes", max);
+    }
+    return P_OK;
+}
+
 static bool is_stopped(void *cls)
 {
     return atomic_load((const atomic_bool *)cls);
@@ -261,8 +277,6 @@ static bool is_stopped(void *cls)
 enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_out, size_t *ret_n,
                                       size_t *ret_bytes)
 {
-    const size_t max = f->call->api->config.max_scratch_bytes;
-
     *ret_n = sn_plan_describe(f->plan[i])->n_out;
     *ret_bytes = 0;
     sn_plan_outputs(f->plan[i], f->batch ? f->batch : 1, ret_out);
@@ -272,9 +286,8 @@ enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_
 
         if (count < 0 ||
             __builtin_mul_overflow((size_t)count, sn_dtype_bytes(ret_out[o].dtype), &bytes) ||
-            __builtin_add_overflow(*ret_bytes, bytes, ret_bytes) || *ret_bytes > max)
-            return api_fail(problem(f), P_LIMIT, "outputs",
-                            "they take more than the limit of %zu bytes", max);
+            __builtin_add_overflow(*ret_bytes, bytes, ret_bytes))
+            return api_fail(problem(f), P_LIMIT, "outputs", "they take more than all memory");
     }
     return P_OK;
 }
@@ -317,7 +330,7 @@ enum problem_code api_forward(struct call *call)
     if ((binary ? api_forward_read_binary(&f) : api_forward_read_json(&f)) == P_OK &&
         subnet_of_query(&f) == P_OK && bind(&f) == P_OK) {
         api_note(call, f.subnet[0]);
-        if (compile(&f) == P_OK)
+        if (compile(&f) == P_OK && check_outputs(&f) == P_OK)
             call->answer == MEDIA_SAFETENSORS ? api_forward_write_binary(&f)
                                               : api_forward_write_json(&f);
     }

@@ -107,16 +107,12 @@ static enum problem_code lay_out(struct forward *f, struct item *item, size_t *r
                                  size_t *ret_bytes)
 {
     struct problem *p = &f->call->problem;
-    const size_t    max = f->call->api->config.max_scratch_bytes;
     sn_desc         desc[SN_MAX_PORTS];
     size_t          n = 0, n_out, bytes, total = 0;
 
     for (size_t i = 0; i < f->n_subnets; i++) {
         if (is_repeated(f, i)) continue;
         if (api_forward_outputs(f, i, desc, &n_out, &bytes) != P_OK) return p->code;
-        if (__builtin_add_overflow(total, bytes, &total) || total > max)
-            return api_fail(p, P_LIMIT, "outputs",
-                            "of all subnets together take more than the limit of %zu bytes", max);
         for (size_t o = 0; o < n_out; o++)
             item[n++] = (struct item){.subnet = i, .output = o, .desc = desc[o]};
     }

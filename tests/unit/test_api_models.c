@@ -303,7 +303,7 @@ static void scratch_memory_is_bounded(void **state)
                                      .max_body_bytes = 1 << 20,
                                      .max_scratch_bytes = 64,
                                      .max_batch = 64,
-                                     .max_subnets = 4,
+                                     .max_subnets = 8,
                                      .blas_threads = 1};
     char                    why[256] = "";
     struct api             *api = api_create(&small, why, sizeof why);
@@ -319,6 +319,17 @@ static void scratch_memory_is_bounded(void **state)
                      "[1,2],[1,2],[1,2],[1,2],[1,2],[1,2],[1,2],[1,2],[1,2],[1,2],[1,2],[1,2]]}}");
     assert_int_equal(a.resp.status, 413);
     assert_string_equal(answer_text(&a, "error.code"), "limit");
+    answer_fini(&a);
+
+    /* 4 samples fit, also through 4 subnets, but not the outputs of 5 */
+    api_expect(api, 200, RUN,
+               "{\"subnets\": [{\"w\": 1}, {\"w\": 1}, {\"w\": 1}, {\"w\": 1}],"
+               " \"inputs\": {\"x\": [[1,2],[1,2],[1,2],[1,2]]}}");
+    a = api_ask_text(api, RUN,
+                     "{\"subnets\": [{\"w\": 1}, {\"w\": 1}, {\"w\": 1}, {\"w\": 1}, {\"w\": 1}],"
+                     " \"inputs\": {\"x\": [[1,2],[1,2],[1,2],[1,2]]}}");
+    assert_int_equal(a.resp.status, 413);
+    assert_string_equal(answer_text(&a, "error.where"), "outputs");
     answer_fini(&a);
     api_free(api);
 }

@@ -29,7 +29,7 @@ static const struct row {
     {"a supernet that is not loaded",   "GET /v1/supernets/nobody",           NULL,                                                            404, "unknown_supernet",
      "path",                                                                                                                                                                              "'nobody'"                              },
     {"an unknown parameter",            "GET " D "/export?form=spec",         NULL,                                                            422, "invalid",          "query",
-     "'form' is unknown; known is format|subnet"                                                                                                                                                                                  },
+     "'form' is unknown; known are format, subnet"                                                                                                                                                                                },
     {"a parameter where there is none", "GET " D "/space?x=1",                NULL,                                                            422, "invalid",          "query",
      "no parameters"                                                                                                                                                                                                              },
     {"a parameter twice",               "GET " D "/export?subnet=1&subnet=2", NULL,                                                            400, "malformed",        "query",
