@@ -54,9 +54,12 @@ static struct decimal next_above(struct decimal d)
 
 static struct decimal shortest(double v)
 {
-    struct decimal d = {0};
+    const struct decimal below = nearest(v, MOST_DIGITS - 2), above = next_above(below);
+    struct decimal       d = {0};
 
-    for (int n = 1; n <= MOST_DIGITS; n++) {
+    /* Where that many digits do not read back, fewer cannot either. */
+    for (int n = reads_back(&below, v) || reads_back(&above, v) ? 1 : MOST_DIGITS - 1;
+         n <= MOST_DIGITS; n++) {
         d = nearest(v, n);
         if (reads_back(&d, v)) break;
         /* Below a power of two doubles are twice as dense as above: the nearest
