@@ -15,6 +15,11 @@ double alpha_normal(sn_rng *rng)
     return sqrt(-2.0 * log(u)) * cos(2.0 * M_PI * v);
 }
 
+double alpha_gumbel(sn_rng *rng)
+{
+    return -log(-log1p(-sn_rng_unit(rng)) + 1e-300); /* 1 - u is never 0 */
+}
+
 sn_status alpha_init(struct alpha *a, const sn_supernet *net, uint64_t seed, sn_error *err)
 {
     const size_t n = sn_supernet_n_choices(net);
@@ -140,7 +145,7 @@ sn_status alpha_probs(const struct alpha *a, const sn_supernet *net, size_t choi
 }
 
 /* The `n` largest of a choice's logits, first come first on ties, as one decision. */
-static sn_status set_largest(const float *logit, const sn_choice *c, size_t n, sn_draft *draft,
+static sn_status set_largest(const double *logit, const sn_choice *c, size_t n, sn_draft *draft,
                              sn_error *err)
 {
     bool     *taken = calloc(c->n_candidates, sizeof *taken);
@@ -159,6 +164,30 @@ static sn_status set_largest(const float *logit, const sn_choice *c, size_t n, s
     return rc;
 }
 
+/* Decide choice i by its `n` largest logits, with noise if there is an rng. */
+static sn_status decide(const struct alpha *a, const sn_supernet *net, size_t i, size_t n,
+                        sn_rng *rng, sn_draft *draft, sn_error *err)
+{
+    const sn_choice *c = sn_supernet_choice(net, i);
+    double          *logit = malloc(c->n_candidates * sizeof *logit);
+    sn_status        rc;
+
+    if (!logit) return fail_no_memory(err, c->label);
+    for (size_t k = 0; k < c->n_candidates; k++)
+        logit[k] = a->logit[i][k] + (rng ? alpha_gumbel(rng) : 0.0);
+    rc = set_largest(logit, c, n, draft, err);
+    free(logit);
+    return rc;
+}
+
+sn_status alpha_draw(const struct alpha *a, const sn_supernet *net, size_t choice, sn_rng *rng,
+                     sn_draft *draft, sn_error *err)
+{
+    const size_t n = sn_supernet_choice(net, choice)->n_chosen;
+
+    return decide(a, net, choice, n ? n : 1, rng, draft, err);
+}
+
 sn_status alpha_best(const struct alpha *a, const sn_supernet *net, sn_draft *draft, sn_error *err)
 {
     for (size_t i = 0; i < a->n_choices; i++) {
@@ -166,7 +195,7 @@ sn_status alpha_best(const struct alpha *a, const sn_supernet *net, sn_draft *dr
         sn_status        rc;
 
         if (!a->logit[i] || !decide_is_open(net, draft, i)) continue;
-        rc = set_largest(a->logit[i], c, c->n_chosen ? c->n_chosen : c->n_candidates, draft, err);
+        rc = decide(a, net, i, c->n_chosen ? c->n_chosen : c->n_candidates, NULL, draft, err);
         if (rc) return rc;
     }
     return SN_OK;

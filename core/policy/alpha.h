@@ -31,6 +31,11 @@ void alpha_softmax(const struct alpha *a, size_t choice, size_t n, const float *
 sn_status alpha_probs(const struct alpha *a, const sn_supernet *net, size_t choice,
                       float *ret_probs, sn_error *err);
 
+/* Draw one candidate from softmax(logits), or n_chosen different ones without putting back;
+ * one of a choice of any number. */
+sn_status alpha_draw(const struct alpha *a, const sn_supernet *net, size_t choice, sn_rng *rng,
+                     sn_draft *draft, sn_error *err);
+
 /* Decide every open used choice by its largest logits: the first maximal candidate, or
  * the n_chosen largest in ascending order (all, where the choice takes any number). */
 sn_status alpha_best(const struct alpha *a, const sn_supernet *net, sn_draft *draft, sn_error *err);
@@ -41,5 +46,8 @@ sn_status alpha_soften(const struct alpha *a, const sn_supernet *net, sn_draft *
 
 /* Standard normal, Box and Muller. */
 double alpha_normal(sn_rng *rng);
+
+/* Standard Gumbel: the largest of logits with such noise falls as their softmax says. */
+double alpha_gumbel(sn_rng *rng);
 
 #endif

@@ -1,4 +1,4 @@
-/* decide: subsets of candidates, and one drawn by weight. */
+/* decide: what is open, and subsets of candidates as one decision. */
 #include "policy/decide.h"
 
 bool decide_is_open(const sn_supernet *net, const sn_draft *draft, size_t i)
@@ -27,21 +27,4 @@ sn_status decide_taken(const sn_choice *c, const bool *taken, sn_draft *draft, s
     }
     sn_arena_free(mem);
     return rc;
-}
-
-size_t decide_draw(const float *weight, size_t n, sn_rng *rng)
-{
-    double sum = 0.0, at;
-    size_t last = 0;
-
-    for (size_t i = 0; i < n; i++)
-        sum += weight[i];
-    at = sn_rng_unit(rng) * sum;
-    for (size_t i = 0; i < n; i++) {
-        if (!(weight[i] > 0.0f)) continue;
-        last = i; /* rounding may leave a rest behind the last one */
-        if (at < weight[i]) break;
-        at -= weight[i];
-    }
-    return last;
 }

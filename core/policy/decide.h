@@ -11,8 +11,4 @@ bool decide_is_open(const sn_supernet *net, const sn_draft *draft, size_t i);
  * one alone is the value itself, several are a tuple. */
 sn_status decide_taken(const sn_choice *c, const bool *taken, sn_draft *draft, sn_error *err);
 
-/* The place that the weights draw: i with probability weight[i] / sum. Places with
- * weight 0 are never drawn while another one has weight. */
-size_t decide_draw(const float *weight, size_t n, sn_rng *rng);
-
 #endif

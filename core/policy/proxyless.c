@@ -58,44 +58,16 @@ static void proxyless_fini(void *state)
     alpha_fini(state);
 }
 
-/* Draw `k` candidates; `probs` is used up. */
-static sn_status draw(const sn_choice *c, float *probs, bool *taken, size_t k, sn_rng *rng,
-                      sn_draft *draft, sn_error *err)
-{
-    for (size_t i = 0; i < k; i++) {
-        size_t at = decide_draw(probs, c->n_candidates, rng);
-
-        /* What is left may have underflowed to nothing: then in order. */
-        while (taken[at])
-            at = (at + 1) % c->n_candidates;
-        taken[at] = true;
-        probs[at] = 0.0f;
-    }
-    return decide_taken(c, taken, draft, err);
-}
-
 static sn_status proxyless_resample(void *state, const sn_supernet *net, sn_rng *rng,
                                     sn_draft *draft, sn_error *err)
 {
     const struct alpha *a = state;
 
     for (size_t i = 0; i < a->n_choices; i++) {
-        const sn_choice *c = sn_supernet_choice(net, i);
-        float           *probs;
-        bool            *taken;
-        sn_status        rc;
+        sn_status rc;
 
         if (!decide_is_open(net, draft, i)) continue;
-        probs = malloc(c->n_candidates * sizeof *probs);
-        taken = calloc(c->n_candidates, sizeof *taken);
-        if (probs && taken) {
-            alpha_softmax(a, i, c->n_candidates, NULL, 1.0f, probs);
-            rc = draw(c, probs, taken, c->n_chosen ? c->n_chosen : 1, rng, draft, err);
-        } else {
-            rc = fail_no_memory(err, c->label);
-        }
-        free(probs);
-        free(taken);
+        rc = alpha_draw(a, net, i, rng, draft, err);
         if (rc) return rc;
     }
     return SN_OK;

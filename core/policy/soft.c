@@ -175,8 +175,8 @@ static sn_status gumbel_probs(void *state, const sn_supernet *net, sn_rng *rng, 
     n = sn_supernet_choice(net, choice)->n_candidates;
     noise = malloc(n * sizeof *noise);
     if (!noise) return fail_no_memory(err, "policy");
-    for (size_t k = 0; k < n; k++) /* -log(Exp(1)); 1 - u is never 0 */
-        noise[k] = (float)-log(-log1p(-sn_rng_unit(rng)) + 1e-300);
+    for (size_t k = 0; k < n; k++)
+        noise[k] = (float)alpha_gumbel(rng);
     alpha_softmax(&s->alpha, choice, n, noise, (float)s->temperature, ret_probs);
     free(noise);
     return SN_OK;
