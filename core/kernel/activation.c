@@ -30,7 +30,7 @@ void kernel_hardsigmoid(size_t n, const float *x, float *y)
 void kernel_hardswish(size_t n, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++)
-        y[i] = x[i] * clamp6(x[i] + 3.0f) / 6.0f;
+        y[i] = x[i] * (clamp6(x[i] + 3.0f) / 6.0f);
 }
 
 void kernel_sigmoid(size_t n, const float *x, float *y)
