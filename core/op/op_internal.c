@@ -189,7 +189,8 @@ sn_status op_need_f32(const sn_call *call, size_t i, const char *name, int min_r
         return op_fail(err, SN_E_DTYPE, call, NULL, "input %s is %s, it must be F32", name,
                        sn_dtype_name(call->in[i].dtype));
     if (call->in[i].shape.rank < min_rank)
-        return op_fail(err, SN_E_SHAPE, call, NULL, "input %s %s needs at least %d axes", name,
+        return op_fail(err, SN_E_SHAPE, call, NULL,
+                       "input %s %s has too few axes, it needs %d or more", name,
                        SHAPE_TEXT(&call->in[i].shape), min_rank);
     return SN_OK;
 }

@@ -95,22 +95,24 @@ static void a_row_is_added_to_each_row(void **state)
 
 /* ---- operators ------------------------------------------------------------------------------ */
 
+/* clang-format off */
 static const struct row {
     const char *sentence;
     int         n;
     sn_shape    x[3], y;
 } rows[] = {
-    {"one input",                 1,                                       {SHAPE(2, 3)},SHAPE(2, 3)},
-    {"two inputs",                2,                                       {SHAPE(2, 3), SHAPE(2, 3)},SHAPE(2, 3)},
-    {"three inputs",              3,                                       {SHAPE(2, 3), SHAPE(2, 3), SHAPE(2, 3)},SHAPE(2, 3)},
-    {"a scale for each channel",  2,                                       {SHAPE(2, 3, 4, 5), SHAPE(2, 3, 1, 1)},SHAPE(2, 3,  4, 5)},
-    {"the small one first",                         2,                                                                {SHAPE(2, 3, 1, 1), SHAPE(2, 3, 4, 5)},SHAPE(2,3,4, 5)},
-    {"fewer axes",                          2,                                                                {SHAPE(2, 3, 4), SHAPE(4)},SHAPE(2,                                            3,                                                                                                                                                                                                               4)},
-    {"both are repeated", 2,{SHAPE(3, 1), SHAPE(1, 4)},SHAPE(3,4)},
-    {"each one along another axis",                          3,                                                                      {SHAPE(2, 1, 1), SHAPE(3, 1), SHAPE(4)},                                                          SHAPE(2,                                                                                                                                                                                                  3,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   4)},
-    {"a number", 2,{SHAPE(2, 3), {.rank = 0}},SHAPE(2,3)},
-    {"an empty batch",                  2,                                                        {SHAPE(0, 3), SHAPE(1, 3)}, SHAPE(0,                                                                                                                                                                                                                                        3)                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         },
+    {"one input", 1, {SHAPE(2, 3)}, SHAPE(2, 3)},
+    {"two inputs", 2, {SHAPE(2, 3), SHAPE(2, 3)}, SHAPE(2, 3)},
+    {"three inputs", 3, {SHAPE(2, 3), SHAPE(2, 3), SHAPE(2, 3)}, SHAPE(2, 3)},
+    {"a scale for each channel", 2, {SHAPE(2, 3, 4, 5), SHAPE(2, 3, 1, 1)}, SHAPE(2, 3, 4, 5)},
+    {"the small one first", 2, {SHAPE(2, 3, 1, 1), SHAPE(2, 3, 4, 5)}, SHAPE(2, 3, 4, 5)},
+    {"fewer axes", 2, {SHAPE(2, 3, 4), SHAPE(4)}, SHAPE(2, 3, 4)},
+    {"both are repeated", 2, {SHAPE(3, 1), SHAPE(1, 4)}, SHAPE(3, 4)},
+    {"each one along another axis", 3, {SHAPE(2, 1, 1), SHAPE(3, 1), SHAPE(4)}, SHAPE(2, 3, 4)},
+    {"a number", 2, {SHAPE(2, 3), {.rank = 0}}, SHAPE(2, 3)},
+    {"an empty batch", 2, {SHAPE(0, 3), SHAPE(1, 3)}, SHAPE(0, 3)},
 };
+/* clang-format on */
 
 /* Element i of the result comes from this element of an input. */
 static int64_t source(int64_t i, const sn_shape *y, const sn_shape *x)
@@ -167,17 +169,19 @@ static void mul(void **state)
     check(*state, &sn_op_mul);
 }
 
+/* clang-format off */
 static const struct mean {
     const char *sentence, *args;
     sn_shape    x, y;
 } means[] = {
-    {"mean over one axis",              "dim = 1",                              SHAPE(2,                                                              3,                                                                                                                                 4),                                                     SHAPE(2, 4)},
-    {"mean over a plane",                               "dim = (2, 3)",                                                                     SHAPE(2,                                                                                                                       3,                                                                                                                                                                                                            4,                                                                                                                                                                                       5), SHAPE(2, 3)},
-    {"mean that keeps its axes",                                "dim = (-1, -2); keepdim = true",                                                                    SHAPE(2,                                                                                                                                 3,                                                     4,5),
+    {"mean over one axis", "dim = 1", SHAPE(2, 3, 4), SHAPE(2, 4)},
+    {"mean over a plane", "dim = (2, 3)", SHAPE(2, 3, 4, 5), SHAPE(2, 3)},
+    {"mean that keeps its axes", "dim = (-1, -2); keepdim = true", SHAPE(2, 3, 4, 5),
      SHAPE(2, 3, 1, 1)},
-    {"mean over axes apart","dim = (0, 2)",SHAPE(2,3,4),                                                                             SHAPE(3)},
-    {"mean over everything",                                "dim = (0, 1)",                                                                     SHAPE(2,                                                                                                                                       3),                                                                                                                                                                                                                                                                        {.rank = 0}                                                                                                                                                                                                                                                                                                        },
+    {"mean over axes apart", "dim = (0, 2)", SHAPE(2, 3, 4), SHAPE(3)},
+    {"mean over everything", "dim = (0, 1)", SHAPE(2, 3), {.rank = 0}},
 };
+/* clang-format on */
 
 static void mean(void **state)
 {
@@ -216,6 +220,7 @@ static void the_mean_of_nothing_is_nan(void **state)
 
 /* ---- refusals ------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct refusal {
     const char  *sentence;
     const sn_op *op;
@@ -224,37 +229,19 @@ static const struct refusal {
     sn_status    code;
     const char  *where, *text;
 } refusals[] = {
-    {"shapes that do not broadcast",
-     &sn_op_add,
-     "",              {SN_F32, SHAPE(2, 3)},
-     {SN_F32, SHAPE(2, 4)},
-     SN_E_SHAPE,   "op",
-     "input 1 of shape [2, 4] does not fit to the inputs before it, [2, 3]"},
-    {"integers",
-     &sn_op_mul,
-     "",              {SN_F32, SHAPE(2, 3)},
-     {SN_I64, SHAPE(2, 3)},
-     SN_E_DTYPE,   "op",
-     "input x is I64, it must be F32"                                      },
-    {"a result that cannot be counted",
-     &sn_op_mul,
-     "",              {SN_F32, SHAPE(4294967296, 1)},
-     {SN_F32, SHAPE(1, 4294967296)},
-     SN_E_LIMIT,   "op",
-     "the output would have shape [4294967296, 4294967296]"                },
-    {"the mean over an axis that is not there",
-     &sn_op_mean,
-     "dim = (1, 2)",  {SN_F32, SHAPE(2, 3)},
-     {0},
-     SN_E_SHAPE,   "op.dim",
-     "there is no axis 2 in an input of 2 axes"                            },
-    {"the mean over an axis twice",
-     &sn_op_mean,
-     "dim = (1, -1)", {SN_F32, SHAPE(2, 3)},
-     {0},
-     SN_E_INVALID, "op.dim",
-     "(1, -1) names axis 1 twice"                                          },
+    {"shapes that do not broadcast", &sn_op_add, "", {SN_F32, SHAPE(2, 3)}, {SN_F32, SHAPE(2, 4)},
+     SN_E_SHAPE, "op", "input 1 of shape [2, 4] does not fit to the inputs before it, [2, 3]"},
+    {"integers", &sn_op_mul, "", {SN_F32, SHAPE(2, 3)}, {SN_I64, SHAPE(2, 3)}, SN_E_DTYPE, "op",
+     "input x is I64, it must be F32"},
+    {"a result that cannot be counted", &sn_op_mul, "", {SN_F32, SHAPE(4294967296, 1)},
+     {SN_F32, SHAPE(1, 4294967296)}, SN_E_LIMIT, "op",
+     "the output would have shape [4294967296, 4294967296]"},
+    {"the mean over an axis that is not there", &sn_op_mean, "dim = (1, 2)", {SN_F32, SHAPE(2, 3)},
+     {0}, SN_E_SHAPE, "op.dim", "there is no axis 2 in an input of 2 axes"},
+    {"the mean over an axis twice", &sn_op_mean, "dim = (1, -1)", {SN_F32, SHAPE(2, 3)}, {0},
+     SN_E_INVALID, "op.dim", "(1, -1) names axis 1 twice"},
 };
+/* clang-format on */
 
 static void refusal(void **state)
 {

@@ -43,30 +43,32 @@ static void kernel_agrees_with_its_twin(void **state)
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct row {
     const char *sentence, *args;
     bool        nni;
     sn_shape    x, live;
     double      eps;
 } rows[] = {
-    {"one axis",                 "normalized_shape = 6",  false,                                                        SHAPE(3,                      6),                                                                                                    SHAPE(6),1e-5},
-    {"any axes before it",       "normalized_shape = 6",  false,                                                        SHAPE(2,                      1,                                                                                                     3,6),   SHAPE(6), 1e-5},
-    {"no axes before it",                      "normalized_shape = 6",                                             false,                                                                                       SHAPE(6),                                                                        SHAPE(6),                                                                                                                            1e-5},
-    {"a list of one",                          "normalized_shape = (6)",                                   false,                                              SHAPE(3,                                   6),                                                                                    SHAPE(6),                   1e-5},
-    {"another eps",                          "normalized_shape = 6; eps = 0.5",                                     false,                                       SHAPE(3,                          6),                                                                                  SHAPE(6),0.5},
-    {"without weights",                          "normalized_shape = 6; elementwise_affine = false",                                 false,                  SHAPE(3,         6),
-     SHAPE(6),1e-5               },
-    {"a prefix",                          "normalized_shape = 4 of 4, 6",                                        false,                                             SHAPE(3,                             4),                                                                               SHAPE(4),1e-5},
-    {"a prefix without weights",                          "normalized_shape = 4 of 4, 6; elementwise_affine = false",                        false,
-     SHAPE(3, 4),                                                                                                                                                                                                                                                SHAPE(4),1e-5},
-    {"two axes",                          "normalized_shape = (2, 3)",                                        false,                                                SHAPE(4,                                2,                                                                               3),SHAPE(2,3), 1e-5},
-    {"a prefix of each of two axes",                        "normalized_shape = (2, 3) of (2, 3), (4, 5)",                                           false,
-     SHAPE(4,                                                                                                      2,                                                                                                                                       3),SHAPE(2,                    3), 1e-5},
-    {"the super shape is the maximum of each axis",                        "normalized_shape = (2, 5) of (2, 5), (4, 3)",
-     false,                                                                                                  SHAPE(4,                                                                                                                          2,                                                                                         5),SHAPE(2,5), 1e-5},
-    {"a distribution is ignored",                   "normalized_shape ~ 4, 6",                                         false,  SHAPE(3,6),SHAPE(6),1e-5},
-    {"an empty batch","normalized_shape = 6",false,             SHAPE(0,                                                                                                                                          6),                                                                                                                                                                                                                                                                                                                               SHAPE(6),                                                                                                                                                                                                                                                                                                                                                                            1e-5},
+    {"one axis", "normalized_shape = 6", false, SHAPE(3, 6), SHAPE(6), 1e-5},
+    {"any axes before it", "normalized_shape = 6", false, SHAPE(2, 1, 3, 6), SHAPE(6), 1e-5},
+    {"no axes before it", "normalized_shape = 6", false, SHAPE(6), SHAPE(6), 1e-5},
+    {"a list of one", "normalized_shape = (6)", false, SHAPE(3, 6), SHAPE(6), 1e-5},
+    {"another eps", "normalized_shape = 6; eps = 0.5", false, SHAPE(3, 6), SHAPE(6), 0.5},
+    {"without weights", "normalized_shape = 6; elementwise_affine = false", false, SHAPE(3, 6),
+     SHAPE(6), 1e-5},
+    {"a prefix", "normalized_shape = 4 of 4, 6", false, SHAPE(3, 4), SHAPE(4), 1e-5},
+    {"a prefix without weights", "normalized_shape = 4 of 4, 6; elementwise_affine = false", false,
+     SHAPE(3, 4), SHAPE(4), 1e-5},
+    {"two axes", "normalized_shape = (2, 3)", false, SHAPE(4, 2, 3), SHAPE(2, 3), 1e-5},
+    {"a prefix of each of two axes", "normalized_shape = (2, 3) of (2, 3), (4, 5)", false,
+     SHAPE(4, 2, 3), SHAPE(2, 3), 1e-5},
+    {"the super shape is the maximum of each axis", "normalized_shape = (2, 5) of (2, 5), (4, 3)",
+     false, SHAPE(4, 2, 5), SHAPE(2, 5), 1e-5},
+    {"a distribution is ignored", "normalized_shape ~ 4, 6", false, SHAPE(3, 6), SHAPE(6), 1e-5},
+    {"an empty batch", "normalized_shape = 6", false, SHAPE(0, 6), SHAPE(6), 1e-5},
 };
+/* clang-format on */
 
 /* Index of element i of the live part in the whole parameter. */
 static int64_t whole_index(int64_t i, const sn_shape *live, const sn_tensor *whole)
@@ -116,26 +118,28 @@ static void value(void **state)
 /* ---- refusals -----------------------------------------------------------------------------------
  */
 
+/* clang-format off */
 static const struct refusal {
     const char *sentence, *args;
     sn_shape    x;
     sn_status   code;
     const char *where, *text;
 } refusals[] = {
-    {"an input that ends otherwise",    "normalized_shape = (2, 3)",             SHAPE(4,                          3,                                     2),                                      SN_E_SHAPE,
-     "op.normalized_shape",                                                  "the input [4, 3, 2] does not end in the normalized shape [2, 3]"},
-    {"the full width where a prefix was chosen",                                 "normalized_shape = 4 of 4, 6",                               SHAPE(3, 6),
-     SN_E_SHAPE,                                      "op.normalized_shape",
+    {"an input that ends otherwise", "normalized_shape = (2, 3)", SHAPE(4, 3, 2), SN_E_SHAPE,
+     "op.normalized_shape", "the input [4, 3, 2] does not end in the normalized shape [2, 3]"},
+    {"the full width where a prefix was chosen", "normalized_shape = 4 of 4, 6", SHAPE(3, 6),
+     SN_E_SHAPE, "op.normalized_shape",
      "the input [3, 6] does not end in the normalized shape [4]"},
-    {"too few axes",                                 "normalized_shape = (2, 3)",                                                           SHAPE(3),                                SN_E_SHAPE,   "op",
-     "input x [3] needs at least 2 axes"                       },
-    {"shapes of different rank",        "normalized_shape = (3) of (2, 3), (3)", SHAPE(3),                         SN_E_INVALID,
-     "op.normalized_shape",                                                                                                                                                                        "(2, 3) does not fit in (3,)"},
-    {"a negative size", "normalized_shape = -2 of -2, 6",                                SHAPE(4),                     SN_E_INVALID,
-     "op.normalized_shape",                                                                                                                                                "-2 does not fit in 6"                             },
-    {"floats in the shape",                          "normalized_shape = (2.0, 3)",                                                               SHAPE(2,                     3),                                                                                                                               SN_E_INVALID,
-     "op.normalized_shape",                                                                                                                                   "(2.0, 3) is no shape: it must be an integer or 1 to 8 integers"                                   },
+    {"too few axes", "normalized_shape = (2, 3)", SHAPE(3), SN_E_SHAPE, "op",
+     "input x [3] has too few axes, it needs 2 or more"},
+    {"shapes of different rank", "normalized_shape = (3) of (2, 3), (3)", SHAPE(3), SN_E_INVALID,
+     "op.normalized_shape", "(2, 3) does not fit in (3,)"},
+    {"a negative size", "normalized_shape = -2 of -2, 6", SHAPE(4), SN_E_INVALID,
+     "op.normalized_shape", "-2 does not fit in 6"},
+    {"floats in the shape", "normalized_shape = (2.0, 3)", SHAPE(2, 3), SN_E_INVALID,
+     "op.normalized_shape", "(2.0, 3) is no shape: it must be an integer or 1 to 8 integers"},
 };
+/* clang-format on */
 
 static void refusal(void **state)
 {

@@ -53,28 +53,30 @@ static void value(void **state)
     op_call_fini(&c);
 }
 
+/* clang-format off */
 static const struct row rows[] = {
-    {"a fixed layer",                      "in_features = 3; out_features = 5", false, SHAPE(4,                               3),                                                                          5                                                                          },
-    {"one vector without a batch",         "in_features = 3; out_features = 5", false, SHAPE(3),                              5                                                                          },
-    {"any number of axes before the last", "in_features = 3; out_features = 2",                               false,
-     SHAPE(2,                                                                                                              1,                                                                           3,                                                                            2, 3), 2},
-    {"no bias",                                   "in_features = 3; out_features = 5; bias = false",                                                                      false,                                                                   SHAPE(4,                     3),                      5},
-    {"rows are a prefix",                                   "in_features = 3; out_features = 2 of 2, 7",                                                                      false,                                                         SHAPE(4,                 3),2                       },
-    {"columns are a prefix",                                   "in_features = 3 of 3, 8; out_features = 7",                                                                      false,                                                      SHAPE(4,              3),                   7         },
-    {"both are prefixes",                                   "in_features = 3 of 3, 8; out_features = 2 of 2, 7",                                                                      false,                                                         SHAPE(4,         3),
-     2          },
-    {"the largest is everything",                                    "in_features = 8 of 3, 8; out_features = 7 of 2, 7",                                                                       false,
+    {"a fixed layer", "in_features = 3; out_features = 5", false, SHAPE(4, 3), 5},
+    {"one vector without a batch", "in_features = 3; out_features = 5", false, SHAPE(3), 5},
+    {"any number of axes before the last", "in_features = 3; out_features = 2", false,
+     SHAPE(2, 1, 3, 2, 3), 2},
+    {"no bias", "in_features = 3; out_features = 5; bias = false", false, SHAPE(4, 3), 5},
+    {"rows are a prefix", "in_features = 3; out_features = 2 of 2, 7", false, SHAPE(4, 3), 2},
+    {"columns are a prefix", "in_features = 3 of 3, 8; out_features = 7", false, SHAPE(4, 3), 7},
+    {"both are prefixes", "in_features = 3 of 3, 8; out_features = 2 of 2, 7", false, SHAPE(4, 3),
+     2},
+    {"the largest is everything", "in_features = 8 of 3, 8; out_features = 7 of 2, 7", false,
      SHAPE(4, 8), 7},
-    {"an empty batch",                                   "in_features = 3; out_features = 5",                                                                      false,                                                            SHAPE(0,                            3),                             5                                                                                                                                                                                                                                                                          },
-    {"no inputs: the bias alone",                                   "in_features = 0 of 0, 3; out_features = 5",                                                                      false,                                                 SHAPE(4,         0),
-     5                                           },
-    {"no outputs",                                    "in_features = 3; out_features = 0 of 0, 3",                                                                       false,                                                                 SHAPE(4,                        3),                        0},
-    {"true counts as 1",                                   "in_features = true of true, 3; out_features = 2",                                                                      false,                                                          SHAPE(4,            1),2},
+    {"an empty batch", "in_features = 3; out_features = 5", false, SHAPE(0, 3), 5},
+    {"no inputs: the bias alone", "in_features = 0 of 0, 3; out_features = 5", false, SHAPE(4, 0),
+     5},
+    {"no outputs", "in_features = 3; out_features = 0 of 0, 3", false, SHAPE(4, 3), 0},
+    {"true counts as 1", "in_features = true of true, 3; out_features = 2", false, SHAPE(4, 1), 2},
     {"in nni mode a negative end counts from the end",
-     "in_features = 3; out_features = -1 of -1, 6",                                                                      true,                            SHAPE(4,                                                                           3),                                                                             5                                                                                                                                                                                                                                                                         },
+     "in_features = 3; out_features = -1 of -1, 6", true, SHAPE(4, 3), 5},
     {"under a distribution input and output are as wide as can be",
-     "in_features ~ 3, 6; out_features ~ 2, 4",                                                                      false,               SHAPE(4,                                                                               6),                                                                                4                                                                                                                     },
+     "in_features ~ 3, 6; out_features ~ 2, 4", false, SHAPE(4, 6), 4},
 };
+/* clang-format on */
 
 static void the_live_weight_is_a_view(void **state)
 {
@@ -149,6 +151,7 @@ static void bools_are_exported_as_sizes(void **state)
 
 /* ---- refusals ------------------------------------------------------------------------------ */
 
+/* clang-format off */
 static const struct refusal {
     const char *sentence, *args;
     bool        nni;
@@ -156,58 +159,34 @@ static const struct refusal {
     sn_status   code;
     const char *where, *text;
 } refusals[] = {
-    {"a negative size",
-     "in_features = 3; out_features = -1 of -1, 6", false,
-     {SN_F32, SHAPE(4, 3)},
-     SN_E_INVALID, "op.out_features",
-     "-1 is too small: it must be at least 0"                           },
-    {"only negative sizes, in nni mode too",
-     "in_features = 3; out_features = -1",          true,
-     {SN_F32, SHAPE(4, 3)},
-     SN_E_INVALID, "op.out_features",
-     "-1 is too small: it must be at least 0"                           },
-    {"a float",
-     "in_features = 3.0; out_features = 2",         false,
-     {SN_F32, SHAPE(4, 3)},
-     SN_E_INVALID, "op.in_features",
-     "3.0 is no size: it must be an integer"                            },
-    {"a size that no kernel can count",
-     "in_features = 3; out_features = 4294967296",  false,
-     {SN_F32, SHAPE(4, 3)},
-     SN_E_LIMIT,   "op",
-     "out_features is 4294967296, at most 2147483647 is "
-     "supported"                                                        },
-    {"an input that is too wide",
-     "in_features = 3 of 3, 8; out_features = 2",   false,
-     {SN_F32, SHAPE(4, 8)},
-     SN_E_SHAPE,   "op.in_features",
-     "the last axis of the input [4, 8] is 8, in_features is 3"         },
-    {"an input that is too narrow under a distribution",
-     "in_features ~ 3, 6; out_features = 2",        false,
-     {SN_F32, SHAPE(4, 3)},
-     SN_E_SHAPE,   "op.in_features",
-     "the last axis of the input [4, 3] is 3, in_features is 6"         },
-    {"an input without axes",
-     "in_features = 3; out_features = 2",           false,
-     {SN_F32, {.rank = 0}},
-     SN_E_SHAPE,   "op",
-     "input x [] needs at least 1 axes"                                 },
-    {"an input of integers",
-     "in_features = 3; out_features = 2",           false,
-     {SN_I64, SHAPE(4, 3)},
-     SN_E_DTYPE,   "op",
-     "input x is I64, it must be F32"                                   },
-    {"more rows than a kernel can count",
-     "in_features = 1; out_features = 1",           false,
-     {SN_F32, SHAPE(65536, 65536, 1)},
-     SN_E_LIMIT,   "op",
+    {"a negative size", "in_features = 3; out_features = -1 of -1, 6", false, {SN_F32, SHAPE(4, 3)},
+     SN_E_INVALID, "op.out_features", "-1 is too small: it must be at least 0"},
+    {"only negative sizes, in nni mode too", "in_features = 3; out_features = -1", true,
+     {SN_F32, SHAPE(4, 3)}, SN_E_INVALID, "op.out_features",
+     "-1 is too small: it must be at least 0"},
+    {"a float", "in_features = 3.0; out_features = 2", false, {SN_F32, SHAPE(4, 3)}, SN_E_INVALID,
+     "op.in_features", "3.0 is no size: it must be an integer"},
+    {"a size that no kernel can count", "in_features = 3; out_features = 4294967296", false,
+     {SN_F32, SHAPE(4, 3)}, SN_E_LIMIT, "op", "out_features is 4294967296, at most 2147483647 is "
+     "supported"},
+    {"an input that is too wide", "in_features = 3 of 3, 8; out_features = 2", false,
+     {SN_F32, SHAPE(4, 8)}, SN_E_SHAPE, "op.in_features",
+     "the last axis of the input [4, 8] is 8, in_features is 3"},
+    {"an input that is too narrow under a distribution", "in_features ~ 3, 6; out_features = 2",
+     false, {SN_F32, SHAPE(4, 3)}, SN_E_SHAPE, "op.in_features",
+     "the last axis of the input [4, 3] is 3, in_features is 6"},
+    {"an input without axes", "in_features = 3; out_features = 2", false, {SN_F32, {.rank = 0}},
+     SN_E_SHAPE, "op", "input x [] has too few axes, it needs 1 or more"},
+    {"an input of integers", "in_features = 3; out_features = 2", false, {SN_I64, SHAPE(4, 3)},
+     SN_E_DTYPE, "op", "input x is I64, it must be F32"},
+    {"more rows than a kernel can count", "in_features = 1; out_features = 1", false,
+     {SN_F32, SHAPE(65536, 65536, 1)}, SN_E_LIMIT, "op",
      "the number of rows is 4294967296, at most 2147483647 is supported"},
-    {"an output that cannot be counted",
-     "in_features = 1; out_features = 2147483647",  false,
-     {SN_F32, SHAPE(2147483647, 2, 1)},
-     SN_E_LIMIT,   "op",
-     "the output would have shape [2147483647, 2, 2147483647]"          },
+    {"an output that cannot be counted", "in_features = 1; out_features = 2147483647", false,
+     {SN_F32, SHAPE(2147483647, 2, 1)}, SN_E_LIMIT, "op",
+     "the output would have shape [2147483647, 2, 2147483647]"},
 };
+/* clang-format on */
 
 /* Weights as large as some rows ask for are not made: what they hold is not looked at. */
 static sn_status load_without_data(struct op_call *c, sn_error *err)

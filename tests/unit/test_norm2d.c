@@ -273,7 +273,7 @@ static const struct refusal {
      "num_features = 2",                              false,
      SN_EVAL,  {1, {2}},
      SN_E_SHAPE,       "op",
-     "input x [2] needs at least 2 axes"                                                      },
+     "input x [2] has too few axes, it needs 2 or more"                                                      },
     {"batch: no features",
      &sn_op_batchnorm2d,
      "num_features = 2 of 0, 2",                      false,

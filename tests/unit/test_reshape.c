@@ -17,29 +17,31 @@ extern const sn_op sn_op_flatten, sn_op_reshape, sn_op_permute, sn_op_concat, sn
 
 /* ---- the same numbers in the same order ----------------------------------------------------- */
 
+/* clang-format off */
 static const struct alias {
     const char  *sentence;
     const sn_op *op;
     const char  *args;
     sn_shape     x, y;
 } aliases[] = {
-    {"flatten keeps the batch", &sn_op_flatten, "",                                                     SHAPE(2,3, 4, 5), SHAPE(2, 60)},
-    {"flatten what is flat",                      &sn_op_flatten,                                    "",                                                                     SHAPE(2,3),SHAPE(2,3)},
-    {"flatten some axes",                       &sn_op_flatten,                                     "start_dim = 1; end_dim = 2",                                                                         SHAPE(2,3,4,5),
+    {"flatten keeps the batch", &sn_op_flatten, "", SHAPE(2, 3, 4, 5), SHAPE(2, 60)},
+    {"flatten what is flat", &sn_op_flatten, "", SHAPE(2, 3), SHAPE(2, 3)},
+    {"flatten some axes", &sn_op_flatten, "start_dim = 1; end_dim = 2", SHAPE(2, 3, 4, 5),
      SHAPE(2, 12, 5)},
-    {"flatten everything",                       &sn_op_flatten,                                   "start_dim = 0",                                                                                       SHAPE(2,3,4),SHAPE(24)},
-    {"flatten the last axes",                  &sn_op_flatten,                               "start_dim = -2",SHAPE(2,3,4),SHAPE(2,                                       12)},
-    {"reshape",                  &sn_op_reshape,                               "shape = (2, 6)",                                                                                       SHAPE(3,                                                      4),                                                                                                              SHAPE(2,                                                                                                                                      6)                                                                                         },
-    {"-1 is whatever is left",         &sn_op_reshape,"shape = (-1, 6)",SHAPE(3,4),SHAPE(2,6)},
-    {"0 keeps an axis",        &sn_op_reshape,                              "shape = (0, 2, -1)",                                                                                                                                   SHAPE(3,                                                                                                                                                                                                                                         4),                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              SHAPE(3,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         2,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   2)},
-    {"0 keeps an axis of size 0",     &sn_op_reshape,"shape = (0, 6)",SHAPE(0,2,3),SHAPE(0,6)},
-    {"a sampled shape",       &sn_op_reshape,                       "shape = (0, 4) of (0, 4), (0, 8)",                                                                                                                                                                      SHAPE(3,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    2,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          2),
-     SHAPE(3,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    4)},
-    {"identity",         &sn_op_identity,   "", SHAPE(3,4),SHAPE(3,4)},
-    {"dropout",                         &sn_op_dropout,                              "",                                                             SHAPE(3,4),SHAPE(3,                                                                                                                                                                                                                              4)                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  },
-    {"dropout with a choice",                         &sn_op_dropout,                               "p = 0.5 of 0, 0.5",                                               SHAPE(3,4),SHAPE(3,4)},
-    {"dropout under a distribution",                         &sn_op_dropout,                 "p ~ 0, 0.5",                                 SHAPE(3,4),SHAPE(3,4)},
+    {"flatten everything", &sn_op_flatten, "start_dim = 0", SHAPE(2, 3, 4), SHAPE(24)},
+    {"flatten the last axes", &sn_op_flatten, "start_dim = -2", SHAPE(2, 3, 4), SHAPE(2, 12)},
+    {"reshape", &sn_op_reshape, "shape = (2, 6)", SHAPE(3, 4), SHAPE(2, 6)},
+    {"-1 is whatever is left", &sn_op_reshape, "shape = (-1, 6)", SHAPE(3, 4), SHAPE(2, 6)},
+    {"0 keeps an axis", &sn_op_reshape, "shape = (0, 2, -1)", SHAPE(3, 4), SHAPE(3, 2, 2)},
+    {"0 keeps an axis of size 0", &sn_op_reshape, "shape = (0, 6)", SHAPE(0, 2, 3), SHAPE(0, 6)},
+    {"a sampled shape", &sn_op_reshape, "shape = (0, 4) of (0, 4), (0, 8)", SHAPE(3, 2, 2),
+     SHAPE(3, 4)},
+    {"identity", &sn_op_identity, "", SHAPE(3, 4), SHAPE(3, 4)},
+    {"dropout", &sn_op_dropout, "", SHAPE(3, 4), SHAPE(3, 4)},
+    {"dropout with a choice", &sn_op_dropout, "p = 0.5 of 0, 0.5", SHAPE(3, 4), SHAPE(3, 4)},
+    {"dropout under a distribution", &sn_op_dropout, "p ~ 0, 0.5", SHAPE(3, 4), SHAPE(3, 4)},
 };
+/* clang-format on */
 
 static void alias(void **state)
 {
@@ -141,16 +143,18 @@ static void permute_moves_axes(void **state)
 /* ---- concat -------------------------------------------------------------------------------------
  */
 
+/* clang-format off */
 static const struct concat {
     const char *sentence, *args;
     sn_shape    x[3], y;
     int         axis;
 } concats[] = {
-    {"channels", "",     {SHAPE(2, 1, 3), SHAPE(2, 2, 3), SHAPE(2, 1, 3)}, SHAPE(2,    4,                                         3),  1},
-    {"the batch",          "dim = 0",      {SHAPE(2, 3), SHAPE(1, 3), SHAPE(4, 3)},                                    SHAPE(7,  3), 0},
-    {"the last axis",          "dim = -1",  {SHAPE(2, 3), SHAPE(2, 1), SHAPE(2, 2)},                               SHAPE(2, 6),     1     },
-    {"an empty input",          "dim = 1", {SHAPE(2, 3), SHAPE(2, 0), SHAPE(2, 2)},                               SHAPE(2,  5),      1},
+    {"channels", "", {SHAPE(2, 1, 3), SHAPE(2, 2, 3), SHAPE(2, 1, 3)}, SHAPE(2, 4, 3), 1},
+    {"the batch", "dim = 0", {SHAPE(2, 3), SHAPE(1, 3), SHAPE(4, 3)}, SHAPE(7, 3), 0},
+    {"the last axis", "dim = -1", {SHAPE(2, 3), SHAPE(2, 1), SHAPE(2, 2)}, SHAPE(2, 6), 1},
+    {"an empty input", "dim = 1", {SHAPE(2, 3), SHAPE(2, 0), SHAPE(2, 2)}, SHAPE(2, 5), 1},
 };
+/* clang-format on */
 
 static void concat(void **state)
 {
@@ -188,6 +192,7 @@ static void concat(void **state)
 /* ---- refusals
  * -------------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct refusal {
     const char  *sentence;
     const sn_op *op;
@@ -197,119 +202,49 @@ static const struct refusal {
     sn_status    code;
     const char  *where, *text;
 } refusals[] = {
-    {"flatten an axis that is not there",
-     &sn_op_flatten,
-     "",                                    SN_EVAL,
-     {SN_F32, SHAPE(4)},
-     {0},
-     SN_E_SHAPE,       "op.start_dim",
-     "there is no axis 1 in an input of 1 axes"                                      },
-    {"flatten backwards",
-     &sn_op_flatten,
-     "start_dim = 2; end_dim = 1",          SN_EVAL,
-     {SN_F32, SHAPE(2, 3, 4)},
-     {0},
-     SN_E_SHAPE,       "op.start_dim",
-     "start_dim is axis 2 of the input [2, 3, 4], after end_dim, axis 1"             },
-    {"reshape to another count",
-     &sn_op_reshape,
-     "shape = (5, -1)",                     SN_EVAL,
-     {SN_F32, SHAPE(3, 4)},
-     {0},
-     SN_E_SHAPE,       "op.shape",
-     "the input [3, 4] of 12 numbers cannot be seen as (5, -1)"                      },
-    {"reshape to more than can be counted",
-     &sn_op_reshape,
-     "shape = (4294967296, 4294967296, 0)", SN_EVAL,
-     {SN_F32, SHAPE(1, 1, 1)},
-     {0},
-     SN_E_SHAPE,       "op.shape",
+    {"flatten an axis that is not there", &sn_op_flatten, "", SN_EVAL, {SN_F32, SHAPE(4)}, {0},
+     SN_E_SHAPE, "op.start_dim", "there is no axis 1 in an input of 1 axes"},
+    {"flatten backwards", &sn_op_flatten, "start_dim = 2; end_dim = 1", SN_EVAL,
+     {SN_F32, SHAPE(2, 3, 4)}, {0}, SN_E_SHAPE, "op.start_dim",
+     "start_dim is axis 2 of the input [2, 3, 4], after end_dim, axis 1"},
+    {"reshape to another count", &sn_op_reshape, "shape = (5, -1)", SN_EVAL, {SN_F32, SHAPE(3, 4)},
+     {0}, SN_E_SHAPE, "op.shape", "the input [3, 4] of 12 numbers cannot be seen as (5, -1)"},
+    {"reshape to more than can be counted", &sn_op_reshape, "shape = (4294967296, 4294967296, 0)",
+     SN_EVAL, {SN_F32, SHAPE(1, 1, 1)}, {0}, SN_E_SHAPE, "op.shape",
      "the input [1, 1, 1] of 1 numbers cannot be seen as (4294967296, 4294967296, 0)"},
-    {"two open axes",
-     &sn_op_reshape,
-     "shape = (-1, -1)",                    SN_EVAL,
-     {SN_F32, SHAPE(3, 4)},
-     {0},
-     SN_E_INVALID,     "op.shape",
-     "(-1, -1) is no shape: sizes are positive, 0 keeps an axis, and one may be -1"  },
-    {"a negative size",
-     &sn_op_reshape,
-     "shape = (-2, 6)",                     SN_EVAL,
-     {SN_F32, SHAPE(3, 4)},
-     {0},
-     SN_E_INVALID,     "op.shape",
-     "(-2, 6) is no shape: sizes are positive, 0 keeps an axis, and one may be -1"   },
-    {"an open axis beside an empty one",
-     &sn_op_reshape,
-     "shape = (0, -1)",                     SN_EVAL,
-     {SN_F32, SHAPE(0, 4)},
-     {0},
-     SN_E_SHAPE,       "op.shape",
-     "the input [0, 4] of 0 numbers cannot be seen as (0, -1)"                       },
-    {"keep an axis that is not there",
-     &sn_op_reshape,
-     "shape = (12, 1, 0)",                  SN_EVAL,
-     {SN_F32, SHAPE(3, 4)},
-     {0},
-     SN_E_SHAPE,       "op.shape",
-     "entry 2 keeps an axis that the input [3, 4] does not have"                     },
-    {"permute too few axes",
-     &sn_op_permute,
-     "dims = (1, 0)",                       SN_EVAL,
-     {SN_F32, SHAPE(2, 3, 4)},
-     {0},
-     SN_E_SHAPE,       "op.dims",
-     "(1, 0) does not name each axis of the input [2, 3, 4]"                         },
-    {"permute an axis twice",
-     &sn_op_permute,
-     "dims = (0, -2)",                      SN_EVAL,
-     {SN_F32, SHAPE(2, 3)},
-     {0},
-     SN_E_INVALID,     "op.dims",
-     "(0, -2) names axis 0 twice"                                                    },
-    {"concat shapes that differ elsewhere",
-     &sn_op_concat,
-     "",                                    SN_EVAL,
-     {SN_F32, SHAPE(2, 3, 4)},
-     {SN_F32, SHAPE(2, 3, 5)},
-     SN_E_SHAPE,       "op",
-     "input 1 of shape [2, 3, 5] differs from the first, [2, 3, 4], outside axis 1"  },
-    {"concat different ranks",
-     &sn_op_concat,
-     "",                                    SN_EVAL,
-     {SN_F32, SHAPE(2, 3, 4)},
-     {SN_F32, SHAPE(2, 3)},
-     SN_E_SHAPE,       "op",
-     "input 1 of shape [2, 3] differs from the first, [2, 3, 4], outside axis 1"     },
-    {"concat different types",
-     &sn_op_concat,
-     "",                                    SN_EVAL,
-     {SN_F32, SHAPE(2, 3)},
-     {SN_I64, SHAPE(2, 3)},
-     SN_E_DTYPE,       "op",
-     "input 1 is I64, the first one F32"                                             },
-    {"an input that is not connected",
-     &sn_op_identity,
-     "",                                    SN_EVAL,
-     {0},
-     {0},
-     SN_E_SHAPE,       "op",
-     "input x is not connected"                                                      },
-    {"no probability",
-     &sn_op_dropout,
-     "p = 1.5 of 0, 1.5",                   SN_EVAL,
-     {SN_F32, SHAPE(2)},
-     {0},
-     SN_E_INVALID,     "op.p",
-     "1.5 is no probability between 0 and 1"                                         },
-    {"random dropout in training mode",
-     &sn_op_dropout,
-     "p = 0.5",                             SN_TRAIN,
-     {SN_F32, SHAPE(2)},
-     {0},
-     SN_E_UNSUPPORTED, "op.p",
-     "dropout of 0.5 is random in training mode, only 0 is supported there"          },
+    {"two open axes", &sn_op_reshape, "shape = (-1, -1)", SN_EVAL, {SN_F32, SHAPE(3, 4)}, {0},
+     SN_E_INVALID, "op.shape",
+     "(-1, -1) is no shape: sizes are positive, 0 keeps an axis, and one may be -1"},
+    {"a negative size", &sn_op_reshape, "shape = (-2, 6)", SN_EVAL, {SN_F32, SHAPE(3, 4)}, {0},
+     SN_E_INVALID, "op.shape",
+     "(-2, 6) is no shape: sizes are positive, 0 keeps an axis, and one may be -1"},
+    {"an open axis beside an empty one", &sn_op_reshape, "shape = (0, -1)", SN_EVAL,
+     {SN_F32, SHAPE(0, 4)}, {0}, SN_E_SHAPE, "op.shape",
+     "the input [0, 4] of 0 numbers cannot be seen as (0, -1)"},
+    {"keep an axis that is not there", &sn_op_reshape, "shape = (12, 1, 0)", SN_EVAL,
+     {SN_F32, SHAPE(3, 4)}, {0}, SN_E_SHAPE, "op.shape",
+     "entry 2 keeps an axis that the input [3, 4] does not have"},
+    {"permute too few axes", &sn_op_permute, "dims = (1, 0)", SN_EVAL, {SN_F32, SHAPE(2, 3, 4)},
+     {0}, SN_E_SHAPE, "op.dims", "(1, 0) does not name each axis of the input [2, 3, 4]"},
+    {"permute an axis twice", &sn_op_permute, "dims = (0, -2)", SN_EVAL, {SN_F32, SHAPE(2, 3)}, {0},
+     SN_E_INVALID, "op.dims", "(0, -2) names axis 0 twice"},
+    {"concat shapes that differ elsewhere", &sn_op_concat, "", SN_EVAL, {SN_F32, SHAPE(2, 3, 4)},
+     {SN_F32, SHAPE(2, 3, 5)}, SN_E_SHAPE, "op",
+     "input 1 of shape [2, 3, 5] differs from the first, [2, 3, 4], outside axis 1"},
+    {"concat different ranks", &sn_op_concat, "", SN_EVAL, {SN_F32, SHAPE(2, 3, 4)},
+     {SN_F32, SHAPE(2, 3)}, SN_E_SHAPE, "op",
+     "input 1 of shape [2, 3] differs from the first, [2, 3, 4], outside axis 1"},
+    {"concat different types", &sn_op_concat, "", SN_EVAL, {SN_F32, SHAPE(2, 3)},
+     {SN_I64, SHAPE(2, 3)}, SN_E_DTYPE, "op", "input 1 is I64, the first one F32"},
+    {"an input that is not connected", &sn_op_identity, "", SN_EVAL, {0}, {0}, SN_E_SHAPE, "op",
+     "input x is not connected"},
+    {"no probability", &sn_op_dropout, "p = 1.5 of 0, 1.5", SN_EVAL, {SN_F32, SHAPE(2)}, {0},
+     SN_E_INVALID, "op.p", "1.5 is no probability between 0 and 1"},
+    {"random dropout in training mode", &sn_op_dropout, "p = 0.5", SN_TRAIN, {SN_F32, SHAPE(2)},
+     {0}, SN_E_UNSUPPORTED, "op.p",
+     "dropout of 0.5 is random in training mode, only 0 is supported there"},
 };
+/* clang-format on */
 
 static void refusal(void **state)
 {
