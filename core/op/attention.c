@@ -276,6 +276,7 @@ static struct layout layout_make(const sn_call *call, const struct seq *query,
     y.v = reserve(&y, y.keys, y.embed);
     y.p = reserve(&y, y.l, y.keys);
     if (op_has_in(call, IN_PADDING) || op_has_in(call, IN_MASK)) y.m = reserve(&y, y.l, y.keys);
+    if (y.n_floats > PTRDIFF_MAX / (int64_t)sizeof(float)) y.n_floats = -1;
     return y;
 }
 
@@ -395,7 +396,7 @@ static sn_status attention_infer(sn_call *call, sn_error *err)
     if (y.n_floats < 0)
         return op_fail(err, SN_E_LIMIT, call, NULL, "query %s and key %s are too long together",
                        SHAPE_TEXT(query), SHAPE_TEXT(&call->in[IN_KEY].shape));
-    if ((rc = op_set_scratch(call, y.n_floats, 1, 1, err))) return rc;
+    call->scratch_bytes = (size_t)y.n_floats * sizeof(float);
     if ((rc = op_set_out(call, OUT_Y, SN_F32, query, err))) return rc;
     weights = query->rank == 3 ? SHAPE(y.batch, y.l, y.keys) : SHAPE(y.l, y.keys);
     if (op_bool(call, ARG_NEED_WEIGHTS))

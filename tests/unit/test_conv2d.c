@@ -397,7 +397,7 @@ static const struct refusal {
      "in_channels = 1; out_channels = 1; kernel_size = 1",                                      false,
      {2, {1, 1}},
      SN_E_SHAPE,       "op",
-     "input x [1, 1] needs at least 3 axes"                                          },
+     "input x [1, 1] has too few axes, it needs 3 or more" },
     {"a huge padding",
      "in_channels = 1; out_channels = 1; kernel_size = 1; padding = 2000000000",                false,
      {4, {1, 1, 4, 4}},

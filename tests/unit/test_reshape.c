@@ -189,8 +189,7 @@ static void concat(void **state)
     op_call_fini(&c);
 }
 
-/* ---- refusals
- * -------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------- */
 
 /* clang-format off */
 static const struct refusal {
