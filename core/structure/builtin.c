@@ -2,8 +2,8 @@
 #include "structure/structure.h"
 
 static const struct structure *const structures[] = {
-    &structure_sequential,   &structure_graph,  &structure_layer_choice,
-    &structure_input_choice, &structure_repeat, &structure_cell,
+    &structure_sequential, &structure_graph, &structure_layer_choice, &structure_input_choice,
+    &structure_repeat,     &structure_cell,  &structure_nasbench201,
 };
 
 const struct structure *structure_at(size_t i)

@@ -11,5 +11,6 @@ extern const struct structure structure_layer_choice;
 extern const struct structure structure_input_choice;
 extern const struct structure structure_repeat;
 extern const struct structure structure_cell;
+extern const struct structure structure_nasbench201;
 
 #endif
