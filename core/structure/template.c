@@ -36,6 +36,7 @@ static json_t *fill_text(const char *at, const struct template_word *word, size_
     json_t                     *filled;
 
     if (whole) return json_deep_copy(whole->value);
+    if (strlen(at) > BUILD_MAX_TEXT_BYTES) return json_string(at); /* refused when it is read */
     text_add(&t, "", 0);
     while (*at) {
         size_t n = 1;
