@@ -21,6 +21,7 @@ extern const sn_op sn_op_relu, sn_op_relu6, sn_op_hardswish, sn_op_hardsigmoid, 
 
 /* ---- kernels and their twins -------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct activation {
     const char        *sentence;
     kernel_activation *kernel, *twin;
@@ -28,18 +29,18 @@ static const struct activation {
     const char        *args;
     float              at_one, at_minus_four; /* from PyTorch */
 } activations[] = {
-    {"relu",          kernel_relu,        ref_relu,        &sn_op_relu,        "",                   1.0f,       0.0f        },
-    {"relu in place", kernel_relu,        ref_relu,        &sn_op_relu,        "inplace = true",     1.0f,       0.0f        },
-    {"relu6",         kernel_relu6,       ref_relu6,       &sn_op_relu6,       "",                   1.0f,       0.0f        },
-    {"hardswish",     kernel_hardswish,   ref_hardswish,   &sn_op_hardswish,   "",                   0.6666667f, 0.0f        },
-    {"hardsigmoid",   kernel_hardsigmoid, ref_hardsigmoid, &sn_op_hardsigmoid, "",                   0.6666667f, 0.0f        },
-    {"silu",          kernel_silu,        ref_silu,        &sn_op_silu,        "",                   0.7310586f, -0.07194484f},
-    {"sigmoid",       kernel_sigmoid,     ref_sigmoid,     &sn_op_sigmoid,     "",                   0.7310586f, 0.01798621f },
-    {"tanh",          kernel_tanh,        ref_tanh,        &sn_op_tanh,        "",                   0.7615942f, -0.9993293f },
-    {"gelu",          kernel_gelu,        ref_gelu,        &sn_op_gelu,        "",                   0.8413447f, -1.267e-4f  },
-    {"gelu by tanh",  kernel_gelu_tanh,   ref_gelu_tanh,   &sn_op_gelu,        "approximate = tanh", 0.841192f,
-     -7.02e-5f                                                                                                               },
+    {"relu", kernel_relu, ref_relu, &sn_op_relu, "", 1.0f, 0.0f},
+    {"relu in place", kernel_relu, ref_relu, &sn_op_relu, "inplace = true", 1.0f, 0.0f},
+    {"relu6", kernel_relu6, ref_relu6, &sn_op_relu6, "", 1.0f, 0.0f},
+    {"hardswish", kernel_hardswish, ref_hardswish, &sn_op_hardswish, "", 0.6666667f, 0.0f},
+    {"hardsigmoid", kernel_hardsigmoid, ref_hardsigmoid, &sn_op_hardsigmoid, "", 0.6666667f, 0.0f},
+    {"silu", kernel_silu, ref_silu, &sn_op_silu, "", 0.7310586f, -0.07194484f},
+    {"sigmoid", kernel_sigmoid, ref_sigmoid, &sn_op_sigmoid, "", 0.7310586f, 0.01798621f},
+    {"tanh", kernel_tanh, ref_tanh, &sn_op_tanh, "", 0.7615942f, -0.9993293f},
+    {"gelu", kernel_gelu, ref_gelu, &sn_op_gelu, "", 0.8413447f, -1.267e-4f},
+    {"gelu by tanh", kernel_gelu_tanh, ref_gelu_tanh, &sn_op_gelu, "approximate = tanh", 0.841192f, -7.02e-5f},
 };
+/* clang-format on */
 
 static bool same(float a, float b, float tolerance)
 {
@@ -166,7 +167,7 @@ static void softmax_counts_axes_from_either_end(void **state)
     (void)state;
     for (int dim = -2; dim < 2; dim++) {
         const float  want = dim == 0 || dim == -2 ? 0.5f : 1.0f / 3.0f;
-        char         args[16];
+        char         args[32];
         const float *y;
 
         snprintf(args, sizeof args, "dim = %d", dim);
