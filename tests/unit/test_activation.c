@@ -38,7 +38,8 @@ static const struct activation {
     {"sigmoid", kernel_sigmoid, ref_sigmoid, &sn_op_sigmoid, "", 0.7310586f, 0.01798621f},
     {"tanh", kernel_tanh, ref_tanh, &sn_op_tanh, "", 0.7615942f, -0.9993293f},
     {"gelu", kernel_gelu, ref_gelu, &sn_op_gelu, "", 0.8413447f, -1.267e-4f},
-    {"gelu by tanh", kernel_gelu_tanh, ref_gelu_tanh, &sn_op_gelu, "approximate = tanh", 0.841192f, -7.02e-5f},
+    {"gelu by tanh", kernel_gelu_tanh, ref_gelu_tanh, &sn_op_gelu, "approximate = tanh",
+     0.841192f, -7.02e-5f},
 };
 /* clang-format on */
 
