@@ -38,7 +38,7 @@ struct call {
     struct api_response      *ret;
     struct problem            problem;
     char                      name[API_MAX_NAME]; /* {m} of the path, decoded */
-    char                      id[API_MAX_NAME];   /* {id} of the path, decoded */
+    char                      id[API_MAX_NAME];   /* {id} or {p} of the path, decoded */
     struct query              query;
     struct model             *model; /* {m}, referenced; NULL for routes without */
     struct api_buf            body;  /* of the answer; handed over at the end */
@@ -55,7 +55,7 @@ enum api_takes {
 
 /* One endpoint. The row says everything, also where it runs and what it accepts. */
 struct api_route_row {
-    const char    *method, *pattern; /* "{m}" and "{id}" match one segment */
+    const char    *method, *pattern; /* "{m}", "{id}", "{p}" match one segment */
     const char    *name;
     enum api_lane  lane;
     size_t         max_body_bytes; /* SIZE_MAX: the configured limit of a forward */
@@ -100,6 +100,9 @@ api_handler api_resample;
 api_handler api_put_choices, api_get_choices;
 api_handler api_create_subnet, api_get_subnet, api_delete_subnet;
 api_handler api_forward;
+api_handler api_list_policies, api_get_policy, api_put_policy, api_delete_policy;
+api_handler api_post_reward, api_get_policy_state, api_put_policy_state;
+api_handler api_get_alpha, api_put_alpha;
 api_handler api_export;
 api_handler api_get_health, api_get_ready, api_get_metrics, api_get_openapi;
 

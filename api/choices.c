@@ -37,6 +37,7 @@ void api_subnet_write(struct call *call, const sn_subnet *subnet,
 
     api_buf_printf(b, "{\"id\": \"%s\", \"choices\": ", sn_subnet_id(subnet));
     api_choices_write(b, subnet);
+    api_soft_write(b, subnet);
     if (completion && completion->asked && completion->policy)
         api_buf_printf(b, ", \"seed\": %llu", (unsigned long long)completion->seed);
     api_buf_printf(b, ", \"version\": %llu}\n", (unsigned long long)call->model->version);

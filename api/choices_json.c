@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "policies.h"
+
 enum { MAX_TUPLE_DEPTH = 4 };
 
 static enum problem_code value_of(const json_t *json, sn_arena *mem, int depth, const char *where,
@@ -115,26 +117,6 @@ enum problem_code api_completion_parse(const json_t *json, const char *where,
     return P_OK;
 }
 
-enum problem_code api_policy_create(struct call *call, const char *name, sn_policy **ret_policy)
-{
-    const struct sn_policy_class *known;
-    char                          list[512] = "";
-    size_t                        n = 0;
-    sn_error                      err = {0};
-
-    for (size_t i = 0; (known = sn_registry_policy_at(call->api->registry, i)); i++) {
-        if (strcmp(known->name, name) == 0) {
-            if (sn_policy_create(call->model->net, name, NULL, ret_policy, &err) != SN_OK)
-                return api_fail_library(&call->problem, &err, "policy");
-            return P_OK;
-        }
-        if (n < sizeof list)
-            n += (size_t)snprintf(list + n, sizeof list - n, "%s'%s'", i ? ", " : "", known->name);
-    }
-    return api_fail(&call->problem, P_UNKNOWN_NAME, "policy", "no policy is called '%s'; known: %s",
-                    name, list);
-}
-
 enum problem_code api_random_seed(uint64_t *ret_seed, struct problem *p)
 {
     uint64_t seed;
@@ -179,15 +161,16 @@ static enum problem_code complete_from_current(struct model *m, sn_draft *draft,
 static enum problem_code complete_by_policy(struct call *call, sn_draft *draft,
                                             const struct completion *completion)
 {
-    sn_policy *policy = NULL;
-    sn_rng     rng;
-    sn_error   err = {0};
+    struct policy_use use;
+    sn_rng            rng;
+    sn_error          err = {0};
 
-    if (api_policy_create(call, completion->policy, &policy) != P_OK) return call->problem.code;
+    if (api_policy_open(call, completion->policy, "policy", &use) != P_OK)
+        return call->problem.code;
     sn_rng_seed(&rng, completion->seed);
-    if (sn_policy_resample(policy, &rng, draft, &err) != SN_OK)
+    if (sn_policy_resample(use.policy, &rng, draft, &err) != SN_OK)
         api_fail_library(&call->problem, &err, NULL);
-    sn_policy_free(policy);
+    api_policy_close(&use);
     return call->problem.code;
 }
 
@@ -245,6 +228,20 @@ void api_choices_write(struct api_buf *b, const sn_subnet *subnet)
         api_buf_value(b, value);
     }
     api_buf_byte(b, '}');
+}
+
+void api_soft_write(struct api_buf *b, const sn_subnet *subnet)
+{
+    const sn_supernet *net = sn_subnet_supernet(subnet);
+    const char        *before = ", \"soft\": [";
+
+    for (size_t i = 0; i < sn_supernet_n_choices(net); i++) {
+        if (!sn_subnet_is_soft(subnet, i)) continue;
+        api_buf_text(b, before);
+        api_buf_string(b, sn_supernet_choice(net, i)->label);
+        before = ", ";
+    }
+    if (before[2] == '\0') api_buf_byte(b, ']');
 }
 
 void api_memo_write(struct api_buf *b, const sn_supernet *net, const sn_draft *draft)

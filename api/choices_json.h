@@ -19,9 +19,6 @@ enum problem_code api_choices_draft(sn_supernet *net, const json_t *choices, con
 enum problem_code api_completion_parse(const json_t *json, const char *where,
                                        struct completion *ret_completion, struct problem *p);
 
-/* The policy by name; an unknown one is refused with the list of the known ones. */
-enum problem_code api_policy_create(struct call *call, const char *name, sn_policy **ret_policy);
-
 /* A random seed that survives JSON readers with 53 bits. */
 enum problem_code api_random_seed(uint64_t *ret_seed, struct problem *p);
 enum { API_SEED_BITS = 53 };
@@ -39,6 +36,9 @@ enum problem_code api_choices_subnet(struct call *call, const json_t *choices, c
 enum problem_code api_choices_find(struct model *m, const char *id, const char *where,
                                    enum problem_code if_unknown, sn_subnet **ret_subnet,
                                    struct problem *p);
+
+/* ', "soft": [labels]' of what follows a distribution, if anything does. */
+void api_soft_write(struct api_buf *b, const sn_subnet *subnet);
 
 /* {"label": value, ...}: active choices; every value drawn. */
 void api_choices_write(struct api_buf *b, const sn_subnet *subnet);

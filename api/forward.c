@@ -4,6 +4,7 @@
  * that sends 13, 14, 15 samples needs one plan and not three. */
 #include "forward.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static struct problem *problem(struct forward *f)
 
 /* ---- subnets ---- */
 
-static enum problem_code add(struct forward *f, sn_subnet *subnet)
+enum problem_code api_forward_add(struct forward *f, sn_subnet *subnet)
 {
     sn_subnet **more = realloc(f->subnet, (f->n_subnets + 1) * sizeof *more);
 
@@ -37,7 +38,7 @@ enum problem_code api_forward_one_id(struct forward *f, const char *id, const ch
 
     if (api_choices_find(f->call->model, id, where, if_unknown, &subnet, problem(f)) != P_OK)
         return problem(f)->code;
-    return add(f, subnet);
+    return api_forward_add(f, subnet);
 }
 
 enum problem_code api_forward_one_choices(struct forward *f, const json_t *choices,
@@ -52,7 +53,7 @@ enum problem_code api_forward_one_choices(struct forward *f, const json_t *choic
                         api_json_kind(choices));
     if (api_choices_subnet(f->call, choices, where, &none, &subnet, &created) != P_OK)
         return problem(f)->code;
-    return add(f, subnet);
+    return api_forward_add(f, subnet);
 }
 
 enum problem_code api_forward_list(struct forward *f, const json_t *list, const char *where)
@@ -86,6 +87,26 @@ enum problem_code api_forward_list(struct forward *f, const json_t *list, const 
     return P_OK;
 }
 
+enum problem_code api_forward_subnets(struct forward *f, const struct forward_policy *how,
+                                      const json_t *list, const char *where_list, const char *where)
+{
+    struct problem *p = problem(f);
+
+    if (!!how->id + !!how->choices + !!list > 1)
+        return api_fail(p, P_INVALID, where,
+                        "only one of subnet, choices and subnets can say what to run");
+    if (how->name && how->alpha)
+        return api_fail(p, P_INVALID, where, "only one of policy and alpha can decide");
+    if (list && (how->name || how->alpha))
+        return api_fail(p, P_INVALID, where, "a policy decides one subnet, not a list");
+    if (how->has_seed && !how->name)
+        return api_fail(p, P_INVALID, where, "a seed is for a policy, and none is named");
+    if (how->name || how->alpha) return api_forward_policy(f, how);
+    if (how->id) return api_forward_one_id(f, how->id, how->where_id, how->if_unknown);
+    if (how->choices) return api_forward_one_choices(f, how->choices, how->where_choices);
+    return list ? api_forward_list(f, list, where_list) : P_OK;
+}
+
 enum problem_code api_forward_version(struct forward *f, int64_t version, const char *where)
 {
     const struct model *m = f->call->model;
@@ -96,25 +117,64 @@ enum problem_code api_forward_version(struct forward *f, int64_t version, const 
                     (long long)version, m->name, (unsigned long long)m->version);
 }
 
+/* A whole number of the query. */
+static enum problem_code number_of_query(struct forward *f, const char *key, int64_t *ret_number,
+                                         bool *ret_given)
+{
+    const char *text = api_query_get(&f->call->query, key);
+    char       *end;
+
+    *ret_given = text != NULL;
+    if (!text) return P_OK;
+    errno = 0;
+    *ret_number = strtoll(text, &end, 10);
+    if (end == text || *end || *ret_number < 0 || errno)
+        return api_fail(problem(f), P_INVALID, key, "'%s' is no whole number from 0 on", text);
+    return P_OK;
+}
+
 /* What the query says about the subnet; a body that says it too is refused. */
 static enum problem_code subnet_of_query(struct forward *f)
 {
-    struct problem     *p = problem(f);
-    const struct query *q = &f->call->query;
-    const char         *id = api_query_get(q, "subnet"), *version = api_query_get(q, "version");
-    char               *end;
+    struct problem       *p = problem(f);
+    const struct query   *q = &f->call->query;
+    struct forward_policy how = {.name = api_query_get(q, "policy"),
+                                 .id = api_query_get(q, "subnet"),
+                                 .if_unknown = P_NO_SUBNET,
+                                 .where_name = "policy",
+                                 .where_id = "subnet",
+                                 .where_choices = "choices"};
+    int64_t               version = 0, seed = 0;
+    bool                  given;
 
-    if (version) {
-        const long long v = strtoll(version, &end, 10);
-
-        if (end == version || *end || v < 0)
-            return api_fail(p, P_INVALID, "version", "'%s' is no number of a version", version);
-        if (api_forward_version(f, v, "version") != P_OK) return p->code;
-    }
-    if (id && f->n_subnets)
-        return api_fail(p, P_INVALID, "subnet", "both the query and the body name a subnet");
+    if (number_of_query(f, "version", &version, &given) != P_OK ||
+        (given && api_forward_version(f, version, "version") != P_OK) ||
+        number_of_query(f, "seed", &seed, &how.has_seed) != P_OK)
+        return p->code;
+    how.seed = (uint64_t)seed;
+    if (how.has_seed && !how.name)
+        return api_fail(p, P_INVALID, "seed", "a seed is for a policy; the query names none");
+    if (f->n_subnets && (how.id || how.name))
+        return api_fail(p, P_INVALID, how.id ? "subnet" : "policy",
+                        "both the query and the body say what to run");
     if (f->n_subnets) return P_OK;
-    return api_forward_one_id(f, id, "subnet", P_NO_SUBNET);
+    return how.name ? api_forward_policy(f, &how)
+                    : api_forward_one_id(f, how.id, "subnet", P_NO_SUBNET);
+}
+
+/* Distributions need weights, and only a policy or logits have them. */
+static enum problem_code check_soft(struct forward *f)
+{
+    const sn_supernet *net = f->call->model->net;
+
+    for (size_t i = 0; !f->probs && i < f->n_subnets; i++)
+        for (size_t k = 0; k < sn_supernet_n_choices(net); k++)
+            if (sn_subnet_is_soft(f->subnet[i], k))
+                return api_fail(problem(f), P_UNDECIDED, "subnet",
+                                "choice '%s' of subnet %s follows a distribution; name a policy or "
+                                "send alpha with the request",
+                                sn_supernet_choice(net, k)->label, sn_subnet_id(f->subnet[i]));
+    return P_OK;
 }
 
 /* ---- inputs ---- */
@@ -294,7 +354,7 @@ enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_
 
 enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
 {
-    sn_run_options options = {.size = sizeof options};
+    sn_run_options options = {.size = sizeof options, .probs = f->probs};
     sn_error       err = {0};
 
     if (scratch(f, sn_plan_describe(f->plan[i])->scratch_bytes, &options.scratch) != P_OK)
@@ -317,6 +377,8 @@ static void fini(struct forward *f)
     }
     for (size_t i = 0; i < SN_MAX_PORTS; i++)
         free(f->owned[i]);
+    free(f->probs);
+    free(f->weights_of_probs);
     free(f->plan);
     free(f->subnet);
     sn_weights_unref(f->weights);
@@ -328,7 +390,7 @@ enum problem_code api_forward(struct call *call)
     const bool     binary = api_media_of(call->req) == MEDIA_SAFETENSORS;
 
     if ((binary ? api_forward_read_binary(&f) : api_forward_read_json(&f)) == P_OK &&
-        subnet_of_query(&f) == P_OK && bind(&f) == P_OK) {
+        subnet_of_query(&f) == P_OK && check_soft(&f) == P_OK && bind(&f) == P_OK) {
         api_note(call, f.subnet[0]);
         if (compile(&f) == P_OK && check_outputs(&f) == P_OK)
             call->answer == MEDIA_SAFETENSORS ? api_forward_write_binary(&f)

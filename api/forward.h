@@ -20,10 +20,12 @@ struct forward {
     int64_t     batch;               /* 0: no input has a batch dimension */
 
     /* Subnets in the order of the request. */
-    sn_subnet **subnet;
-    sn_plan   **plan;
-    size_t      n_subnets;
-    bool        several; /* `subnets` was used: results are told apart by their ids */
+    sn_subnet   **subnet;
+    sn_plan     **plan;
+    size_t        n_subnets;
+    const float **probs;            /* by choice: weights of what is soft; NULL: nothing may be */
+    float        *weights_of_probs; /* where they are */
+    bool          several;          /* `subnets` was used: results are told apart by their ids */
 };
 
 /* The subnets, from whatever the request said; both readers end in these. */
@@ -33,6 +35,27 @@ enum problem_code api_forward_one_choices(struct forward *f, const json_t *choic
                                           const char *where);
 enum problem_code api_forward_list(struct forward *f, const json_t *list, const char *where);
 enum problem_code api_forward_version(struct forward *f, int64_t version, const char *where);
+
+/* What a body says when a policy decides: a policy's name or inline logits, and either an id or
+ * choices that are fixed beforehand. */
+struct forward_policy {
+    const char       *name, *id; /* NULL: not said */
+    const json_t     *alpha, *choices;
+    bool              has_seed;
+    uint64_t          seed;
+    enum problem_code if_unknown; /* an id that is not remembered */
+    const char       *where_name, *where_id, *where_alpha, *where_choices;
+};
+enum problem_code api_forward_policy(struct forward *f, const struct forward_policy *how);
+
+/* All that a body can say, in either form; `list` is its `subnets`, NULL if it has none. Says
+ * it nothing, then the query or the current subnet decides. */
+enum problem_code api_forward_subnets(struct forward *f, const struct forward_policy *how,
+                                      const json_t *list, const char *where_list,
+                                      const char *where);
+
+/* Takes `subnet` in any case. */
+enum problem_code api_forward_add(struct forward *f, sn_subnet *subnet);
 
 /* Run plan i: `out` are dense tensors of the described outputs. */
 enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out);

@@ -2,6 +2,7 @@
  *
  *     {"inputs": {"image": [[[[0, 0.5, ...]]]]},
  *      "subnet": id | "choices": {...} | "subnets": [id or choices, ...], "version": 1}
+ *      or what forward_policy.c takes: "policy": p | "alpha": {...}, "seed": 7
  *  -> {"results": [{"subnet": id, "version": 1, "outputs": {"logits": [[...]]}}]}
  *
  * The body is split: inputs go straight from text to tensors, the few other
@@ -112,27 +113,31 @@ static enum problem_code read_member(struct forward *f, struct json_cursor *c, c
     return json_object_set_new(rest, name, value) == 0 ? P_OK : api_fail_memory(p);
 }
 
-/* Which subnets: at most one of three members may say so. */
+/* Which subnets: at most one of three members may say so, or a policy decides. */
 static enum problem_code read_subnets(struct forward *f, const json_t *rest)
 {
-    struct problem *p = &f->call->problem;
-    const json_t   *choices = json_object_get(rest, "choices");
-    const json_t   *list = json_object_get(rest, "subnets");
-    const char     *id = NULL;
-    int64_t         version = 0;
-    bool            given;
+    static const char     known[] = "inputs|subnet|choices|subnets|policy|alpha|seed|version";
+    struct problem       *p = &f->call->problem;
+    const json_t         *list = json_object_get(rest, "subnets");
+    struct forward_policy how = {.alpha = json_object_get(rest, "alpha"),
+                                 .choices = json_object_get(rest, "choices"),
+                                 .if_unknown = P_UNKNOWN_SUBNET,
+                                 .where_name = "policy",
+                                 .where_id = "subnet",
+                                 .where_alpha = "alpha",
+                                 .where_choices = "choices"};
+    int64_t               version = 0, seed = 0;
+    bool                  given;
 
-    if (api_body_members(rest, "body", "inputs|subnet|choices|subnets|version", p) != P_OK ||
-        api_body_text(rest, "", "subnet", &id, p) != P_OK ||
+    if (api_body_members(rest, "body", known, p) != P_OK ||
+        api_body_text(rest, "", "subnet", &how.id, p) != P_OK ||
+        api_body_text(rest, "", "policy", &how.name, p) != P_OK ||
+        api_body_integer(rest, "", "seed", 0, INT64_MAX, &seed, &how.has_seed, p) != P_OK ||
         api_body_integer(rest, "", "version", 0, INT64_MAX, &version, &given, p) != P_OK)
         return p->code;
-    if (!!id + !!choices + !!list > 1)
-        return api_fail(p, P_INVALID, "body",
-                        "only one of subnet, choices and subnets can say what to run");
+    how.seed = (uint64_t)seed;
     if (given && api_forward_version(f, version, "version") != P_OK) return p->code;
-    if (id) return api_forward_one_id(f, id, "subnet", P_UNKNOWN_SUBNET);
-    if (choices) return api_forward_one_choices(f, choices, "choices");
-    return list ? api_forward_list(f, list, "subnets") : P_OK;
+    return api_forward_subnets(f, &how, list, "subnets", "body");
 }
 
 enum problem_code api_forward_read_json(struct forward *f)

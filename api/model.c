@@ -36,7 +36,8 @@ struct model *api_model_create(const char *name, const char *source, sn_supernet
     if (!m) return NULL;
     m->name = strdup(name);
     m->source = strdup(source);
-    if (!m->name || !m->source || pthread_mutex_init(&m->lock, NULL) != 0) {
+    if (!m->name || !m->source || !api_instances_init(&m->instances) ||
+        pthread_mutex_init(&m->lock, NULL) != 0) {
         free(m->name);
         free(m->source);
         free(m);
@@ -68,6 +69,7 @@ struct model *api_model_unref(struct model *m)
     }
     api_lru_fini(&m->subnets);
     sn_subnet_unref(m->current);
+    api_instances_fini(&m->instances);
     sn_supernet_unref(m->net);
     pthread_mutex_destroy(&m->lock);
     free(m->name);
@@ -245,5 +247,5 @@ enum problem_code api_model_inherit(struct model *m, struct model *old, struct p
         sn_subnet_unref(all[i]);
     }
     free(all);
-    return rc;
+    return rc == P_OK ? api_instances_inherit(&m->instances, m->net, &old->instances, p) : rc;
 }

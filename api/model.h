@@ -8,18 +8,20 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "instance.h"
 #include "lru.h"
 #include "problem.h"
 
 struct model {
-    atomic_size_t n_refs;
-    char         *name, *source;
-    uint64_t      version; /* set once, by the store */
-    sn_supernet  *net;
-    uint64_t      n_params;
-    size_t        weight_bytes;
-    size_t        max_subnets;
-    atomic_bool   retired; /* out of the store: nothing of it enters a cache any more */
+    atomic_size_t    n_refs;
+    char            *name, *source;
+    uint64_t         version; /* set once, by the store */
+    sn_supernet     *net;
+    uint64_t         n_params;
+    size_t           weight_bytes;
+    size_t           max_subnets;
+    struct instances instances; /* the named policies; it has a lock of its own */
+    atomic_bool      retired;   /* out of the store: nothing of it enters a cache any more */
 
     pthread_mutex_t lock;
     sn_subnet      *current; /* under lock; NULL: undecided */
@@ -49,7 +51,8 @@ bool   api_model_forget(struct model *m, const char *id);
 size_t api_model_n_subnets(struct model *m);
 
 /* After a reload of the same specification ids stay valid: seal what `old`
- * remembers, and its current subnet, again over the new weights. */
+ * remembers, and its current subnet, again over the new weights. The named
+ * policies go on as they are. */
 enum problem_code api_model_inherit(struct model *m, struct model *old, struct problem *p);
 
 #endif

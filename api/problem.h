@@ -33,6 +33,7 @@
     X(P_NOT_FOUND,        404, "not_found")              \
     X(P_NO_SUPERNET,      404, "unknown_supernet")       \
     X(P_NO_SUBNET,        404, "unknown_subnet")         \
+    X(P_NO_POLICY,        404, "unknown_policy")         \
     X(P_UNKNOWN_SUBNET,   422, "unknown_subnet")         \
     X(P_METHOD,           405, "method_not_allowed")     \
     X(P_NOT_ACCEPTABLE,   406, "not_acceptable")         \

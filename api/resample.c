@@ -3,9 +3,11 @@
  *     POST .../resample  {"policy": "path", "memo": {"width": 16}, "seed": 7, "count": 3}
  *
  * `memo` holds what is decided beforehand; the answer's memo holds every value,
- * also those of labels that the subnet does not use. The same seed gives the same
- * subnets on every machine, and the answer says which seed it was. */
+ * also those of labels that the subnet does not use. `policy` is the name of an instance
+ * (policies.c) or of a class; labels that it leaves to a distribution are listed as "soft". The
+ * same seed gives the same subnets on every machine, and the answer says which seed it was. */
 #include "choices_json.h"
+#include "policies.h"
 
 struct resample_args {
     const char   *policy;
@@ -60,6 +62,7 @@ static enum problem_code draw(struct call *call, const struct resample_args *a, 
         api_memo_write(memo, call->model->net, draft);
         api_buf_printf(b, "{\"id\": \"%s\", \"choices\": ", sn_subnet_id(subnet));
         api_choices_write(b, subnet);
+        api_soft_write(b, subnet);
         api_buf_text(b, ", \"memo\": ");
         api_buf_add(b, memo->at, memo->n);
         api_buf_byte(b, '}');
@@ -75,12 +78,12 @@ enum problem_code api_resample(struct call *call)
     struct problem      *p = &call->problem;
     struct api_buf      *b = &call->body, memo = {0};
     struct resample_args a;
-    sn_policy           *policy = NULL;
+    struct policy_use    use = {0};
     json_t              *body;
     sn_rng               rng;
 
     if (api_body_object(call, &body) != P_OK) return p->code;
-    if (parse(call, body, &a) != P_OK || api_policy_create(call, a.policy, &policy) != P_OK)
+    if (parse(call, body, &a) != P_OK || api_policy_open(call, a.policy, "policy", &use) != P_OK)
         goto out;
     sn_rng_seed(&rng, a.seed);
     api_buf_text(b, "{\"subnets\": [");
@@ -91,15 +94,16 @@ enum problem_code api_resample(struct call *call)
             goto out;
         }
         if (i) api_buf_text(b, ",\n  ");
-        if (draw(call, &a, policy, &rng, &memo) != P_OK) goto out;
+        if (draw(call, &a, use.policy, &rng, &memo) != P_OK) goto out;
     }
     api_buf_text(b, "], \"memo\": "); /* of the last, which is the only one as a rule */
     api_buf_add(b, memo.at, memo.n);
-    api_buf_printf(b, ", \"policy\": \"%s\", \"seed\": %llu, \"version\": %llu}\n",
-                   sn_policy_name(policy), (unsigned long long)a.seed,
+    api_buf_text(b, ", \"policy\": ");
+    api_buf_string(b, a.policy);
+    api_buf_printf(b, ", \"seed\": %llu, \"version\": %llu}\n", (unsigned long long)a.seed,
                    (unsigned long long)call->model->version);
 out:
-    sn_policy_free(policy);
+    if (use.policy) api_policy_close(&use);
     api_buf_fini(&memo);
     json_decref(body);
     return p->code;

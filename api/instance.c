@@ -1,0 +1,186 @@
+/* instance: references, and the table by name. */
+#include "instance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+
+bool api_instances_init(struct instances *all)
+{
+    *all = (struct instances){0};
+    return pthread_mutex_init(&all->lock, NULL) == 0;
+}
+
+void api_instances_fini(struct instances *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        api_instance_unref(all->at[i]);
+    pthread_mutex_destroy(&all->lock);
+}
+
+enum problem_code api_instance_create(sn_supernet *net, const char *name, const char *cls,
+                                      const char *options, struct instance **ret_instance,
+                                      struct problem *p)
+{
+    struct instance *i = calloc(1, sizeof *i);
+    sn_error         err = {0};
+
+    if (!i) return api_fail_memory(p);
+    atomic_init(&i->n_refs, 1);
+    i->name = strdup(name);
+    i->options = options ? strdup(options) : NULL;
+    if (!i->name || (options && !i->options)) {
+        api_fail_memory(p);
+    } else if (sn_policy_create(net, cls, options, &i->policy, &err) != SN_OK) {
+        api_fail_library(p, &err, NULL);
+    } else if (pthread_mutex_init(&i->lock, NULL) != 0) {
+        sn_policy_free(i->policy);
+        api_fail_memory(p);
+    } else {
+        *ret_instance = i;
+        return P_OK;
+    }
+    free(i->name);
+    free(i->options);
+    free(i);
+    return p->code;
+}
+
+static struct instance *ref(struct instance *i)
+{
+    atomic_fetch_add_explicit(&i->n_refs, 1, memory_order_relaxed);
+    return i;
+}
+
+struct instance *api_instance_unref(struct instance *i)
+{
+    if (!i || atomic_fetch_sub_explicit(&i->n_refs, 1, memory_order_acq_rel) != 1) return NULL;
+    sn_policy_free(i->policy);
+    pthread_mutex_destroy(&i->lock);
+    free(i->name);
+    free(i->options);
+    free(i);
+    return NULL;
+}
+
+/* The index of `name`, or where it would be inserted. */
+static bool find(const struct instances *all, const char *name, size_t *ret_i)
+{
+    for (*ret_i = 0; *ret_i < all->n; ++*ret_i) {
+        const int order = strcmp(all->at[*ret_i]->name, name);
+
+        if (order >= 0) return order == 0;
+    }
+    return false;
+}
+
+enum problem_code api_instances_put(struct instances *all, struct instance *i, bool keep,
+                                    bool *ret_there, struct problem *p)
+{
+    struct instance *unused = NULL;
+    size_t           at;
+    bool             there, full;
+
+    pthread_mutex_lock(&all->lock);
+    there = find(all, i->name, &at);
+    full = !there && all->n == API_MAX_INSTANCES;
+    if (full || (there && keep)) {
+        unused = i;
+    } else if (there) {
+        unused = all->at[at];
+        all->at[at] = i;
+    } else {
+        memmove(all->at + at + 1, all->at + at, (all->n++ - at) * sizeof *all->at);
+        all->at[at] = i;
+    }
+    pthread_mutex_unlock(&all->lock);
+    if (full)
+        api_fail(p, P_LIMIT, "policies", "there are %d policies already; delete one first",
+                 API_MAX_INSTANCES);
+    else if (ret_there)
+        *ret_there = there;
+    api_instance_unref(unused);
+    return p->code;
+}
+
+struct instance *api_instances_find(struct instances *all, const char *name)
+{
+    struct instance *found = NULL;
+    size_t           i;
+
+    pthread_mutex_lock(&all->lock);
+    if (find(all, name, &i)) found = ref(all->at[i]);
+    pthread_mutex_unlock(&all->lock);
+    return found;
+}
+
+struct instance *api_instances_take_out(struct instances *all, const char *name)
+{
+    struct instance *found = NULL;
+    size_t           i;
+
+    pthread_mutex_lock(&all->lock);
+    if (find(all, name, &i)) {
+        found = all->at[i];
+        memmove(all->at + i, all->at + i + 1, (--all->n - i) * sizeof *all->at);
+    }
+    pthread_mutex_unlock(&all->lock);
+    return found;
+}
+
+size_t api_instances_list(struct instances *all, struct instance *ret_at[API_MAX_INSTANCES])
+{
+    size_t n;
+
+    pthread_mutex_lock(&all->lock);
+    n = all->n;
+    for (size_t i = 0; i < n; i++)
+        ret_at[i] = ref(all->at[i]);
+    pthread_mutex_unlock(&all->lock);
+    return n;
+}
+
+/* A policy whose class saves nothing has nothing to lose. */
+static enum problem_code copy_state(sn_policy *to, struct instance *from, struct problem *p)
+{
+    struct api_buf state = {0};
+    const sn_sink  sink = api_buf_sink(&state);
+    sn_error       err = {0};
+    sn_status      rc;
+
+    pthread_mutex_lock(&from->lock);
+    rc = sn_policy_save(from->policy, &sink, &err);
+    pthread_mutex_unlock(&from->lock);
+    api_buf_byte(&state, '\0');
+    if (state.failed) {
+        api_fail_memory(p);
+    } else if (rc != SN_E_UNSUPPORTED) {
+        if (rc == SN_OK) rc = sn_policy_load(to, state.at, &err);
+        if (rc != SN_OK) api_fail_file(p, &err);
+    }
+    api_buf_fini(&state);
+    return p->code;
+}
+
+enum problem_code api_instances_inherit(struct instances *all, sn_supernet *net,
+                                        struct instances *old, struct problem *p)
+{
+    struct instance *from[API_MAX_INSTANCES];
+    const size_t     n = api_instances_list(old, from);
+
+    for (size_t i = 0; i < n; i++) {
+        struct instance *to;
+
+        if (p->code == P_OK &&
+            api_instance_create(net, from[i]->name, sn_policy_name(from[i]->policy),
+                                from[i]->options, &to, p) == P_OK) {
+            if (copy_state(to->policy, from[i], p) == P_OK)
+                api_instances_put(all, to, false, NULL, p);
+            else
+                api_instance_unref(to);
+        }
+        api_instance_unref(from[i]);
+    }
+    return p->code;
+}

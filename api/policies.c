@@ -1,0 +1,290 @@
+/* policies: named instances, created, listed, taught, saved.
+ *
+ *     PUT  .../policies/{p}          {"policy": "gumbel", "temperature": 0.5}   -> 201, 200
+ *     GET  .../policies              and the classes that there are
+ *     POST .../policies/{p}/reward   {"reward": 0.93}
+ *     GET  .../policies/{p}/state    and PUT the same document
+ *
+ * A reload of the same specification (new weights) keeps the instances and their states; a
+ * reload of another one drops them, as their labels may be gone. */
+#include "policies.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "choices_json.h"
+
+/* ---- for the other endpoints ---- */
+
+static const struct sn_policy_class *find_class(const struct api *api, const char *name)
+{
+    const struct sn_policy_class *cls;
+
+    for (size_t i = 0; (cls = sn_registry_policy_at(api->registry, i)); i++)
+        if (strcmp(cls->name, name) == 0) return cls;
+    return NULL;
+}
+
+static enum problem_code unknown_class(struct call *call, const char *name, const char *where)
+{
+    const struct sn_policy_class *cls;
+    struct api_buf                list = {0};
+
+    for (size_t i = 0; (cls = sn_registry_policy_at(call->api->registry, i)); i++)
+        api_buf_printf(&list, "%s'%s'", i ? ", " : "", cls->name);
+    api_buf_byte(&list, '\0');
+    if (list.failed)
+        api_fail_memory(&call->problem);
+    else
+        api_fail(&call->problem, P_UNKNOWN_NAME, where, "no policy is called '%s'; known: %s", name,
+                 list.at);
+    api_buf_fini(&list);
+    return call->problem.code;
+}
+
+/* The instance, referenced; NULL with or without a problem if there is none. */
+static struct instance *find_instance(struct call *call, const char *name)
+{
+    struct instances *all = &call->model->instances;
+    struct instance  *i = api_instances_find(all, name);
+
+    if (i || strcmp(name, API_DEFAULT_INSTANCE) != 0) return i;
+    if (api_instance_create(call->model->net, name, "differentiable", NULL, &i, &call->problem) !=
+            P_OK ||
+        api_instances_put(all, i, true, NULL, &call->problem) != P_OK)
+        return NULL;
+    return api_instances_find(all, name);
+}
+
+enum problem_code api_policy_open(struct call *call, const char *name, const char *where,
+                                  struct policy_use *ret_use)
+{
+    struct instance *i = find_instance(call, name);
+    sn_policy       *policy;
+    sn_error         err = {0};
+
+    if (call->problem.code != P_OK) return call->problem.code;
+    if (i) {
+        pthread_mutex_lock(&i->lock);
+        *ret_use = (struct policy_use){i->policy, i};
+        return P_OK;
+    }
+    if (!find_class(call->api, name)) return unknown_class(call, name, where);
+    if (sn_policy_create(call->model->net, name, NULL, &policy, &err) != SN_OK)
+        return api_fail_library(&call->problem, &err, NULL);
+    *ret_use = (struct policy_use){policy, NULL};
+    return P_OK;
+}
+
+void api_policy_close(struct policy_use *use)
+{
+    if (use->instance) {
+        pthread_mutex_unlock(&use->instance->lock);
+        api_instance_unref(use->instance);
+    } else {
+        sn_policy_free(use->policy);
+    }
+    *use = (struct policy_use){0};
+}
+
+enum problem_code api_policy_save(const sn_policy *policy, struct api_buf *ret_text,
+                                  struct problem *p)
+{
+    const sn_sink sink = api_buf_sink(ret_text);
+    sn_error      err = {0};
+
+    if (sn_policy_save(policy, &sink, &err) != SN_OK)
+        return ret_text->failed ? api_fail_memory(p) : api_fail_library(p, &err, NULL);
+    api_buf_byte(ret_text, '\0');
+    return ret_text->failed ? api_fail_memory(p) : P_OK;
+}
+
+/* ---- one instance ---- */
+
+static void put_instance(struct api_buf *b, const struct instance *i)
+{
+    api_buf_text(b, "{\"name\": ");
+    api_buf_string(b, i->name);
+    api_buf_text(b, ", \"policy\": ");
+    api_buf_string(b, sn_policy_name(i->policy));
+    api_buf_printf(b, ", \"options\": %s}", i->options ? i->options : "{}");
+}
+
+enum problem_code api_policy_instance(struct call *call, const char *name,
+                                      struct instance **ret_instance)
+{
+    struct instance *i = find_instance(call, name);
+
+    if (call->problem.code != P_OK) return call->problem.code;
+    if (!i)
+        return api_fail(&call->problem, P_NO_POLICY, "path",
+                        "supernet '%s' has no policy '%.64s'; PUT {\"policy\": \"gumbel\"} there "
+                        "creates one",
+                        call->model->name, name);
+    *ret_instance = i;
+    return P_OK;
+}
+
+/* What of the body goes to the policy, as text to free(); NULL for nothing. */
+static enum problem_code options_of(json_t *body, char **ret_text, struct problem *p)
+{
+    char *text = NULL;
+
+    json_object_del(body, "policy");
+    if (json_object_size(body) > 0) {
+        text = json_dumps(body, 0);
+        if (!text) return api_fail_memory(p);
+    }
+    *ret_text = text;
+    return P_OK;
+}
+
+static enum problem_code check_name(struct call *call)
+{
+    if (!api_store_name_is_valid(call->id))
+        return api_fail(&call->problem, P_INVALID, "name",
+                        "'%s' is no name: up to 128 letters, digits, '.', '_' and '-', not "
+                        "starting with '.'",
+                        call->id);
+    if (find_class(call->api, call->id))
+        return api_fail(&call->problem, P_INVALID, "name",
+                        "'%s' names a kind of policy; call the instance something else", call->id);
+    return P_OK;
+}
+
+static enum problem_code create(struct call *call, json_t *body)
+{
+    struct problem  *p = &call->problem;
+    struct instance *i = NULL;
+    const char      *cls = NULL;
+    char            *name, *options = NULL;
+    bool             there;
+
+    if (api_body_text(body, "", "policy", &cls, p) != P_OK) return p->code;
+    if (!cls)
+        return api_fail(p, P_INVALID, "policy",
+                        "is missing: the kind of policy, such as {\"policy\": \"gumbel\"}");
+    if (!find_class(call->api, cls)) return unknown_class(call, cls, "policy");
+    name = strdup(cls); /* it goes with the member */
+    if (!name) return api_fail_memory(p);
+    if (options_of(body, &options, p) == P_OK &&
+        api_instance_create(call->model->net, call->id, name, options, &i, p) == P_OK) {
+        put_instance(&call->body, i);
+        api_buf_byte(&call->body, '\n');
+        if (api_instances_put(&call->model->instances, i, false, &there, p) == P_OK)
+            call->ret->status = there ? 200 : 201;
+    }
+    free(options);
+    free(name);
+    return p->code;
+}
+
+enum problem_code api_put_policy(struct call *call)
+{
+    json_t *body;
+
+    if (check_name(call) != P_OK || api_body_object(call, &body) != P_OK) return call->problem.code;
+    create(call, body);
+    json_decref(body);
+    return call->problem.code;
+}
+
+enum problem_code api_get_policy(struct call *call)
+{
+    struct instance *i = NULL;
+
+    if (api_policy_instance(call, call->id, &i) != P_OK) return call->problem.code;
+    put_instance(&call->body, i);
+    api_buf_byte(&call->body, '\n');
+    api_instance_unref(i);
+    return P_OK;
+}
+
+enum problem_code api_delete_policy(struct call *call)
+{
+    struct instance *i = api_instances_take_out(&call->model->instances, call->id);
+
+    if (!i)
+        return api_fail(&call->problem, P_NO_POLICY, "path", "supernet '%s' has no policy '%.64s'",
+                        call->model->name, call->id);
+    api_instance_unref(i);
+    call->ret->status = 204;
+    return P_OK;
+}
+
+enum problem_code api_list_policies(struct call *call)
+{
+    const struct sn_policy_class *cls;
+    struct instance              *at[API_MAX_INSTANCES];
+    const size_t                  n = api_instances_list(&call->model->instances, at);
+    struct api_buf               *b = &call->body;
+
+    api_buf_text(b, "{\"policies\": [");
+    for (size_t i = 0; i < n; i++) {
+        api_buf_text(b, i ? ",\n  " : "\n  ");
+        put_instance(b, at[i]);
+        api_instance_unref(at[i]);
+    }
+    api_buf_text(b, "],\n \"classes\": [");
+    for (size_t i = 0; (cls = sn_registry_policy_at(call->api->registry, i)); i++) {
+        api_buf_text(b, i ? ",\n  {\"name\": " : "\n  {\"name\": ");
+        api_buf_string(b, cls->name);
+        api_buf_text(b, ", \"about\": ");
+        api_buf_string(b, cls->about);
+        api_buf_byte(b, '}');
+    }
+    api_buf_text(b, "]}\n");
+    return P_OK;
+}
+
+/* ---- learning, and states ---- */
+
+typedef sn_status teacher(sn_policy *policy, const char *text, sn_error *err);
+
+/* Hand the body to the instance of the path. */
+static enum problem_code teach(struct call *call, teacher *teach_it)
+{
+    struct problem  *p = &call->problem;
+    struct instance *i = NULL;
+    json_t          *body;
+    char            *text;
+    sn_error         err = {0};
+
+    if (api_body_object(call, &body) != P_OK) return p->code;
+    text = json_dumps(body, 0);
+    json_decref(body);
+    if (!text) return api_fail_memory(p);
+    if (api_policy_instance(call, call->id, &i) == P_OK) {
+        pthread_mutex_lock(&i->lock);
+        if (teach_it(i->policy, text, &err) != SN_OK) api_fail_library(p, &err, NULL);
+        pthread_mutex_unlock(&i->lock);
+        put_instance(&call->body, i);
+        api_buf_byte(&call->body, '\n');
+        api_instance_unref(i);
+    }
+    free(text);
+    return p->code;
+}
+
+enum problem_code api_post_reward(struct call *call)
+{
+    return teach(call, sn_policy_update);
+}
+
+enum problem_code api_put_policy_state(struct call *call)
+{
+    return teach(call, sn_policy_load);
+}
+
+enum problem_code api_get_policy_state(struct call *call)
+{
+    struct instance *i = NULL;
+
+    if (api_policy_instance(call, call->id, &i) != P_OK) return call->problem.code;
+    pthread_mutex_lock(&i->lock);
+    if (api_policy_save(i->policy, &call->body, &call->problem) == P_OK)
+        call->body.at[call->body.n - 1] = '\n'; /* instead of the terminator */
+    pthread_mutex_unlock(&i->lock);
+    api_instance_unref(i);
+    return call->problem.code;
+}

@@ -1,0 +1,28 @@
+/* policies: who decides, as requests name it. */
+#ifndef API_POLICIES_H
+#define API_POLICIES_H
+
+#include "body.h"
+#include "instance.h"
+
+/* A policy in the hands of one call: an instance, locked, or a fresh one of a class. */
+struct policy_use {
+    sn_policy       *policy;
+    struct instance *instance; /* NULL: `policy` is this call's own */
+};
+
+/* By the name of an instance or else of a class. The instance "default" is created if
+ * need be. `where` is the place of the name. */
+enum problem_code api_policy_open(struct call *call, const char *name, const char *where,
+                                  struct policy_use *ret_use);
+void              api_policy_close(struct policy_use *use);
+
+/* The instance that a path names, referenced; 404 if there is none. */
+enum problem_code api_policy_instance(struct call *call, const char *name,
+                                      struct instance **ret_instance);
+
+/* The state of a policy as text, terminated. */
+enum problem_code api_policy_save(const sn_policy *policy, struct api_buf *ret_text,
+                                  struct problem *p);
+
+#endif
