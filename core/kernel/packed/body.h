@@ -1,0 +1,26 @@
+/* body: all kernels, over the vectors of the simd_*.h that was included before. */
+#include "kernel/packed.h"
+#include "kernel/packed/scratch.h"
+
+#include "kernel/packed/act.h"
+
+#include "kernel/packed/tile.h"
+
+#include "kernel/packed/gemm.h"
+
+#include "kernel/packed/conv.h"
+#include "kernel/packed/depthwise.h"
+#include "kernel/packed/pool.h"
+#include "kernel/packed/rows.h"
+#include "kernel/packed/winograd.h"
+
+#include "kernel/packed/attention.h"
+
+#define KERNEL_SET(set_name)                                                                       \
+    {                                                                                              \
+        .name = set_name, .gemm = gemm, .conv = conv, .depthwise = depthwise,                      \
+        .winograd = winograd, .attention = attention, .act = act, .epilogue = epilogue,            \
+        .scale = scale, .scale_panels = scale_panels, .mean = mean, .max_pool = max_pool,          \
+        .avg_pool = avg_pool, .layernorm = layernorm, .groupnorm = groupnorm, .softmax = softmax,  \
+        .to_nhwc = to_nhwc, .to_nchw = to_nchw                                                     \
+    }

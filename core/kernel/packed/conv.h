@@ -1,0 +1,150 @@
+/* conv: dense convolution as a gemm whose rows are found through a list of pointers: for
+ * every position and tap, the pixel below it, or a row of zeros outside the image. Nothing
+ * is copied. (A part of set_*.c.) */
+
+/* What lies in the scratch. */
+struct conv_scratch {
+    float        *zero;
+    long         *tap;  /* [taps]: offset into a panel */
+    const float **rows; /* tile after tile [taps][height] */
+    float        *edge; /* merged taps that hang over an edge: [CONV_ROWS * kernel_h][kw * c] */
+};
+
+/* How the taps are run through: one by one, or a kernel row at a time. */
+struct conv_taps {
+    bool merged;
+    long taps, k;
+};
+
+static struct conv_taps conv_begin(const struct packed_conv *s, struct conv_scratch *t, void *at)
+{
+    const bool       may = conv_may_merge(s);
+    const long       zero = s->c * (may ? s->kernel_w : 1), taps = (long)s->kernel_h * s->kernel_w;
+    char            *p = at;
+    struct conv_taps ret = {.taps = taps, .k = s->c};
+
+    t->zero = (float *)p;
+    p += round_up(zero * (long)sizeof(float), 64);
+    t->tap = (long *)p;
+    p += round_up(taps * (long)sizeof(long), 64);
+    t->rows = (const float **)p;
+    p += round_up(taps * CONV_ROWS * (long)sizeof(float *), 64);
+    t->edge = (float *)p;
+
+    memset(t->zero, 0, (size_t)zero * sizeof(float));
+    if (may && s->ldx == s->c && s->weight.tap_x == s->c * KERNEL_PANEL) {
+        ret = (struct conv_taps){true, s->kernel_h, s->c * s->kernel_w};
+        for (long y = 0; y < s->kernel_h; y++)
+            t->tap[y] = y * s->weight.tap_y;
+    } else {
+        for (long i = 0; i < taps; i++)
+            t->tap[i] = i / s->kernel_w * s->weight.tap_y + i % s->kernel_w * s->weight.tap_x;
+    }
+    return ret;
+}
+
+/* The pixel of one position under every tap: to[tap * height]. */
+static void conv_list(const struct packed_conv *s, const struct conv_scratch *t, long oy, long ox,
+                      long height, const float **to)
+{
+    const long y0 = oy * s->stride_h - s->pad_top, x0 = ox * s->stride_w - s->pad_left;
+
+    for (int ky = 0; ky < s->kernel_h; ky++) {
+        const long y = y0 + (long)ky * s->dilation_h;
+
+        for (int kx = 0; kx < s->kernel_w; kx++, to += height) {
+            const long x = x0 + (long)kx * s->dilation_w;
+
+            *to =
+                y >= 0 && y < s->h && x >= 0 && x < s->w ? s->x + (y * s->w + x) * s->ldx : t->zero;
+        }
+    }
+}
+
+/* The same with a kernel row in one: side by side in x, or gathered at `edge`, which moves on. */
+static void conv_list_merged(const struct packed_conv *s, const struct conv_scratch *t, long oy,
+                             long ox, long height, const float **to, float **edge)
+{
+    const long y0 = oy * s->stride_h - s->pad_top, x0 = ox * s->stride_w - s->pad_left;
+    const long k = s->c * s->kernel_w;
+
+    for (int ky = 0; ky < s->kernel_h; ky++, to += height) {
+        const long   y = y0 + (long)ky * s->dilation_h;
+        const float *row = s->x + y * s->w * s->c;
+
+        if (y < 0 || y >= s->h || x0 >= s->w || x0 + s->kernel_w <= 0) {
+            *to = t->zero;
+        } else if (x0 >= 0 && x0 + s->kernel_w <= s->w) {
+            *to = row + x0 * s->c;
+        } else {
+            const long from = x0 < 0 ? 0 : x0,
+                       end = x0 + s->kernel_w < s->w ? x0 + s->kernel_w : s->w;
+
+            memset(*edge, 0, (size_t)k * sizeof(float));
+            memcpy(*edge + (from - x0) * s->c, row + from * s->c,
+                   (size_t)((end - from) * s->c) * sizeof(float));
+            *to = *edge;
+            *edge += k;
+        }
+    }
+}
+
+/* List the positions m to m + rows for tiles of this split. */
+static void conv_list_all(const struct packed_conv *s, const struct conv_scratch *t,
+                          struct conv_taps taps, long m, struct tile_split split)
+{
+    const float **to = t->rows;
+    float        *edge = t->edge;
+    long          oy = m / s->out_w, ox = m % s->out_w;
+
+    for (long tile = 0; tile < split.higher + split.lower; tile++) {
+        const long height = split.height + (tile < split.higher);
+
+        for (long i = 0; i < height; i++) {
+            if (taps.merged)
+                conv_list_merged(s, t, oy, ox, height, to + i, &edge);
+            else
+                conv_list(s, t, oy, ox, height, to + i);
+            if (++ox == s->out_w) {
+                ox = 0;
+                oy++;
+            }
+        }
+        to += height * taps.taps;
+    }
+}
+
+static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1, void *scratch)
+{
+    struct conv_scratch    t;
+    const struct conv_taps taps = conv_begin(s, &t, scratch);
+
+    for (long m = m0; m < m1; m += CONV_ROWS) {
+        const long rows = m1 - m < CONV_ROWS ? m1 - m : CONV_ROWS;
+        int        take, listed = 0;
+
+        for (long n = n0; n < n1; n += take * VL) {
+            struct tile_run   r = {.ldy = s->ldy, .k = taps.k, .taps = taps.taps};
+            struct tile_split split;
+
+            take = tile_take((n1 - n + VL - 1) / VL);
+            split = tile_split(rows, tile_rows[take]);
+            if (listed != tile_rows[take]) /* the height of tiles is another one */
+                conv_list_all(s, &t, taps, m, split);
+            listed = tile_rows[take];
+            tile_channels(&r, &s->weight, &s->epilogue, n);
+            r.rows = t.rows;
+            r.tap = t.tap;
+            r.y = s->y + m * s->ldy + n;
+            r.residual = s->epilogue.residual
+                             ? s->epilogue.residual + m * s->epilogue.ld_residual + n
+                             : NULL;
+            r.last = n + take * VL <= n1 ? VL : n1 - n - (take - 1) * VL;
+            if (n + take * VL < n1) {
+                r.next = r.w + take / PANEL_VECS * r.panel;
+                r.next_size = taps.taps * taps.k * KERNEL_PANEL;
+            }
+            tile_rows_run(&r, tile_listed[take], split);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+/* gemm: the driver of y [m, n] = epilogue(x [m, k] w^T) (a part of set_*.c). Blocks of rows
+ * stay in the second-level cache while all panels pass over them; the numbers of x are read
+ * where they are, spread over a vector: nothing is copied. */
+
+/* Rows of a block: x takes half of a second-level cache of 512 KB. If the weights fit into
+ * the first level, so does the block. Only speed depends on it. */
+INLINE long gemm_block(long m, long k, long n)
+{
+    const long row = (k > 0 ? k : 1) * (long)sizeof(float);
+    long       rows = (row * n <= 16 << 10 ? 24 << 10 : 192 << 10) / row / 24 * 24, blocks;
+
+    if (rows < 24) rows = 24;
+    blocks = (m + rows - 1) / rows;
+    return (m + blocks - 1) / blocks;
+}
+
+static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1)
+{
+    const long block = gemm_block(m1 - m0, s->k, n1 - n0);
+    const int  take_one = m1 - m0 == 1;
+
+    for (long m = m0; m < m1; m += block) {
+        const long rows = m1 - m < block ? m1 - m : block;
+        int        take;
+
+        for (long n = n0; n < n1; n += take * VL) {
+            const long      vecs = (n1 - n + VL - 1) / VL;
+            struct tile_run r = {.k = s->k, .ldx = s->ldx, .ldy = s->ldy, .taps = 0};
+
+            /* One row has registers to spare: many panels at once hide the memory's latency. */
+            take = take_one && vecs >= TILE_ROW_VECS ? TILE_ROW_VECS : tile_take(vecs);
+            tile_channels(&r, &s->w, &s->epilogue, n);
+            r.x = s->x + m * s->ldx;
+            r.y = s->y + m * s->ldy + n;
+            r.residual = s->epilogue.residual
+                             ? s->epilogue.residual + m * s->epilogue.ld_residual + n
+                             : NULL;
+            r.last = n + take * VL <= n1 ? VL : n1 - n - (take - 1) * VL;
+            if (n + take * VL < n1 && !take_one) {
+                r.next = r.w + take / PANEL_VECS * r.panel;
+                r.next_size = s->k * KERNEL_PANEL;
+            }
+            tile_rows_run(&r, tile_matrix[take], tile_split(rows, tile_rows[take]));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+/* rows: what passes over rows of channels: epilogue, scale, mean, norms, softmax, layouts
+ * (a part of set_*.c). Sums run in an order that depends on the size of a row alone. */
+
+static void epilogue(long m, long n, const float *x, long ldx, const struct kernel_epilogue *e,
+                     float *y, long ldy)
+{
+    const bool plain = !e->scale && !e->shift && !e->residual;
+
+    for (long i = 0; !plain && i < m; i++) {
+        const float *residual = e->residual ? e->residual + i * e->ld_residual : NULL;
+
+        for (long j = 0; j < n; j += VL) {
+            const long k = n - j < VL ? n - j : VL;
+            const vec  scale = e->scale ? vec_load_n(e->scale + j, k) : vec_set(1.0f);
+            const vec  shift = e->shift ? vec_load_n(e->shift + j, k) : vec_set(0.0f);
+            vec        v = vec_fma(vec_load_n(x + i * ldx + j, k), scale, shift);
+
+            if (residual) v += vec_load_n(residual + j, k);
+            vec_store_n(y + i * ldy + j, v, k);
+        }
+    }
+    if (e->act != KERNEL_ACT_NONE || (plain && x != y))
+        act_of[e->act](m, n, plain ? x : y, plain ? ldx : ldy, y, ldy);
+}
+
+static void scale(long m, long n, const float *x, long ldx, const float *by, float *y, long ldy)
+{
+    for (long i = 0; i < m; i++)
+        for (long j = 0; j < n; j += VL) {
+            const long k = n - j < VL ? n - j : VL;
+
+            vec_store_n(y + i * ldy + j, vec_load_n(x + i * ldx + j, k) * vec_load_n(by + j, k), k);
+        }
+}
+
+static struct kernel_panels scale_panels(const struct kernel_panels *w, long k, long n0, long n1,
+                                         const float *by, float *at)
+{
+    const struct kernel_panels to = {at, k * KERNEL_PANEL, k * KERNEL_PANEL, k * KERNEL_PANEL};
+
+    for (long n = n0; n < n1; n += KERNEL_PANEL)
+        for (long i = 0; i < k; i++)
+            for (long j = 0; j < KERNEL_PANEL; j += VL) {
+                const long panel = n / KERNEL_PANEL, in = i * KERNEL_PANEL + j;
+
+                vec_store(at + panel * to.panel + in,
+                          vec_load(w->at + panel * w->panel + in) * vec_set(by[i]));
+            }
+    return to;
+}
+
+static void mean(long m, long c, const float *x, long ldx, float by, float *y)
+{
+    for (long j = 0; j < c; j += VL) {
+        const long n = c - j < VL ? c - j : VL;
+        vec        sum = vec_set(0.0f);
+
+        for (long i = 0; i < m; i++)
+            sum += vec_load_n(x + i * ldx + j, n);
+        vec_store_n(y + j, sum * vec_set(by), n);
+    }
+}
+
+/* The sum over a row of (x - mean)^power, power 1 or 2. */
+INLINE float row_sum_of(const float *x, long n, float mean_of, const int power)
+{
+    const vec centre = vec_set(mean_of);
+    vec       a = vec_set(0.0f), b = a;
+    long      i = 0;
+    float     rest = 0.0f;
+
+    for (; i + 2 * VL <= n; i += 2 * VL) {
+        const vec u = vec_load(x + i) - centre, v = vec_load(x + i + VL) - centre;
+
+        a = power == 1 ? a + u : vec_fma(u, u, a);
+        b = power == 1 ? b + v : vec_fma(v, v, b);
+    }
+    for (; i < n; i++)
+        rest += power == 1 ? x[i] - mean_of : (x[i] - mean_of) * (x[i] - mean_of);
+    return vec_sum(a + b) + rest;
+}
+
+/* y = (x - mean) * by * weight + bias */
+INLINE void row_normalise(const float *x, long n, float mean_of, float by, const float *weight,
+                          const float *bias, float *y)
+{
+    for (long i = 0; i < n; i += VL) {
+        const long k = n - i < VL ? n - i : VL;
+        vec        v = (vec_load_n(x + i, k) - vec_set(mean_of)) * vec_set(by);
+
+        if (weight) v *= vec_load_n(weight + i, k);
+        if (bias) v += vec_load_n(bias + i, k);
+        vec_store_n(y + i, v, k);
+    }
+}
+
+static void layernorm(long m, long n, const float *x, long ldx, const float *weight,
+                      const float *bias, float eps, float *y, long ldy)
+{
+    for (; m > 0; m--, x += ldx, y += ldy) {
+        const float mean_of = row_sum_of(x, n, 0.0f, 1) / (float)n;
+        const float var = row_sum_of(x, n, mean_of, 2) / (float)n;
+
+        row_normalise(x, n, mean_of, 1.0f / sqrtf(var + eps), weight, bias, y);
+    }
+}
+
+/* Sums over an image are long: a pixel's in floats, all pixels' in a double. */
+static void groupnorm(long pixels, long c, long groups, const float *x, long ldx,
+                      const float *weight, const float *bias, float eps, float *y, long ldy)
+{
+    const long   n = c / groups;
+    const double count = (double)n * (double)pixels;
+
+    for (long g = 0; g < groups; g++) {
+        const float *from = x + g * n;
+        double       mean_of = 0, var = 0;
+
+        for (long i = 0; i < pixels; i++)
+            mean_of += row_sum_of(from + i * ldx, n, 0.0f, 1);
+        mean_of /= count;
+        for (long i = 0; i < pixels; i++)
+            var += row_sum_of(from + i * ldx, n, (float)mean_of, 2);
+        var /= count;
+        for (long i = 0; i < pixels; i++)
+            row_normalise(from + i * ldx, n, (float)mean_of, (float)(1 / sqrt(var + eps)),
+                          weight ? weight + g * n : NULL, bias ? bias + g * n : NULL,
+                          y + i * ldy + g * n);
+    }
+}
+
+INLINE float row_max(const float *x, long n)
+{
+    vec   most = vec_set(-INFINITY);
+    float ret = -INFINITY;
+    long  i = 0;
+
+    for (; i + VL <= n; i += VL)
+        most = vec_max(most, vec_load(x + i));
+    for (; i < n; i++)
+        ret = ret > x[i] ? ret : x[i];
+    for (i = 0; i < VL; i++)
+        ret = ret > most[i] ? ret : most[i];
+    return ret;
+}
+
+/* y = e^((x - most) * by); returns the sum. */
+INLINE float row_exp(const float *x, long n, float most, float by, float *y)
+{
+    vec  sum = vec_set(0.0f);
+    long i = 0;
+
+    for (; i + VL <= n; i += VL) {
+        const vec v = vec_exp((vec_load(x + i) - vec_set(most)) * vec_set(by));
+
+        vec_store(y + i, v);
+        sum += v;
+    }
+    if (i < n) {
+        const vec v = vec_exp((vec_load_n(x + i, n - i) - vec_set(most)) * vec_set(by));
+
+        vec_store_n(y + i, v, n - i);
+        sum += vec_load_n(y + i, n - i);
+    }
+    return vec_sum(sum);
+}
+
+static void softmax(long m, long n, const float *x, long ldx, float *y, long ldy)
+{
+    for (; m > 0; m--, x += ldx, y += ldy) {
+        const float by = 1.0f / row_exp(x, n, row_max(x, n), 1.0f, y);
+
+        for (long i = 0; i < n; i += VL) {
+            const long k = n - i < VL ? n - i : VL;
+
+            vec_store_n(y + i, vec_load_n(y + i, k) * vec_set(by), k);
+        }
+    }
+}
+
+/* ---- layouts: squares of 16, so that both sides use the cache lines they touch ------------- */
+
+static void to_nhwc(long c, long pixels, const float *x, float *y, long ldy)
+{
+    for (long i0 = 0; i0 < pixels; i0 += 16)
+        for (long j0 = 0; j0 < c; j0 += 16)
+            for (long i = i0; i < i0 + 16 && i < pixels; i++)
+                for (long j = j0; j < j0 + 16 && j < c; j++)
+                    y[i * ldy + j] = x[j * pixels + i];
+}
+
+static void to_nchw(long c, long pixels, const float *x, long ldx, float *y)
+{
+    for (long i0 = 0; i0 < pixels; i0 += 16)
+        for (long j0 = 0; j0 < c; j0 += 16)
+            for (long j = j0; j < j0 + 16 && j < c; j++)
+                for (long i = i0; i < i0 + 16 && i < pixels; i++)
+                    y[j * pixels + i] = x[i * ldx + j];
+}

@@ -1,0 +1,36 @@
+/* scratch: what lies where in the scratch memory of a kernel. The sizes are the same for
+ * every set, so that a plan does not depend on the CPU. */
+#ifndef KERNEL_PACKED_SCRATCH_H
+#define KERNEL_PACKED_SCRATCH_H
+
+#include "kernel/packed.h"
+
+/* Positions of a convolution that are listed at a time: a multiple of every tile's height. */
+enum { CONV_ROWS = 192 };
+
+/* With as few channels as this, the taps of a kernel row become one long tap where
+ * memory allows it: the first layer of a network. */
+enum { CONV_FEW = 16 };
+
+/* Rows of queries and keys that attention takes at a time. */
+enum { ATTENTION_ROWS = 24, ATTENTION_KEYS = 256 };
+
+static inline bool conv_may_merge(const struct packed_conv *s)
+{
+    return s->c <= CONV_FEW && s->kernel_w > 1 && s->dilation_w == 1;
+}
+
+/* Tiles of Winograd at a time: about a megabyte in the transformed domain. */
+static inline long winograd_block(long c, long n, int m)
+{
+    const long tiles = (256L << 10) / ((c + n) * (m + 2) * (m + 2)) / 24 * 24;
+
+    return tiles < 48 ? 48 : tiles > 384 ? 384 : tiles;
+}
+
+static inline long round_up(long x, long to)
+{
+    return (x + to - 1) / to * to;
+}
+
+#endif

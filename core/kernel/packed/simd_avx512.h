@@ -1,0 +1,100 @@
+/* simd for AVX-512 (F, VL, DQ, BW): see simd_c.h. The file that includes it is compiled for it. */
+#include <immintrin.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { VL = 16 };
+
+typedef float   vec __attribute__((vector_size(64)));
+typedef int32_t ivec __attribute__((vector_size(64)));
+
+#define INLINE  static inline __attribute__((always_inline, unused))
+#define OUTLINE static __attribute__((noinline, unused))
+
+/* Of the 32 registers 24 are accumulators: 8 rows by three panels. Row pointers are what
+ * more rows would lack. */
+enum { TILE_NV = 3, TILE_NV_LAST = 3, TILE_ROWS = 8, TILE_ROW_VECS = 8 };
+static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 8, 8, [8] = 1};
+#define TILES(_)                                                                                   \
+    _(1, 1)                                                                                        \
+    _(2, 1) _(3, 1) _(4, 1) _(5, 1) _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2)        \
+        _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3)    \
+            _(8, 3) _(1, 8)
+
+/* Pixels of a row that a depthwise kernel computes at once. */
+enum { STRIP = 8 };
+#define STRIP_COUNTS(_, kw, stride)                                                                \
+    _(kw, stride, 1)                                                                               \
+    _(kw, stride, 2) _(kw, stride, 3) _(kw, stride, 4) _(kw, stride, 5) _(kw, stride, 6)           \
+        _(kw, stride, 7) _(kw, stride, 8)
+
+INLINE vec vec_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+INLINE vec vec_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+INLINE void vec_store(float *p, vec v)
+{
+    _mm512_storeu_ps(p, v);
+}
+INLINE __mmask16 vec_lanes(long n)
+{
+    return (__mmask16)(0xffffu >> (VL - n));
+}
+INLINE vec vec_load_n(const float *p, long n)
+{
+    return _mm512_maskz_loadu_ps(vec_lanes(n), p);
+}
+INLINE void vec_store_n(float *p, vec v, long n)
+{
+    _mm512_mask_storeu_ps(p, vec_lanes(n), v);
+}
+
+/* Assembly, because the compiler would fold the load into every use: see simd_avx2.h. */
+INLINE vec vec_held(const float *p)
+{
+    vec v;
+
+    __asm__("vmovups %1, %0" : "=v"(v) : "m"(*(const __m512_u *)p));
+    return v;
+}
+
+INLINE vec vec_spread(const float *p)
+{
+    return _mm512_set1_ps(*p);
+}
+
+INLINE vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+INLINE vec vec_select(ivec m, vec a, vec b)
+{
+    return _mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)m), b, a);
+}
+
+INLINE vec vec_max(vec a, vec b)
+{
+    return _mm512_max_ps(a, b);
+}
+INLINE vec vec_min(vec a, vec b)
+{
+    return _mm512_min_ps(a, b);
+}
+INLINE vec vec_sqrt(vec a)
+{
+    return _mm512_sqrt_ps(a);
+}
+INLINE float vec_sum(vec a)
+{
+    return _mm512_reduce_add_ps(a);
+}
+INLINE ivec vec_to_int(vec a)
+{
+    return (ivec)_mm512_cvttps_epi32(a);
+}

@@ -1,0 +1,180 @@
+/* winograd: 3x3 convolution, stride 1, by F(m x m, 3x3), m = 2 or 4 (a part of set_*.c).
+ *
+ *   y = A^T [(G w G^T) . (B^T x B)] A
+ *
+ * for every tile of m x m outputs; kernel_winograd_pack made G w G^T. Between the two
+ * transforms stand (m + 2)^2 products [tiles, c] [n, c]^T: 2.25 or 4 times fewer
+ * multiplications than the direct sum, for a larger rounding error. */
+
+enum { WINOGRAD_MAX = 6 };
+
+/* One column (or row) of B^T x, in place. */
+INLINE void winograd_in(const int m, vec d[WINOGRAD_MAX])
+{
+    const vec d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3];
+
+    if (m == 2) {
+        d[0] = d0 - d2;
+        d[1] = d1 + d2;
+        d[2] = d2 - d1;
+        d[3] = d1 - d3;
+    } else {
+        const vec d4 = d[4], d5 = d[5], two = vec_set(2.0f), four = vec_set(4.0f);
+        const vec even = d4 - four * d2, odd = d3 - four * d1;
+        const vec near = d4 - d2, far = two * (d3 - d1);
+
+        d[0] = four * d0 - vec_set(5.0f) * d2 + d4;
+        d[1] = even + odd;
+        d[2] = even - odd;
+        d[3] = near + far;
+        d[4] = near - far;
+        d[5] = four * d1 - vec_set(5.0f) * d3 + d5;
+    }
+}
+
+/* One column (or row) of A^T p, in place: the first m numbers. */
+INLINE void winograd_out(const int m, vec p[WINOGRAD_MAX])
+{
+    const vec sum = p[1] + p[2], difference = p[1] - p[2];
+
+    if (m == 2) {
+        p[0] = p[0] + sum;
+        p[1] = difference - p[3];
+    } else {
+        const vec sum2 = p[3] + p[4], difference2 = p[3] - p[4], last = p[5];
+
+        p[0] = p[0] + sum + sum2;
+        p[1] = vec_fma(vec_set(2.0f), difference2, difference);
+        p[2] = vec_fma(vec_set(4.0f), sum2, sum);
+        p[3] = vec_fma(vec_set(8.0f), difference2, difference) + last;
+    }
+}
+
+/* A tile of x under its (m + 2)^2 pixels, transformed: v[(i * (m + 2) + j) * step + c]. */
+INLINE void winograd_tile_in(const int m, const struct packed_conv *s, long ty, long tx,
+                             const float *zero, float *v, long step)
+{
+    const long   y0 = ty * m - s->pad_top, x0 = tx * m - s->pad_left;
+    const float *at[WINOGRAD_MAX][WINOGRAD_MAX];
+
+    for (int i = 0; i < m + 2; i++)
+        for (int j = 0; j < m + 2; j++) {
+            const long y = y0 + i, x = x0 + j;
+
+            at[i][j] =
+                y >= 0 && y < s->h && x >= 0 && x < s->w ? s->x + (y * s->w + x) * s->ldx : zero;
+        }
+    for (long c = 0; c < s->c; c += VL) {
+        const long n = s->c - c < VL ? s->c - c : VL;
+        vec        d[WINOGRAD_MAX][WINOGRAD_MAX];
+
+#pragma GCC unroll 6
+        for (int j = 0; j < m + 2; j++) {
+            vec column[WINOGRAD_MAX];
+
+#pragma GCC unroll 6
+            for (int i = 0; i < m + 2; i++)
+                column[i] = n == VL ? vec_load(at[i][j] + c) : vec_load_n(at[i][j] + c, n);
+            winograd_in(m, column);
+#pragma GCC unroll 6
+            for (int i = 0; i < m + 2; i++)
+                d[i][j] = column[i];
+        }
+#pragma GCC unroll 6
+        for (int i = 0; i < m + 2; i++) {
+            winograd_in(m, d[i]);
+#pragma GCC unroll 6
+            for (int j = 0; j < m + 2; j++)
+                vec_store(v + (i * (m + 2) + j) * step + c, d[i][j]); /* padded to a panel */
+        }
+    }
+}
+
+/* A tile of products p, transformed back into the pixels of y that exist. */
+INLINE void winograd_tile_out(const int m, const struct packed_conv *s, long ty, long tx, long n0,
+                              long n1, const float *p, long step)
+{
+    const struct kernel_epilogue *e = &s->epilogue;
+    const long                    rows = s->out_h - ty * m < m ? s->out_h - ty * m : m;
+    const long                    columns = s->out_w - tx * m < m ? s->out_w - tx * m : m;
+
+    for (long c = n0; c < n1; c += VL, p += VL) {
+        const long n = n1 - c < VL ? n1 - c : VL;
+        const vec  factor = e->scale ? vec_load_n(e->scale + c, n) : vec_set(1.0f);
+        const vec  shift = e->shift ? vec_load_n(e->shift + c, n) : vec_set(0.0f);
+        vec        d[WINOGRAD_MAX][WINOGRAD_MAX];
+
+#pragma GCC unroll 6
+        for (int j = 0; j < m + 2; j++) {
+            vec column[WINOGRAD_MAX];
+
+#pragma GCC unroll 6
+            for (int i = 0; i < m + 2; i++)
+                column[i] = vec_load(p + (i * (m + 2) + j) * step);
+            winograd_out(m, column);
+#pragma GCC unroll 6
+            for (int i = 0; i < m; i++)
+                d[i][j] = column[i];
+        }
+        for (long i = 0; i < rows; i++) {
+            winograd_out(m, d[i]);
+            for (long j = 0; j < columns; j++) {
+                const long pixel = (ty * m + i) * s->out_w + tx * m + j;
+                vec        v = vec_fma(d[i][j], factor, shift);
+
+                if (e->residual) v += vec_load_n(e->residual + pixel * e->ld_residual + c, n);
+                if (e->act == KERNEL_ACT_RELU) v = vec_relu(v);
+                vec_store_n(s->y + pixel * s->ldy + c, v, n);
+            }
+        }
+    }
+    if (e->act > KERNEL_ACT_RELU)
+        for (long i = 0; i < rows; i++) {
+            float *y = s->y + ((ty * m + i) * s->out_w + tx * m) * s->ldy + n0;
+
+            act_of[e->act](columns, n1 - n0, y, s->ldy, y, s->ldy);
+        }
+}
+
+INLINE void winograd_run(const int m, const struct packed_conv *s, long t0, long t1, long n0,
+                         long n1, float *scratch)
+{
+    const long across = (s->out_w + m - 1) / m, taps = (m + 2) * (m + 2);
+    const long c = round_up(s->c, KERNEL_PANEL), n = round_up(n1 - n0, KERNEL_PANEL);
+    const long block = winograd_block(s->c, n1 - n0, m);
+    float     *zero = scratch, *v = zero + c, *p = v + taps * block * c;
+
+    memset(zero, 0, (size_t)c * sizeof(float));
+    for (long t = t0 * across; t < t1 * across; t += block) {
+        const long count = t1 * across - t < block ? t1 * across - t : block;
+
+        for (long i = 0; i < count; i++)
+            winograd_tile_in(m, s, (t + i) / across, (t + i) % across, zero, v + i * c, block * c);
+        for (long tap = 0; tap < taps; tap++) {
+            const struct packed_gemm product = {
+                .k = s->c,
+                .x = v + tap * block * c,
+                .ldx = c,
+                .w = {.at = s->weight.at + n0 / KERNEL_PANEL * s->weight.panel +
+                            tap / (m + 2) * s->weight.tap_y + tap % (m + 2) * s->weight.tap_x,
+                      .panel = s->weight.panel},
+                .y = p + tap * block * n,
+                .ldy = n,
+            };
+
+            gemm(&product, 0, count, 0, n);
+        }
+        for (long i = 0; i < count; i++)
+            winograd_tile_out(m, s, (t + i) / across, (t + i) % across, n0, n1, p + i * n,
+                              block * n);
+    }
+}
+
+static void winograd(const struct packed_conv *s, int m, long t0, long t1, long n0, long n1,
+                     void *scratch)
+{
+    if (m == 2)
+        winograd_run(2, s, t0, t1, n0, n1, scratch);
+    else
+        winograd_run(4, s, t0, t1, n0, n1, scratch);
+}
