@@ -115,21 +115,31 @@ static bool kind_fits(unsigned kinds, const sn_value *v)
     return true;
 }
 
+static bool has_text(const sn_value *tuple)
+{
+    for (size_t i = 0; i < tuple->as.tuple.n; i++)
+        if (tuple->as.tuple.item[i].kind == SN_KIND_TEXT) return true;
+    return false;
+}
+
 /* `elastic`: one of several values that an expression can have. */
 static sn_status check_value(struct builder *b, const sn_arg_def *def, const sn_value *v,
                              bool elastic, const char *where)
 {
-    const bool fits = kind_fits(def->kinds, v);
-    const bool rounds = v->kind == SN_KIND_FLOAT && def->kinds & SN_KINDS(SN_KIND_INT);
-    char       found[128], allowed[384];
+    const bool  fits = kind_fits(def->kinds, v);
+    const char *hint = "";
+    char        found[128], allowed[384];
 
     if (fits && (v->kind != SN_KIND_TEXT || !def->keywords || is_keyword(def, v->as.text)))
         return SN_OK;
+    if (v->kind == SN_KIND_FLOAT && def->kinds & SN_KINDS(SN_KIND_INT))
+        hint = "; // and to_int() give integers";
+    if (v->kind == SN_KIND_TUPLE && !elastic && def->flags & SN_ARG_CHOICE && has_text(v))
+        hint = "; one that depends on a choice is written as a text: \"(3, width)\"";
     return build_fail(b, SN_E_INVALID, where, "%s %s, but %s must be %s%s",
                       elastic ? "the expression can become" : "the value is",
                       build_value_text(v, found, sizeof found), def->name,
-                      kinds_text(def, allowed, sizeof allowed),
-                      rounds ? "; // and to_int() give integers" : "");
+                      kinds_text(def, allowed, sizeof allowed), hint);
 }
 
 /* ---- filling a slot --------------------------------------------------------------------- */
