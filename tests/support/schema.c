@@ -238,6 +238,7 @@ static bool valid(const json_t *root, const json_t *schema, const json_t *v)
     const char        *keyword;
     json_t            *k;
 
+    if (json_is_false(schema)) return false; /* and true lets everything pass */
     json_object_foreach((json_t *)schema, keyword, k)
     {
         size_t i = 0;
