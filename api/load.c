@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "call.h"
+#include "choices_json.h"
 
 enum { MAX_SPEC_BYTES = 64 << 20 };
 
@@ -111,6 +111,22 @@ static enum problem_code open_demo(struct api_buf *spec, sn_weights **ret_weight
     return P_OK;
 }
 
+/* With nothing to choose there is one subnet, and it need not be named in requests. */
+static enum problem_code publish_only_subnet(struct model *m, struct problem *p)
+{
+    sn_subnet *subnet = NULL;
+    sn_draft  *draft = NULL;
+    sn_error   err = {0};
+    bool       created;
+
+    if (sn_supernet_n_choices(m->net) > 0) return P_OK;
+    if (sn_draft_create(m->net, &draft, &err) != SN_OK) return api_fail_file(p, &err);
+    if (api_choices_seal(m, draft, &subnet, &created, p) == P_OK) api_model_publish(m, subnet);
+    sn_subnet_unref(subnet);
+    sn_draft_free(draft);
+    return p->code;
+}
+
 enum problem_code api_load_model(struct api *api, const char *name, const char *source,
                                  const char *dir, const char *below, struct model **ret_model,
                                  struct problem *p)
@@ -134,7 +150,10 @@ enum problem_code api_load_model(struct api *api, const char *name, const char *
         goto out;
     }
     net = NULL;
-    *ret_model = m;
+    if (publish_only_subnet(m, p) != P_OK)
+        api_model_unref(m);
+    else
+        *ret_model = m;
 out:
     sn_supernet_unref(net);
     sn_weights_unref(weights);

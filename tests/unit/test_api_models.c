@@ -139,6 +139,31 @@ static const struct {
     {"empty weights",                         "cp -r tiny x && : > x/weights.safetensors",                   "bad_file",     ""         },
 };
 
+/* What export gives is such a network. */
+static void with_nothing_to_choose_nothing_need_be_chosen(void **state)
+{
+    struct api_fixture *f = fixture_of(state);
+    char                command[1024];
+    struct answer       a;
+
+    snprintf(command, sizeof command,
+             "mkdir %s/fixed && sed 's/: .1, 2./: [2]/' %s/tiny/spec.json > %s/fixed/spec.json && "
+             "sed -i 's/\"choices\": {[^}]*}, *//; s/\"w\"/2/g' %s/fixed/spec.json && "
+             "cp %s/tiny/weights.safetensors %s/fixed",
+             f->dir, f->dir, f->dir, f->dir, f->dir, f->dir);
+    assert_int_equal(system(command), 0);
+    api_expect(f->api, 201, "PUT /v1/supernets/fixed", "{\"path\": \"fixed\"}");
+    a = api_ask_text(f->api, "POST /v1/supernets/fixed/forward", X);
+    assert_int_equal(a.resp.status, 200);
+    assert_float_equal(output(&a), 5.5 + 10 * 11.25, 1e-3);
+    answer_fini(&a);
+    api_expect(f->api, 200, "GET /v1/supernets/fixed/choices", NULL);
+    api_expect(f->api, 200, "GET /v1/supernets/fixed/export?format=spec", NULL);
+    api_expect(f->api, 200, "PUT /v1/supernets/fixed", "{\"path\": \"fixed\"}");
+    api_expect(f->api, 200, "POST /v1/supernets/fixed/forward", X);
+    api_expect(f->api, 204, "DELETE /v1/supernets/fixed", NULL);
+}
+
 static void a_folder_that_cannot_be_loaded_says_why(void **state)
 {
     struct api_fixture *f = fixture_of(state);
@@ -393,6 +418,7 @@ int main(void)
         cmocka_unit_test(the_space_is_described),
         cmocka_unit_test(a_reload_keeps_ids_and_changes_weights),
         cmocka_unit_test(another_specification_starts_afresh),
+        cmocka_unit_test(with_nothing_to_choose_nothing_need_be_chosen),
         cmocka_unit_test(a_folder_that_cannot_be_loaded_says_why),
         cmocka_unit_test(a_link_inside_the_directory_is_followed),
         cmocka_unit_test(names_are_sorted_however_they_came),
