@@ -176,7 +176,7 @@ struct kernel_table {
 
     /* 3x3, stride 1, dilation 1, with weights of kernel_winograd_pack: rows of tiles t0 to t1
      * of ceil(out_h / m), channels n0 to n1. Relative to the largest output the error is about
-     * 1e-6 for m = 2 and 1e-5 for m = 4 (direct: 2e-7); tests/unit/test_packed_winograd.c. */
+     * 1e-6 for m = 2 and 1e-5 for m = 4 (direct: 2e-7); tests/unit/test_packed_conv.c. */
     void (*winograd)(const struct packed_conv *s, int m, long t0, long t1, long n0, long n1,
                      void *scratch);
 

@@ -20,17 +20,23 @@ static inline bool conv_may_merge(const struct packed_conv *s)
     return s->c <= CONV_FEW && s->kernel_w > 1 && s->dilation_w == 1;
 }
 
-/* Tiles of Winograd at a time: about a megabyte in the transformed domain. */
-static inline long winograd_block(long c, long n, int m)
-{
-    const long tiles = (256L << 10) / ((c + n) * (m + 2) * (m + 2)) / 24 * 24;
-
-    return tiles < 48 ? 48 : tiles > 384 ? 384 : tiles;
-}
-
 static inline long round_up(long x, long to)
 {
     return (x + to - 1) / to * to;
+}
+
+/* Tiles of Winograd at a time: a megabyte of floats in the transformed domain, if that is
+ * not too few for a product. */
+enum { WINOGRAD_FLOATS = 256 << 10, WINOGRAD_FEWEST = 48, WINOGRAD_MOST = 384 };
+
+static inline long winograd_block(long c, long n, int m)
+{
+    const long tile = (round_up(c, KERNEL_PANEL) + round_up(n, KERNEL_PANEL)) * (m + 2) * (m + 2);
+    const long tiles = WINOGRAD_FLOATS / tile / 24 * 24;
+
+    return tiles < WINOGRAD_FEWEST ? WINOGRAD_FEWEST
+           : tiles > WINOGRAD_MOST ? WINOGRAD_MOST
+                                   : tiles;
 }
 
 #endif
