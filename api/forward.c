@@ -223,6 +223,10 @@ static enum problem_code bind_input(struct forward *f, struct symbols *s, const 
     if (t->dtype != port->desc.dtype)
         return api_fail(p, P_DTYPE, place, "expected %s, got %s", sn_dtype_name(port->desc.dtype),
                         sn_dtype_name(t->dtype));
+    for (int d = 0; d < t->shape.rank; d++)
+        if (t->shape.dim[d] == 0)
+            return api_fail(p, P_SHAPE, place, "axis %d is empty; the shape is %s, none of it 0", d,
+                            api_port_shape_text(port, want, sizeof want));
     for (int d = 0; fits && d < t->shape.rank; d++)
         fits = t->shape.dim[d] > 0 &&
                (port->desc.shape.dim[d] < 0 || port->desc.shape.dim[d] == t->shape.dim[d]);

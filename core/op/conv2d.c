@@ -107,6 +107,11 @@ static sn_status check_options(const sn_call *call, sn_error *err)
                                "%s must be an integer of at least 1", VALUE_TEXT(&arg->option[i]));
         }
     }
+    if (conv2d_int(&call->arg[CONV2D_PER_GROUP].super) < 1)
+        return op_fail(err, SN_E_INVALID, call, "groups",
+                       "there are always more groups than in_channels, of which there are at most "
+                       "%lld",
+                       (long long)conv2d_int(&call->arg[CONV2D_IN].super));
     for (size_t s = 0; rc == SN_OK && s < 2 && groups->n_options == 1; s++)
         if (call->arg[sizes[s]].n_options == 1)
             rc = check_divides(call, sizes[s], conv2d_int(&call->arg[sizes[s]].super),

@@ -26,6 +26,14 @@ struct pool_args {
     int kernel, stride, padding, dilation, ceil;
 };
 
+static sn_status check_padding(const sn_call *call, int64_t pad, int64_t kernel, sn_status code,
+                               sn_error *err)
+{
+    if (pad <= kernel / 2) return SN_OK;
+    return op_fail(err, code, call, "padding", "%lld is more than half of the kernel of %lld",
+                   (long long)pad, (long long)kernel);
+}
+
 static sn_status check_windows(const sn_call *call, const struct pool_args *a, sn_error *err)
 {
     sn_status rc = window_check_options(call, "kernel_size", a->kernel, 1, err);
@@ -34,6 +42,16 @@ static sn_status check_windows(const sn_call *call, const struct pool_args *a, s
     if (rc == SN_OK) rc = window_check_options(call, "padding", a->padding, 0, err);
     if (rc == SN_OK && a->dilation >= 0)
         rc = window_check_options(call, "dilation", a->dilation, 1, err);
+    if (rc == SN_OK && call->arg[a->kernel].n_options == 1 &&
+        call->arg[a->padding].n_options == 1) {
+        int64_t kernel[WINDOW_AXES], pad[WINDOW_AXES];
+
+        rc = window_pair(call, "kernel_size", &call->arg[a->kernel].super, 1, kernel, err);
+        if (rc == SN_OK)
+            rc = window_pair(call, "padding", &call->arg[a->padding].super, 0, pad, err);
+        for (int i = 0; rc == SN_OK && i < WINDOW_AXES; i++)
+            rc = check_padding(call, pad[i], kernel[i], SN_E_INVALID, err);
+    }
     return rc;
 }
 
@@ -59,10 +77,8 @@ static sn_status infer_windows(sn_call *call, const struct pool_args *a,
     for (int i = 0; i < WINDOW_AXES; i++) {
         const int64_t size = i == WINDOW_H ? x.h : x.w;
 
-        if (pad[i] > kernel[i] / 2)
-            return op_fail(err, SN_E_SHAPE, call, "padding",
-                           "%lld is more than half of the kernel of %lld", (long long)pad[i],
-                           (long long)kernel[i]);
+        rc = check_padding(call, pad[i], kernel[i], SN_E_SHAPE, err);
+        if (rc != SN_OK) return rc;
         out[i] = window_count_pool(size, pad[i], kernel[i], stride[i], dilation[i],
                                    op_bool(call, a->ceil));
         if (out[i] < 1)

@@ -4,8 +4,9 @@
 #include "space/value.h"
 #include "subnet/subnet.h"
 
-/* "3, 5, 7" or, for many, the first ten "and N more". */
-static const char *allowed_text(const sn_choice *c, char *buf, size_t n_bytes)
+enum { SHOWN_LABELS = 1000 }; /* labels that a message is looked up in */
+
+const char *subnet_allowed_text(const sn_choice *c, char *buf, size_t n_bytes)
 {
     size_t at = 0;
 
@@ -22,12 +23,30 @@ static const char *allowed_text(const sn_choice *c, char *buf, size_t n_bytes)
     return buf;
 }
 
+static sn_status fail_label(const sn_supernet *net, const char *label, sn_error *err)
+{
+    const char *known[SHOWN_LABELS] = {NULL}, *closest;
+    char        list[512];
+    size_t      n = 0;
+
+    for (; n < net->n_choices && n < SHOWN_LABELS; n++)
+        known[n] = net->choice[n].label;
+    closest = names_closest(label, known, n);
+    if (closest)
+        return sn_fail(err, SN_E_UNKNOWN_NAME, label,
+                       "no choice is labelled \"%s\"; did you mean \"%s\"?", label, closest);
+    return sn_fail(err, SN_E_UNKNOWN_NAME, label, "no choice is labelled \"%s\"; %s%s", label,
+                   n ? "there are " : "there is nothing to choose",
+                   n ? names_list(known, n, list, sizeof list) : "");
+}
+
 static sn_status fail_candidate(const sn_choice *c, const sn_value *v, sn_error *err)
 {
     char text[128], allowed[768];
 
     return sn_fail(err, SN_E_NOT_CANDIDATE, c->label, "%s is not one of %s",
-                   sn_value_text(v, text, sizeof text), allowed_text(c, allowed, sizeof allowed));
+                   sn_value_text(v, text, sizeof text),
+                   subnet_allowed_text(c, allowed, sizeof allowed));
 }
 
 /* The index of the candidate that `v` means. Names of a LayerChoice that are
@@ -60,14 +79,16 @@ static bool find_candidate(const sn_supernet *net, const sn_choice *c, const sn_
 static sn_status check_count(const sn_supernet *net, const sn_choice *c, size_t n, sn_error *err)
 {
     const bool names = c->candidate[0].kind == SN_KIND_TEXT; /* a LayerChoice sums any number */
+    char       allowed[768];
 
     if (n == 0) return sn_fail(err, SN_E_NOT_CANDIDATE, c->label, "an empty list chooses nothing");
     if (n > SN_MAX_PORTS)
         return sn_fail(err, SN_E_LIMIT, c->label, "%zu are chosen, at most %d can be", n,
                        SN_MAX_PORTS);
     if (!names && !net->nni && c->n_chosen != 0 && n != c->n_chosen)
-        return sn_fail(err, SN_E_NOT_CANDIDATE, c->label, "%zu are chosen, n_chosen is %zu", n,
-                       c->n_chosen);
+        return sn_fail(err, SN_E_NOT_CANDIDATE, c->label,
+                       "n_chosen is %zu, so that many of %s are needed, not %zu", c->n_chosen,
+                       subnet_allowed_text(c, allowed, sizeof allowed), n);
     return SN_OK;
 }
 
@@ -162,8 +183,7 @@ SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_va
 {
     size_t i;
 
-    if (!sn_supernet_find_choice(draft->net, label, &i))
-        return sn_fail(err, SN_E_UNKNOWN_NAME, label, "no choice is labelled \"%s\"", label);
+    if (!sn_supernet_find_choice(draft->net, label, &i)) return fail_label(draft->net, label, err);
     if (draft->net->choice[i].soft_only)
         return sn_fail(err, SN_E_UNSUPPORTED, label,
                        "\"%s\" only holds the weights of an edge of a Cell; what the Cell runs is "
@@ -176,8 +196,7 @@ SN_EXPORT sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error
 {
     size_t i;
 
-    if (!sn_supernet_find_choice(draft->net, label, &i))
-        return sn_fail(err, SN_E_UNKNOWN_NAME, label, "no choice is labelled \"%s\"", label);
+    if (!sn_supernet_find_choice(draft->net, label, &i)) return fail_label(draft->net, label, err);
     draft->decision[i] = (struct decision){.state = DECISION_SOFT};
     return SN_OK;
 }

@@ -30,6 +30,9 @@ struct sn_subnet {
     char             id[33];
 };
 
+/* The candidates for messages: "3, 5, 7" or, for many, the first ten "and N more". */
+const char *subnet_allowed_text(const sn_choice *c, char *buf, size_t n_bytes);
+
 /* The value of an argument under these decisions, all of which are made. */
 sn_status decision_evaluate(const sn_supernet *net, const struct decision *decision,
                             const struct arg_slot *slot, sn_arena *mem, sn_value *ret_value,

@@ -235,7 +235,7 @@ static const struct refusal {
     {"max: a padding without the image",
      &sn_op_maxpool2d,
      "kernel_size = 3; padding = 2",           {4, {1, 1, 4, 4}},
-     SN_E_SHAPE,       "op.padding",
+     SN_E_INVALID,     "op.padding",
      "2 is more than half of the kernel of 3"                                       },
     {"max: a stride of 0",
      &sn_op_maxpool2d,
