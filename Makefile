@@ -135,6 +135,13 @@ install: all  ## install daemon, library, header and pkg-config file below PREFI
 $(B)/bench_demo: $(B)/tests/bench/bench_demo.o $(B)/libsupernet.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
 
+$(B)/bench_kernel: $(B)/tests/bench/bench_kernel.o $(B)/libsupernet.a
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lopenblas $(libs.core) -pthread
+
+.PHONY: bench-kernel
+bench-kernel: setup-build $(B)/bench_kernel  ## every kernel beside OpenBLAS, in percent of what this CPU can multiply and add
+	@$(B)/bench_kernel
+
 .PHONY: bench
 bench: setup-build setup-bench $(B)/bench_demo $(B)/supernetd  ## latency, throughput and memory of the demo, library and HTTP
 	@tests/bench/bench.sh $(B)
