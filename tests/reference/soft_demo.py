@@ -1,16 +1,27 @@
 #!/usr/bin/python3
-"""The demo with every choice left to a distribution, in PyTorch: a second implementation.
+"""The demo supernet under distributions, in PyTorch: what tests/unit/test_soft_demo.c is held against.
 
-    /usr/bin/python3 tests/reference/soft_demo.py > tests/reference/soft_demo.json
+    /usr/bin/python3 tests/reference/soft_demo.py    write soft_demo.json beside this script
 
-Needs Debian's python3-torch. The rules are those of differentiable one-shot search: no weight is cut, each is
-multiplied by one mask per slicing step (the sum over all options of their weight inside their slice); a LayerChoice and a
-Repeat are weighted sums; norms use all features; a kernel under a distribution keeps the padding of the largest one; groups in
-constant proportion to the channels follow the channels that come in. Heads cannot follow a distribution: they are
-chosen. tests/unit/test_soft.c compares the library with what this writes."""
+Needs Debian's python3-torch. It reads the demo's specification and full weights and runs every candidate
+at once, each choice weighted by the softmax of its logits, by the rules of the differentiable one-shot
+algorithms of NNI v2.8:
+
+  - An argument that is an expression has a distribution over its values: the probabilities of all
+    assignments of its labels, added up by value.
+  - A weight is multiplied by sum_v p(v) mask_v for each slicing step, where mask_v is 1 inside the slice
+    for v. Steps multiply; attention cuts rows and columns in one joint step.
+  - Kernels are centred, paddings are those of the largest kernel, normalisations run at full size, and a
+    grouped convolution whose groups grow with its channels takes weight[:, :channels / groups] as it is.
+  - LayerChoice and Repeat are weighted sums of all candidates and of all depths.
+
+The numbers of heads cannot follow a distribution; each case fixes them.
+"""
+import ast
 import itertools
 import json
 import os
+import random
 import struct
 
 import torch
@@ -18,154 +29,196 @@ import torch.nn.functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DEMO = os.path.join(HERE, "..", "..", "deploy", "demo")
-CHOSEN = {"heads0": 4, "heads1": 2}
-IMAGES = 4
+N_IMAGES = 8
+STRUCTURE = ("name", "type", "label", "inputs", "outputs", "nodes", "layers", "blocks", "candidates", "depth")
 
 
-def tensors(path):
-    blob = open(path, "rb").read()
+def read_safetensors(name):
+    with open(os.path.join(DEMO, name), "rb") as f:
+        blob = f.read()
     n = struct.unpack("<Q", blob[:8])[0]
-    out = {}
-    for name, e in json.loads(blob[8:8 + n]).items():
-        if name != "__metadata__":
-            a, b = e["data_offsets"]
-            out[name] = torch.frombuffer(bytearray(blob[8 + n + a:8 + n + b]), dtype=torch.float32).reshape(e["shape"])
-    return out
-
-
-spec = json.load(open(os.path.join(DEMO, "spec.json")))
-weights = tensors(os.path.join(DEMO, "weights.safetensors"))
-images = tensors(os.path.join(DEMO, "test-images.safetensors"))["image"][:IMAGES]
-candidates = dict(spec["choices"])
-
-
-def find_operators(m):
-    if m.get("type") == "LayerChoice":
-        candidates[m["label"]] = [c["name"] for c in m["candidates"]]
-    for key in ("layers", "nodes", "blocks", "candidates"):
-        for child in m.get(key, []):
-            find_operators(child)
-
-
-find_operators(spec["model"])
-# Logits that differ clearly, the same everywhere: no generator is involved.
-alpha = {label: [round(((i * 7 + k * 5) % 11 - 5) / 4, 3) for k in range(len(c))]
-         for i, (label, c) in enumerate(sorted(candidates.items())) if label not in CHOSEN}
-weight_of = {label: torch.softmax(torch.tensor(a), 0) for label, a in alpha.items()}
-
-
-def options(argument):
-    """value -> joint weight of an argument; a plain value has one option of weight 1."""
-    if not isinstance(argument, str):
-        return {argument: torch.tensor(1.0)}
-    labels = [label for label in candidates if label in compile(argument, "", "eval").co_names]
-    out = {}
-    for index in itertools.product(*(range(len(candidates[label])) for label in labels)):
-        names = {label: candidates[label][i] for label, i in zip(labels, index)}
-        if any(label in CHOSEN and names[label] != CHOSEN[label] for label in labels):
+    tensors = {}
+    for key, entry in json.loads(blob[8:8 + n]).items():
+        if key == "__metadata__" or entry["dtype"] != "F32":
             continue
-        weight = torch.tensor(1.0)
-        for label, i in zip(labels, index):
-            if label not in CHOSEN:
-                weight = weight * weight_of[label][i]
-        value = eval(argument, {"to_int": int}, names)
-        out[value] = out.get(value, 0.0) + weight
-    return dict(sorted(out.items()))
+        start, stop = entry["data_offsets"]
+        flat = struct.unpack("<%df" % ((stop - start) // 4), blob[8 + n + start:8 + n + stop])
+        tensors[key] = torch.tensor(flat, dtype=torch.float32).reshape(entry["shape"])
+    return tensors
 
 
-def largest(argument):
-    return max(options(argument))
+def children(m):
+    """Names and modules inside a container, as their weights are named."""
+    if m["type"] == "Repeat":
+        return [("blocks.%d" % i, b) for i, b in enumerate(m["blocks"])]
+    inside = m.get("layers") or m.get("nodes") or m.get("candidates") or []
+    return [(c["name"], c) for c in inside]
 
 
-def prefix(size, argument):
-    """The mask of [:v] over an axis."""
-    mask = torch.zeros(size)
-    for v, w in options(argument).items():
-        mask[:v] += w
+def prefix(n, distribution):
+    """sum_v p(v) mask_v along an axis of n elements."""
+    mask = torch.zeros(n)
+    for value, p in distribution.items():
+        mask[:value] += p
     return mask
 
 
-def conv(m, path, x):
-    w = weights[path + ".weight"] * prefix(weights[path + ".weight"].shape[0], m["out_channels"]).reshape(-1, 1, 1, 1)
-    groups = 1
-    if "groups" in m:  # depthwise: in_channels / groups is 1, nothing is masked, all channels are groups
-        groups = x.shape[1]
-    else:
-        w = w * prefix(w.shape[1], m["in_channels"]).reshape(1, -1, 1, 1)
-    size, mask = w.shape[2], torch.zeros(w.shape[2:])
-    for k, weight in options(m["kernel_size"]).items():
-        left = (size - k) // 2
-        mask[left:left + k, left:left + k] += weight
-    bias = None
-    if m.get("bias", True):
-        bias = weights[path + ".bias"] * prefix(w.shape[0], m["out_channels"])
-    return F.conv2d(x, w * mask, bias, padding=largest(m.get("padding", 0)), groups=groups)
+class Soft:
+    def __init__(self, spec, tensors, alpha, fixed):
+        self.table, self.root, self.w = spec["choices"], spec["model"], tensors
+        self.p = {label: torch.softmax(torch.tensor(a), 0).tolist() for label, a in alpha.items()}
+        self.fixed = fixed
 
+    def distribution(self, argument):
+        """{value: probability}; one value with probability 1 for what is not chosen."""
+        if not isinstance(argument, str):
+            return {argument: 1.0}
+        code = compile(argument, "argument", "eval")
+        labels = sorted({n.id for n in ast.walk(ast.parse(argument)) if isinstance(n, ast.Name) and n.id in self.table})
+        result = {}
+        for values in itertools.product(*(self.options(label) for label in labels)):
+            p = 1.0
+            for _, weight in values:
+                p *= weight
+            value = eval(code, {"to_int": int}, dict(zip(labels, (v for v, _ in values))))
+            result[value] = result.get(value, 0.0) + p
+        return result
 
-def linear(m, path, x):
-    w = weights[path + ".weight"]
-    rows, columns = prefix(w.shape[0], m["out_features"]), prefix(w.shape[1], m["in_features"])
-    return F.linear(x, w * rows.reshape(-1, 1) * columns, weights[path + ".bias"] * rows)
+    def options(self, label):
+        if label in self.fixed:
+            return [(self.fixed[label], 1.0)]
+        return list(zip(self.table[label], self.p[label]))
 
+    def run(self, m, path, x):
+        kids = children(m)
+        at = lambda name: path + "." + name if path else name
+        if m["type"] == "Sequential":
+            for name, child in kids:
+                x = [self.run(child, at(name), x)]
+            return x[0]
+        if m["type"] == "Repeat":
+            total, depth = 0.0, self.distribution(m["depth"])
+            for i, (name, child) in enumerate(kids):
+                x = [self.run(child, at(name), x)]
+                total = total + depth.get(i + 1, 0.0) * x[0]
+            return total
+        if m["type"] == "LayerChoice":
+            return sum(p * self.run(child, at(name), x) for p, (name, child) in zip(self.p[m["label"]], kids))
+        if m["type"] == "Graph":
+            values = dict(zip(m["inputs"], x))
+            for name, child in kids:  # listed in the order of their use
+                wires = child["inputs"]
+                wires = wires.values() if isinstance(wires, dict) else wires
+                values[name] = self.run(child, at(name), [values[w] for w in wires])
+            return values[m["outputs"][0]]
+        a = {k: self.distribution(v) if k not in ("padding", "dims") else v for k, v in m.items() if k not in STRUCTURE}
+        return getattr(self, m["type"].lower())(a, lambda name: self.w[at(name)], *x)
 
-def attention(m, path, x):
-    size = weights[path + ".out_proj.weight"].shape[0]
-    joint, single = torch.zeros(size, size), torch.zeros(size)
-    for e, w in options(m["embed_dim"]).items():
-        joint[:e, :e] += w
-        single[:e] += w
-    x = x.transpose(0, 1)
-    y, _ = F.multi_head_attention_forward(
-        x, x, x, size, largest(m["num_heads"]), weights[path + ".in_proj_weight"] * joint.repeat(3, 1),
-        weights[path + ".in_proj_bias"] * single.repeat(3), None, None, False, 0.0,
-        weights[path + ".out_proj.weight"] * joint, weights[path + ".out_proj.bias"] * single, training=False,
-        need_weights=False)
-    return y.transpose(0, 1)
+    def conv2d(self, a, w, x):
+        weight = w("weight")
+        rows = prefix(weight.shape[0], a["out_channels"])
+        size = weight.shape[-1]
+        window = torch.zeros(size, size)
+        for k, p in a["kernel_size"].items():
+            left = (size - k) // 2
+            window[left:left + k, left:left + k] += p
+        weight = weight * rows[:, None, None, None] * window
+        groups = 1
+        if "groups" in a:  # equal to the channels: one input channel for each, unweighted
+            groups = x.shape[1]
+        else:
+            weight = weight * prefix(weight.shape[1], a["in_channels"])[None, :, None, None]
+        has_bias = a.get("bias", {True: 1.0}) == {True: 1.0}
+        bias = w("bias") * rows if has_bias else None
+        padding = max(self.distribution(a.get("padding", 0)))
+        return F.conv2d(x, weight, bias, padding=padding, groups=groups)
 
+    def linear(self, a, w, x):
+        rows = prefix(w("weight").shape[0], a["out_features"])
+        columns = prefix(w("weight").shape[1], a["in_features"])
+        return F.linear(x, w("weight") * rows[:, None] * columns[None, :], w("bias") * rows)
 
-def run(m, path, x):
-    kind = m["type"]
-    part = lambda name: path + "." + name if path else name
-    w = lambda name: weights[part(name)]
-    if kind == "Sequential":
-        for i, layer in enumerate(m["layers"]):
-            x = run(layer, part(layer.get("name", str(i))), x)
+    def multiheadattention(self, a, w, x, *_):
+        full = w("out_proj.weight").shape[0]
+        vector = prefix(full, a["embed_dim"])
+        square = torch.zeros(full, full)
+        for e, p in a["embed_dim"].items():
+            square[:e, :e] += p
+        (heads,) = a["num_heads"]
+        y, _ = F.multi_head_attention_forward(
+            *[x.transpose(0, 1)] * 3, full, heads, w("in_proj_weight") * square.repeat(3, 1),
+            w("in_proj_bias") * vector.repeat(3), None, None, False, 0.0, w("out_proj.weight") * square,
+            w("out_proj.bias") * vector, training=False)
+        return y.transpose(0, 1)
+
+    def batchnorm2d(self, a, w, x):
+        return F.batch_norm(x, w("running_mean"), w("running_var"), w("weight"), w("bias"))
+
+    def groupnorm(self, a, w, x):
+        return F.group_norm(x, *a["num_groups"], w("weight"), w("bias"))
+
+    def layernorm(self, a, w, x):
+        return F.layer_norm(x, w("weight").shape, w("weight"), w("bias"))
+
+    def relu(self, a, w, x):
+        return F.relu(x)
+
+    def hardswish(self, a, w, x):
+        return F.hardswish(x)
+
+    def gelu(self, a, w, x):
+        return F.gelu(x)
+
+    def maxpool2d(self, a, w, x):
+        return F.max_pool2d(x, *a["kernel_size"])
+
+    def flatten(self, a, w, x):
+        return x.flatten(*a.get("start_dim", [1]))
+
+    def permute(self, a, w, x):
+        return x.permute(a["dims"])
+
+    def identity(self, a, w, x):
         return x
-    if kind == "Graph":
-        made = {m["inputs"][0]: x}
-        for node in m["nodes"]:
-            ins = node["inputs"]
-            ins = list(ins.values()) if isinstance(ins, dict) else ins
-            made[node["name"]] = (made[ins[0]] + made[ins[1]] if node["type"] == "Add"
-                                  else run(node, part(node["name"]), made[ins[0]]))
-        return made[m["outputs"][0]]
-    if kind == "LayerChoice":
-        ys = [run(c, part(c["name"]), x) for c in m["candidates"]]
-        return sum(a * y for a, y in zip(weight_of[m["label"]], ys))
-    if kind == "Repeat":
-        total, depths = 0.0, options(m["depth"])
-        for i, block in enumerate(m["blocks"]):
-            x = run(block, part("blocks.%d" % i), x)
-            total = total + depths.get(i + 1, 0.0) * x
-        return total
-    return {
-        "Conv2d": lambda: conv(m, path, x),
-        "Linear": lambda: linear(m, path, x),
-        "MultiheadAttention": lambda: attention(m, path, x),
-        "BatchNorm2d": lambda: F.batch_norm(x, w("running_mean"), w("running_var"), w("weight"), w("bias")),
-        "GroupNorm": lambda: F.group_norm(x, m["num_groups"], w("weight"), w("bias")),
-        "LayerNorm": lambda: F.layer_norm(x, x.shape[-1:], w("weight"), w("bias")),
-        "ReLU": lambda: F.relu(x),
-        "Hardswish": lambda: F.hardswish(x),
-        "GELU": lambda: F.gelu(x),
-        "MaxPool2d": lambda: F.max_pool2d(x, m["kernel_size"]),
-        "Flatten": lambda: torch.flatten(x, m.get("start_dim", 1)),
-        "Permute": lambda: x.permute(m["dims"]),
-        "Identity": lambda: x,
-    }[kind]()
+
+    def add(self, a, w, x, y):
+        return x + y
 
 
-with torch.no_grad():
-    logits = run(spec["model"], "", images)
-print(json.dumps({"choices": CHOSEN, "alpha": alpha,
-                  "logits": [[float("%.7g" % v) for v in row] for row in logits.tolist()]}, indent=1))
+def candidates(spec):
+    """{label: number of candidates}, LayerChoices included."""
+    n = {label: len(values) for label, values in spec["choices"].items()}
+
+    def walk(m):
+        if m["type"] == "LayerChoice":
+            n[m["label"]] = len(m["candidates"])
+        for _, child in children(m):
+            walk(child)
+
+    walk(spec["model"])
+    return n
+
+
+def main():
+    with open(os.path.join(DEMO, "spec.json")) as f:
+        spec = json.load(f)
+    tensors = read_safetensors("weights.safetensors")
+    images = read_safetensors("test-images.safetensors")["image"][:N_IMAGES]
+    rng = random.Random(7)
+    cases = []
+    for name, spread, fixed in (("uniform", 0.0, {"heads0": 2, "heads1": 4}),
+                                ("random", 1.0, {"heads0": 4, "heads1": 2}),
+                                ("nearly decided", 6.0, {"heads0": 4, "heads1": 4})):
+        alpha = {label: [round(spread * rng.gauss(0, 1), 3) for _ in range(n)]
+                 for label, n in candidates(spec).items() if label not in fixed}
+        with torch.no_grad():
+            logits = Soft(spec, tensors, alpha, fixed).run(spec["model"], "", [images])
+        cases.append({"name": name, "choices": fixed, "alpha": alpha,
+                      "logits": [[float("%.9g" % v) for v in row] for row in logits.tolist()]})
+    with open(os.path.join(HERE, "soft_demo.json"), "w") as f:
+        json.dump({"torch": torch.__version__, "images": N_IMAGES, "cases": cases}, f, indent=1)
+        f.write("\n")
+
+
+if __name__ == "__main__":
+    main()
