@@ -125,6 +125,21 @@ enum problem_code api_policy_instance(struct call *call, const char *name,
     return P_OK;
 }
 
+/* 0.1 stays 0.1 where fifteen digits say it all. */
+static char *dump(const json_t *json)
+{
+    char   *text = json_dumps(json, JSON_REAL_PRECISION(15));
+    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+
+    if (!text || json_equal(json, again)) {
+        json_decref(again);
+        return text;
+    }
+    json_decref(again);
+    free(text);
+    return json_dumps(json, 0);
+}
+
 /* What of the body goes to the policy, as text to free(); NULL for nothing. */
 static enum problem_code options_of(json_t *body, char **ret_text, struct problem *p)
 {
@@ -132,7 +147,7 @@ static enum problem_code options_of(json_t *body, char **ret_text, struct proble
 
     json_object_del(body, "policy");
     if (json_object_size(body) > 0) {
-        text = json_dumps(body, 0);
+        text = dump(body);
         if (!text) return api_fail_memory(p);
     }
     *ret_text = text;
