@@ -4,18 +4,55 @@
 
 /* One strip: the rows of x under it (clipped at top and bottom), channels in steps of VL. */
 struct strip {
-    const float *x; /* pixel under the first tap of the first pixel; may lie outside */
-    long         row, ldx;
-    long         rows;      /* of taps */
-    long         from, end; /* pixels relative to x that are inside the image */
-    const float *w;         /* first of those taps, first channel */
-    long         panel, tap_y, tap_x;
-    float       *y;
-    long         ldy;
-    long         channels;
+    const float    *x; /* pixel under the first tap of the first pixel; may lie outside */
+    long            row, ldx;
+    long            rows;      /* of taps */
+    long            from, end; /* pixels relative to x that are inside the image */
+    const float    *w;         /* first of those taps, first channel */
+    long            panel, tap_y, tap_x;
+    float          *y;
+    long            ldy;
+    long            channels;
+    const float    *scale, *shift, *residual; /* of these channels and pixels, or NULL */
+    long            ld_residual;
+    enum kernel_act act;
 };
 
 typedef void strip_function(const struct strip *s);
+
+/* Scale, shift, residual and the cheap activations, in registers. */
+INLINE void strip_end(const int count, const bool part, const struct strip *s, vec sum[], long c)
+{
+    const long n = part ? s->channels - c : VL;
+
+    if (s->scale || s->shift) {
+        const vec scale = s->scale ? vec_load_n(s->scale + c, n) : vec_set(1.0f);
+        const vec shift = s->shift ? vec_load_n(s->shift + c, n) : vec_set(0.0f);
+
+#pragma GCC unroll 8
+        for (int t = 0; t < count; t++)
+            sum[t] = vec_fma(sum[t], scale, shift);
+    }
+    if (s->residual) {
+#pragma GCC unroll 8
+        for (int t = 0; t < count; t++)
+            sum[t] += vec_load_n(s->residual + t * s->ld_residual + c, n);
+    }
+    if (s->act == KERNEL_ACT_RELU || s->act == KERNEL_ACT_RELU6) {
+#pragma GCC unroll 8
+        for (int t = 0; t < count; t++)
+            sum[t] = vec_relu(sum[t]);
+    }
+    if (s->act == KERNEL_ACT_RELU6) {
+#pragma GCC unroll 8
+        for (int t = 0; t < count; t++)
+            sum[t] = vec_min(vec_set(6.0f), sum[t]);
+    } else if (s->act == KERNEL_ACT_HARDSWISH) {
+#pragma GCC unroll 8
+        for (int t = 0; t < count; t++)
+            sum[t] = vec_hardswish(sum[t]);
+    }
+}
 
 INLINE void strip_vector(const int kw, const int stride, const int count, const bool edge,
                          const bool part, const struct strip *s, long c)
@@ -45,6 +82,7 @@ INLINE void strip_vector(const int kw, const int stride, const int count, const 
                     sum[t] = vec_fma(x, tap[i - t * stride], sum[t]);
         }
     }
+    strip_end(count, part, s, sum, c);
 #pragma GCC unroll 8
     for (int t = 0; t < count; t++) {
         if (part)
@@ -67,8 +105,8 @@ INLINE void strip_channels(const int kw, const int stride, const int count, cons
 /* kernel width, stride, pixels (STRIP_COUNTS: simd_*.h) */
 #define STRIPS(_)                                                                                  \
     STRIP_COUNTS(_, 3, 1)                                                                          \
-    STRIP_COUNTS(_, 3, 2) STRIP_COUNTS(_, 5, 1) STRIP_COUNTS(_, 5, 2) STRIP_COUNTS(_, 7, 1)        \
-        STRIP_COUNTS(_, 7, 2)
+    STRIP_COUNTS(_, 3, 2)                                                                          \
+    STRIP_COUNTS(_, 5, 1) STRIP_COUNTS(_, 5, 2) STRIP_COUNTS(_, 7, 1) STRIP_COUNTS(_, 7, 2)
 
 #define STRIP_FUNCTIONS(kw, stride, count)                                                         \
     OUTLINE void strip_##kw##_##stride##_##count(const struct strip *s)                            \
@@ -100,25 +138,25 @@ static void strip_any(const struct strip *s, int kw, int dilation)
                 if (i * dilation >= s->from && i * dilation < s->end)
                     sum = vec_fma(vec_load_n(s->x + y * s->row + i * dilation * s->ldx + c, n),
                                   vec_load(w + y * s->tap_y + i * s->tap_x), sum);
+        if (n == VL)
+            strip_end(1, false, s, &sum, c);
+        else
+            strip_end(1, true, s, &sum, c);
         vec_store_n(s->y + c, sum, n);
     }
 }
-
-static void epilogue(long m, long n, const float *x, long ldx, const struct kernel_epilogue *e,
-                     float *y, long ldy);
 
 /* Channels c to c + count of one row of the output: its strips, then what is left to do
  * while they are in the first-level cache. */
 static void depthwise_row(const struct packed_conv *s, long oy, long c, long count, float *sums)
 {
-    const bool fast = s->kernel_w == s->kernel_h &&
-                      (s->kernel_w == 3 || s->kernel_w == 5 || s->kernel_w == 7) &&
+    const bool fast = (s->kernel_w == 3 || s->kernel_w == 5 || s->kernel_w == 7) &&
                       s->dilation_w == 1 && s->stride_w <= 2;
-    const long              y0 = oy * s->stride_h - s->pad_top;
-    long                    first = 0, last = s->kernel_h;
-    const struct tile_split split = tile_split(s->out_w, fast ? STRIP : 1);
-    struct kernel_epilogue  e = s->epilogue;
-    float                  *y = s->y + oy * s->out_w * s->ldy + c;
+    const long                    y0 = oy * s->stride_h - s->pad_top;
+    long                          first = 0, last = s->kernel_h;
+    const struct tile_split       split = tile_split(s->out_w, fast ? STRIP : 1);
+    const struct kernel_epilogue *e = &s->epilogue;
+    float                        *y = s->y + oy * s->out_w * s->ldy + c;
 
     while (first < last && y0 + first * s->dilation_h < 0)
         first++;
@@ -144,6 +182,12 @@ static void depthwise_row(const struct packed_conv *s, long oy, long c, long cou
             .y = y + ox * s->ldy,
             .ldy = s->ldy,
             .channels = count,
+            .scale = e->scale ? e->scale + c : NULL,
+            .shift = e->shift ? e->shift + c : NULL,
+            .residual =
+                e->residual ? e->residual + (oy * s->out_w + ox) * e->ld_residual + c : NULL,
+            .ld_residual = e->ld_residual,
+            .act = e->act,
         };
 
         if (fast)
@@ -152,10 +196,7 @@ static void depthwise_row(const struct packed_conv *s, long oy, long c, long cou
             strip_any(&strip, s->kernel_w, s->dilation_w);
         ox += pixels;
     }
-    if (e.scale) e.scale += c;
-    if (e.shift) e.shift += c;
-    if (e.residual) e.residual += oy * s->out_w * e.ld_residual + c;
-    epilogue(s->out_w, count, y, s->ldy, &e, y, s->ldy);
+    if (e->act > KERNEL_ACT_HARDSWISH) act_of[e->act](s->out_w, count, y, s->ldy, y, s->ldy);
     for (long j = 0; sums && j < count; j += VL) {
         const long n = count - j < VL ? count - j : VL;
         vec        sum = vec_set(0.0f);

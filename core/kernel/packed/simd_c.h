@@ -29,8 +29,7 @@ enum { TILE_NV = 4, TILE_NV_LAST = 4, TILE_ROWS = 3, TILE_ROW_VECS = 8 };
 static const int tile_rows[TILE_ROW_VECS + 1] = {0, 3, 3, 3, 3, [8] = 1};
 #define TILES(_)                                                                                   \
     _(1, 1)                                                                                        \
-    _(2, 1) _(3, 1) _(1, 2) _(2, 2) _(3, 2) _(1, 3) _(2, 3) _(3, 3) _(1, 4) _(2, 4) _(3, 4)        \
-        _(1, 8)
+    _(2, 1) _(3, 1) _(1, 2) _(2, 2) _(3, 2) _(1, 3) _(2, 3) _(3, 3) _(1, 4) _(2, 4) _(3, 4) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 4 };

@@ -77,13 +77,18 @@ INLINE void tile_end(const int mr, const int nv, vec c[][TILE_ROW_VECS], const s
                     vec_load_n(residual + i * r->ld_residual + j * VL, j == nv - 1 ? r->last : VL);
     }
     if (r->act == KERNEL_ACT_RELU || r->act == KERNEL_ACT_RELU6) {
-        const vec most = vec_set(r->act == KERNEL_ACT_RELU ? INFINITY : 6.0f);
-
 #pragma GCC unroll 8
         for (int i = 0; i < mr; i++)
 #pragma GCC unroll 8
             for (int j = 0; j < nv; j++)
-                c[i][j] = vec_min(most, vec_relu(c[i][j]));
+                c[i][j] = vec_relu(c[i][j]);
+    }
+    if (r->act == KERNEL_ACT_RELU6) {
+#pragma GCC unroll 8
+        for (int i = 0; i < mr; i++)
+#pragma GCC unroll 8
+            for (int j = 0; j < nv; j++)
+                c[i][j] = vec_min(vec_set(6.0f), c[i][j]);
     } else if (r->act == KERNEL_ACT_HARDSWISH) {
 #pragma GCC unroll 8
         for (int i = 0; i < mr; i++)
@@ -171,10 +176,12 @@ TILES(TILE)
 static tile_function *const tile_matrix[TILE_ROW_VECS + 1][TILE_ROWS + 1] = {TILES(TILE_MATRIX)};
 static tile_function *const tile_listed[TILE_ROW_VECS + 1][TILE_ROWS + 1] = {TILES(TILE_LISTED)};
 
-/* How many vectors the next tile takes of those that are left. */
+/* How many vectors the next tile takes of those that are left: whole panels up to the end,
+ * and where a vector is a panel, rather two tiles of two than a last one of one. */
 INLINE int tile_take(long vecs)
 {
-    return (int)(vecs <= TILE_NV_LAST ? vecs : TILE_NV);
+    if (vecs <= TILE_NV_LAST) return (int)vecs;
+    return PANEL_VECS == 1 && vecs == TILE_NV + 1 ? TILE_NV - 1 : TILE_NV;
 }
 
 /* `rows` rows below one another as tiles of almost equal height: 49 are 4 of 6 and 5 of 5, and
