@@ -12,6 +12,7 @@
  *
  * conv2d_infer.c finds out what a convolution does; this file says what it is. */
 #include "op/conv2d.h"
+#include "op/packed.h"
 
 #include <limits.h>
 
@@ -313,13 +314,24 @@ static const sn_param_def conv2d_params[] = {
 static const sn_variant conv2d_variants[] = {
     {
      .size = sizeof(sn_variant),
+     .name = "packed",
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .fits = conv2d_fits_packed,
+     .packed_bytes = op_packed_bytes,
+     .pack = op_pack,
+     .scratch_bytes = conv2d_scratch_packed,
+     .forward = conv2d_forward_packed,
+     },
+    {
+     .size = sizeof(sn_variant),
      .name = "rows",
      .layout = SN_LAYOUT_ROWS,
      .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .fits = conv2d_fits_rows,
      .forward = conv2d_forward_rows,
      },
-    {0  },
+    {0       },
 };
 
 const sn_op sn_op_conv2d = {

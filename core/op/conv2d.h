@@ -69,6 +69,11 @@ sn_status conv2d_infer(sn_call *call, sn_error *err);
 void      conv2d_cost(const sn_call *call, sn_cost *ret_cost);
 void      conv2d_forward(const sn_call *call, const sn_io *io);
 
+/* The variant over packed weights and channels-last images. */
+bool   conv2d_fits_packed(const sn_call *call);
+size_t conv2d_scratch_packed(const sn_call *call);
+void   conv2d_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
+
 /* The same with an epilogue, one image after the other while it is warm. */
 bool conv2d_fits_rows(const sn_call *call);
 void conv2d_forward_rows(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);

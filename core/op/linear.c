@@ -8,6 +8,7 @@
 #include "kernel/eltwise.h"
 #include "kernel/gemm.h"
 #include "op/op_internal.h"
+#include "op/packed.h"
 
 enum { ARG_IN, ARG_OUT, ARG_BIAS };
 enum { W_WEIGHT, W_BIAS, N_PARAMS };
@@ -121,7 +122,41 @@ static void linear_forward_fused(const sn_call *call, const sn_io *io, const sn_
     op_epilogue(m, n, 1, epilogue, io->out[0].data);
 }
 
+static size_t linear_scratch_packed(const sn_call *call)
+{
+    (void)call;
+    return 0;
+}
+
+static void linear_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
+{
+    const sn_tensor   *b = &io->param[W_BIAS];
+    const int64_t      n = io->param[W_WEIGHT].shape.dim[0];
+    struct packed_gemm g = {.k = io->param[W_WEIGHT].shape.dim[1],
+                            .ldx = io->param[W_WEIGHT].shape.dim[1],
+                            .x = io->in[0].data,
+                            .w = op_panels(call, io),
+                            .y = io->out[0].data,
+                            .ldy = n};
+
+    /* No scale comes here, so bias and shift need no merging. */
+    g.epilogue = op_packed_epilogue(epilogue, b->dtype == SN_NONE ? NULL : b->data, n, NULL);
+    g.epilogue.ld_residual = n;
+    kernel_table()->gemm(&g, 0, op_count_axes(&io->in[0].shape, 0, io->in[0].shape.rank - 1), 0, n);
+}
+
 static const sn_variant linear_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "packed",
+     .layout = SN_LAYOUT_ROWS,
+     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .fits = linear_fits,
+     .packed_bytes = op_packed_bytes,
+     .pack = op_pack,
+     .scratch_bytes = linear_scratch_packed,
+     .forward = linear_forward_packed,
+     },
     {
      .size = sizeof(sn_variant),
      .name = "rows",
@@ -130,7 +165,7 @@ static const sn_variant linear_variants[] = {
      .fits = linear_fits,
      .forward = linear_forward_fused,
      },
-    {0  },
+    {0       },
 };
 
 static sn_status linear_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,

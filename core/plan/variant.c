@@ -79,7 +79,7 @@ static sn_status prepare(struct sn_plan *p, struct step *s, sn_error *err)
     for (size_t k = 0; rc == SN_OK && k < m->n_params; k++)
         rc = pack_get(m, p->subnet->net, v, k, &packed[k], err);
     s->packed = packed;
-    if (s->variant->scratch_bytes) s->scratch_bytes += s->variant->scratch_bytes(&s->call);
+    if (s->variant->scratch_bytes) s->scratch_bytes = s->variant->scratch_bytes(&s->call);
     return rc;
 }
 

@@ -411,7 +411,7 @@ typedef struct sn_variant {
     size_t (*packed_bytes)(const sn_tensor *whole, size_t k);
     void (*pack)(const sn_tensor *whole, size_t k, void *packed);
 
-    /* Temporary memory beyond call->scratch_bytes of infer; NULL: none. */
+    /* Temporary memory, instead of call->scratch_bytes of infer; NULL: that. */
     size_t (*scratch_bytes)(const sn_call *call);
 
     void (*forward)(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
