@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "kernel/norm2d.h"
+#include "kernel/packed.h"
 #include "op/op_internal.h"
 
 enum { ARG_FEATURES, ARG_EPS, ARG_MOMENTUM, ARG_AFFINE, ARG_TRACK };
@@ -194,6 +195,35 @@ static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
     kernel_scale_shift(n, n_channels, plane, in, scale, shift, io->out[0].data);
 }
 
+static bool fits_last(const sn_call *call)
+{
+    return call->in[0].shape.rank == 4 && !uses_batch(call);
+}
+
+static void batchnorm2d_forward_last(const sn_call *call, const sn_io *io,
+                                     const sn_epilogue *epilogue)
+{
+    const sn_shape        *x = &io->in[0].shape;
+    const long             c = x->dim[1], m = x->dim[0] * x->dim[2] * x->dim[3];
+    float                 *scale = io->scratch, *shift = scale + c;
+    struct kernel_epilogue e = {.scale = scale, .shift = shift};
+
+    (void)epilogue;
+    batchnorm2d_affine(call, scale, shift);
+    kernel_table()->epilogue(m, c, io->in[0].data, c, &e, io->out[0].data, c);
+}
+
+static const sn_variant batchnorm2d_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "channels last",
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fits = fits_last,
+     .forward = batchnorm2d_forward_last,
+     },
+    {0},
+};
+
 static sn_status batchnorm2d_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
                                          sn_error *err)
 {
@@ -246,5 +276,6 @@ const sn_op sn_op_batchnorm2d = {
     .cost = batchnorm2d_cost,
     .forward = batchnorm2d_forward,
     .export_args = batchnorm2d_export_args,
+    .variants = batchnorm2d_variants,
     .affine = batchnorm2d_affine,
 };

@@ -2,6 +2,7 @@
  *
  * Shapes are broadcast as in PyTorch: [N, C, H, W] * [N, C, 1, 1] scales channels. */
 #include "kernel/eltwise.h"
+#include "kernel/packed.h"
 #include "op/op_internal.h"
 
 #include <string.h>
@@ -93,6 +94,47 @@ const sn_op sn_op_add = {
     .forward = add_forward,
 };
 
+/* [N, C, H, W] by [N, C, 1, 1], in either order: squeeze and excite. */
+static bool mul_fits_last(const sn_call *call)
+{
+    const sn_shape *y = &call->out[0].shape;
+
+    if (call->n_in != 2 || y->rank != 4 || y->dim[2] * y->dim[3] == 1) return false;
+    for (int i = 0; i < 2; i++) {
+        const sn_shape *x = &call->in[i].shape, *by = &call->in[1 - i].shape;
+
+        if (sn_shape_equal(x, y) && by->rank == 4 && by->dim[0] == y->dim[0] &&
+            by->dim[1] == y->dim[1] && by->dim[2] * by->dim[3] == 1)
+            return true;
+    }
+    return false;
+}
+
+static void mul_forward_last(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
+{
+    const sn_shape *shape = &io->out[0].shape;
+    const int       by = sn_shape_equal(&io->in[0].shape, shape);
+    const long      m = shape->dim[2] * shape->dim[3], c = shape->dim[1];
+    const float    *x = io->in[1 - by].data, *scale = io->in[by].data;
+    float          *y = io->out[0].data;
+
+    (void)call;
+    (void)epilogue;
+    for (int64_t i = 0; i < shape->dim[0]; i++, x += m * c, y += m * c, scale += c)
+        kernel_table()->scale(m, c, x, c, scale, y, c);
+}
+
+static const sn_variant mul_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "channels last",
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fits = mul_fits_last,
+     .forward = mul_forward_last,
+     },
+    {0},
+};
+
 const sn_op sn_op_mul = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
@@ -106,6 +148,7 @@ const sn_op sn_op_mul = {
     .infer = elementwise_infer,
     .cost = elementwise_cost,
     .forward = mul_forward,
+    .variants = mul_variants,
 };
 
 const sn_op sn_op_average = {

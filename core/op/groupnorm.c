@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "kernel/norm2d.h"
+#include "kernel/packed.h"
 #include "op/op_internal.h"
 
 enum { ARG_GROUPS, ARG_CHANNELS, ARG_EPS, ARG_AFFINE };
@@ -115,6 +116,38 @@ static void groupnorm_forward(const sn_call *call, const sn_io *io)
     }
 }
 
+static bool fits_last(const sn_call *call)
+{
+    return call->in[0].shape.rank == 4;
+}
+
+static void groupnorm_forward_last(const sn_call *call, const sn_io *io,
+                                   const sn_epilogue *epilogue)
+{
+    const sn_shape *shape = &io->in[0].shape;
+    const long      c = shape->dim[1], pixels = shape->dim[2] * shape->dim[3];
+    const float    *x = io->in[0].data, *weight = NULL, *bias = NULL;
+    float          *y = io->out[0].data;
+
+    (void)epilogue;
+    if (op_has_param(call, P_WEIGHT)) weight = io->param[P_WEIGHT].data;
+    if (op_has_param(call, P_BIAS)) bias = io->param[P_BIAS].data;
+    for (int64_t i = 0; i < shape->dim[0]; i++, x += c * pixels, y += c * pixels)
+        kernel_table()->groupnorm(pixels, c, op_int(call, ARG_GROUPS), x, c, weight, bias,
+                                  (float)op_float(call, ARG_EPS), y, c);
+}
+
+static const sn_variant groupnorm_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "channels last",
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fits = fits_last,
+     .forward = groupnorm_forward_last,
+     },
+    {0},
+};
+
 static sn_status groupnorm_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
                                        sn_error *err)
 {
@@ -158,4 +191,5 @@ const sn_op sn_op_groupnorm = {
     .cost = groupnorm_cost,
     .forward = groupnorm_forward,
     .export_args = groupnorm_export_args,
+    .variants = groupnorm_variants,
 };

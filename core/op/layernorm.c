@@ -5,6 +5,7 @@
  *
  * A distribution over normalized_shape is ignored, as in the original: all features. */
 #include "kernel/layernorm.h"
+#include "kernel/packed.h"
 
 #include "kernel/eltwise.h"
 #include "op/op_internal.h"
@@ -148,6 +149,37 @@ static void layernorm_forward(const sn_call *call, const sn_io *io)
                      (float)op_float(call, ARG_EPS), io->out[0].data);
 }
 
+/* Over the last axis, where the live part of a parameter is dense. */
+static bool layernorm_fits_rows(const sn_call *call)
+{
+    const sn_value *shape = &call->arg[ARG_SHAPE].value;
+
+    return shape->kind != SN_KIND_TUPLE || shape->as.tuple.n == 1;
+}
+
+static void layernorm_forward_rows(const sn_call *call, const sn_io *io,
+                                   const sn_epilogue *epilogue)
+{
+    const sn_shape *x = &io->in[0].shape;
+    const long      n = x->dim[x->rank - 1];
+
+    (void)epilogue;
+    kernel_table()->layernorm(op_count_axes(x, 0, x->rank - 1), n, io->in[0].data, n,
+                              dense(&io->param[W_WEIGHT], NULL), dense(&io->param[W_BIAS], NULL),
+                              (float)op_float(call, ARG_EPS), io->out[0].data, n);
+}
+
+static const sn_variant layernorm_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "rows",
+     .layout = SN_LAYOUT_ROWS,
+     .fits = layernorm_fits_rows,
+     .forward = layernorm_forward_rows,
+     },
+    {0  },
+};
+
 const sn_op sn_op_layernorm = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
@@ -163,4 +195,5 @@ const sn_op sn_op_layernorm = {
     .infer = layernorm_infer,
     .cost = layernorm_cost,
     .forward = layernorm_forward,
+    .variants = layernorm_variants,
 };

@@ -1,6 +1,7 @@
 /* mean: the average over the axes `dim`, an int or a list of them; with keepdim they
  * stay as axes of size 1. */
 #include "kernel/eltwise.h"
+#include "kernel/packed.h"
 #include "op/op_internal.h"
 
 enum { ARG_DIM, ARG_KEEPDIM };
@@ -61,6 +62,38 @@ static void mean_forward(const sn_call *call, const sn_io *io)
     kernel_mean(x->rank, x->dim, priv->axes, io->in[0].data, io->out[0].data);
 }
 
+/* Over all pixels of an image. */
+static bool mean_fits_last(const sn_call *call)
+{
+    const struct mean_priv *priv = call->priv;
+
+    return call->in[0].shape.rank == 4 && priv->axes == (1u << 2 | 1u << 3);
+}
+
+static void mean_forward_last(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
+{
+    const sn_shape *shape = &io->in[0].shape;
+    const long      m = shape->dim[2] * shape->dim[3], c = shape->dim[1];
+    const float    *x = io->in[0].data;
+    float          *y = io->out[0].data;
+
+    (void)call;
+    (void)epilogue;
+    for (int64_t i = 0; i < shape->dim[0]; i++, x += m * c, y += c)
+        kernel_table()->mean(m, c, x, c, 1.0f / (float)m, y);
+}
+
+static const sn_variant mean_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "channels last",
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fits = mean_fits_last,
+     .forward = mean_forward_last,
+     },
+    {0},
+};
+
 const sn_op sn_op_mean = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
@@ -74,4 +107,5 @@ const sn_op sn_op_mean = {
     .infer = mean_infer,
     .cost = mean_cost,
     .forward = mean_forward,
+    .variants = mean_variants,
 };

@@ -6,6 +6,7 @@
  * outputs of different shapes cannot be blended. */
 #include <limits.h>
 
+#include "kernel/packed.h"
 #include "kernel/pool.h"
 #include "op/window.h"
 
@@ -135,6 +136,38 @@ enum {
     SIZE = SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE | SN_ARG_COMPONENTS
 };
 
+/* ---- channels last ----------------------------------------------------------------------- */
+
+static bool fits_last(const sn_call *call)
+{
+    return call->in[0].shape.rank == 4;
+}
+
+static struct packed_pool packed_of(const struct pool_shape *s)
+{
+    return (struct packed_pool){.h = s->h,
+                                .w = s->w,
+                                .c = s->planes,
+                                .out_h = s->out_h,
+                                .out_w = s->out_w,
+                                .kernel_h = s->kernel_h,
+                                .kernel_w = s->kernel_w,
+                                .stride_h = s->stride_h,
+                                .stride_w = s->stride_w,
+                                .dilation_h = s->dilation_h,
+                                .dilation_w = s->dilation_w,
+                                .pad_top = s->pad_h,
+                                .pad_left = s->pad_w,
+                                .ldx = s->planes,
+                                .ldy = s->planes};
+}
+
+static void next_image(struct packed_pool *s)
+{
+    s->x += s->h * s->w * s->c;
+    s->y += s->out_h * s->out_w * s->c;
+}
+
 /* ---- MaxPool2d -------------------------------------------------------------------------- */
 
 enum { MAX_KERNEL, MAX_STRIDE, MAX_PADDING, MAX_DILATION, MAX_INDICES, MAX_CEIL };
@@ -165,6 +198,30 @@ static void maxpool2d_forward(const sn_call *call, const sn_io *io)
     kernel_max_pool(&s, io->in[0].data, io->out[0].data);
 }
 
+static void maxpool2d_forward_last(const sn_call *call, const sn_io *io,
+                                   const sn_epilogue *epilogue)
+{
+    const struct pool_priv *p = call->priv;
+    struct packed_pool      s = packed_of(&p->shape);
+
+    (void)epilogue;
+    s.x = io->in[0].data;
+    s.y = io->out[0].data;
+    for (int64_t i = 0; i < io->in[0].shape.dim[0]; i++, next_image(&s))
+        kernel_table()->max_pool(&s, 0, s.out_h);
+}
+
+static const sn_variant maxpool2d_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "channels last",
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fits = fits_last,
+     .forward = maxpool2d_forward_last,
+     },
+    {0},
+};
+
 static const sn_arg_def maxpool2d_args[] = {
     [MAX_KERNEL] = {"kernel_size",    PAIR,        SIZE,         NULL,    NULL},
     [MAX_STRIDE] = {"stride",         PAIR | NONE, SIZE,         "null",  NULL},
@@ -189,6 +246,7 @@ const sn_op sn_op_maxpool2d = {
     .infer = maxpool2d_infer,
     .cost = pool_cost,
     .forward = maxpool2d_forward,
+    .variants = maxpool2d_variants,
 };
 
 /* ---- AvgPool2d -------------------------------------------------------------------------- */
@@ -222,6 +280,31 @@ static void avgpool2d_forward(const sn_call *call, const sn_io *io)
     kernel_avg_pool(&s, p->count_pad, p->divisor, io->in[0].data, io->out[0].data);
 }
 
+static void avgpool2d_forward_last(const sn_call *call, const sn_io *io,
+                                   const sn_epilogue *epilogue)
+{
+    const struct pool_priv *p = call->priv;
+    struct packed_pool      s = packed_of(&p->shape);
+
+    (void)epilogue;
+    s.x = io->in[0].data;
+    s.y = io->out[0].data;
+    for (int64_t i = 0; i < io->in[0].shape.dim[0]; i++, next_image(&s))
+        kernel_table()->avg_pool(&s, p->count_pad, p->shape.pad_h, p->shape.pad_w,
+                                 (float)p->divisor, 0, s.out_h);
+}
+
+static const sn_variant avgpool2d_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "channels last",
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fits = fits_last,
+     .forward = avgpool2d_forward_last,
+     },
+    {0},
+};
+
 static const sn_arg_def avgpool2d_args[] = {
     [AVG_KERNEL] = {"kernel_size",       PAIR,        SIZE,         NULL,    NULL},
     [AVG_STRIDE] = {"stride",            PAIR | NONE, SIZE,         "null",  NULL},
@@ -246,6 +329,7 @@ const sn_op sn_op_avgpool2d = {
     .infer = avgpool2d_infer,
     .cost = pool_cost,
     .forward = avgpool2d_forward,
+    .variants = avgpool2d_variants,
 };
 
 /* ---- AdaptiveAvgPool2d ------------------------------------------------------------------ */
@@ -318,6 +402,37 @@ static void adaptiveavgpool2d_forward(const sn_call *call, const sn_io *io)
     kernel_adaptive_avg_pool(s.planes, s.h, s.w, s.out_h, s.out_w, io->in[0].data, io->out[0].data);
 }
 
+/* To a single pixel: the mean of all. */
+static bool adaptive_fits_last(const sn_call *call)
+{
+    const struct pool_priv *p = call->priv;
+
+    return fits_last(call) && p->shape.out_h == 1 && p->shape.out_w == 1;
+}
+
+static void adaptive_forward_last(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
+{
+    const struct pool_priv *p = call->priv;
+    const long              m = (long)p->shape.h * p->shape.w, c = p->shape.planes;
+    const float            *x = io->in[0].data;
+    float                  *y = io->out[0].data;
+
+    (void)epilogue;
+    for (int64_t i = 0; i < io->in[0].shape.dim[0]; i++, x += m * c, y += c)
+        kernel_table()->mean(m, c, x, c, 1.0f / (float)m, y);
+}
+
+static const sn_variant adaptiveavgpool2d_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "channels last",
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fits = adaptive_fits_last,
+     .forward = adaptive_forward_last,
+     },
+    {0},
+};
+
 static const sn_arg_def adaptiveavgpool2d_args[] = {
     [ADAPTIVE_SIZE] = {"output_size", PAIR | NONE, SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE, NULL, NULL},
     [ADAPTIVE_SIZE + 1] = {NULL,          0,           0,                                  NULL, NULL},
@@ -337,4 +452,5 @@ const sn_op sn_op_adaptiveavgpool2d = {
     .infer = adaptiveavgpool2d_infer,
     .cost = pool_cost,
     .forward = adaptiveavgpool2d_forward,
+    .variants = adaptiveavgpool2d_variants,
 };

@@ -2,6 +2,7 @@
  * the stack or at a fixed offset of the caller's scratch memory. */
 #include <string.h>
 
+#include "kernel/packed.h"
 #include "plan/plan.h"
 #include "tensor/tensor.h"
 
@@ -24,16 +25,8 @@ static sn_shape shape_at(const struct value *v, int64_t batch)
     return s;
 }
 
-static sn_tensor channels_last(sn_dtype dtype, const sn_shape *shape, void *data)
-{
-    const int64_t c = shape->dim[1], h = shape->dim[2], w = shape->dim[3];
-
-    return (sn_tensor){
-        .dtype = dtype, .shape = *shape, .stride = {h * w * c, 1, w * c, c},
-                .data = data
-    };
-}
-
+/* Whoever gets a tensor knows its layout, or, working element by element on tensors of one
+ * layout, need not know: the strides are those of rows for all of them. */
 static sn_tensor tensor_of(const struct run *r, int value)
 {
     const struct value *v, *root;
@@ -58,8 +51,7 @@ static sn_tensor tensor_of(const struct run *r, int value)
         break;
     }
     shape = shape_at(v, r->batch);
-    return v->layout == SN_LAYOUT_CHANNELS_LAST ? channels_last(v->desc.dtype, &shape, data)
-                                                : sn_tensor_dense(v->desc.dtype, &shape, data);
+    return sn_tensor_dense(v->desc.dtype, &shape, data);
 }
 
 static const float *weight_of(const struct run *r, int dist)
@@ -129,6 +121,29 @@ static void run_blend(const struct run *r, const struct step *s, sn_tensor *out)
     blend_run(s->blend, weight, n_options, (float *)(r->scratch + s->offset_bytes), out);
 }
 
+/* A copy, from one layout to the other where they differ. */
+static void copy_layout(const struct value *from, const sn_tensor *in, const struct value *to,
+                        sn_tensor *out)
+{
+    const struct kernel_table *kernel = kernel_table();
+    const sn_shape            *x = &in->shape;
+    const int64_t              image = x->dim[1] * x->dim[2] * x->dim[3];
+
+    if (from->layout == to->layout || x->rank != 4) {
+        tensor_copy(in, out);
+        return;
+    }
+    for (int64_t i = 0; i < x->dim[0]; i++) {
+        const float *source = (const float *)in->data + i * image;
+        float       *target = (float *)out->data + i * image;
+
+        if (to->layout == SN_LAYOUT_CHANNELS_LAST)
+            kernel->to_nhwc(x->dim[1], x->dim[2] * x->dim[3], source, target, x->dim[1]);
+        else
+            kernel->to_nchw(x->dim[1], x->dim[2] * x->dim[3], source, x->dim[1], target);
+    }
+}
+
 static void run_step(const struct run *r, const struct step *s)
 {
     sn_tensor in[SN_MAX_PORTS], out[SN_MAX_PORTS];
@@ -154,7 +169,7 @@ static void run_step(const struct run *r, const struct step *s)
         run_weighted(r, s, in, out);
         break;
     case STEP_COPY:
-        tensor_copy(in, out);
+        copy_layout(&r->plan->value[s->in[0]], in, &r->plan->value[s->out[0]], out);
         break;
     case STEP_BLEND:
         run_blend(r, s, out);
