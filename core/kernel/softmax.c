@@ -3,20 +3,7 @@
 
 #include <math.h>
 
-/* The common case: a line is contiguous. */
-static void softmax_row(size_t n, const float *x, float *y)
-{
-    float max = -INFINITY, sum = 0.0f;
-
-    for (size_t i = 0; i < n; i++)
-        max = x[i] > max ? x[i] : max;
-    for (size_t i = 0; i < n; i++) {
-        y[i] = expf(x[i] - max);
-        sum += y[i];
-    }
-    for (size_t i = 0; i < n; i++)
-        y[i] /= sum;
-}
+#include "kernel/packed.h"
 
 static void softmax_strided(size_t n, size_t stride, const float *x, float *y)
 {
@@ -34,13 +21,11 @@ static void softmax_strided(size_t n, size_t stride, const float *x, float *y)
 
 void kernel_softmax(size_t outer, size_t n, size_t inner, const float *x, float *y)
 {
-    for (size_t o = 0; o < outer; o++) {
-        const size_t at = o * n * inner;
-
-        if (inner == 1)
-            softmax_row(n, x + at, y + at);
-        else
-            for (size_t i = 0; i < inner; i++)
-                softmax_strided(n, inner, x + at + i, y + at + i);
+    if (inner == 1) { /* the common case: lines are contiguous */
+        kernel_table()->softmax((long)outer, (long)n, x, (long)n, y, (long)n);
+        return;
     }
+    for (size_t o = 0; o < outer; o++)
+        for (size_t i = 0; i < inner; i++)
+            softmax_strided(n, inner, x + o * n * inner + i, y + o * n * inner + i);
 }
