@@ -222,6 +222,9 @@ typedef struct sn_choice {
     /* The operators of an edge of a Cell ("cell/3_1"), for distributions alone: it can be
      * softened, never set, has no users, and is no part of the space. */
     bool soft_only;
+    /* Follows from other decisions (the channels of a node of a NasBench101Cell): it is
+     * never set, has no users, and is no part of the space. */
+    bool derived;
 } sn_choice;
 
 typedef struct sn_expr sn_expr;
