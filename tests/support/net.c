@@ -99,27 +99,42 @@ sn_supernet *net_demo(void)
     return load(spec, weights);
 }
 
-sn_subnet *net_choose(sn_supernet *net, const char *choices)
+sn_draft *net_draft(sn_supernet *net, const char *choices)
 {
-    sn_error   err = {0};
-    sn_draft  *draft;
-    sn_subnet *subnet = NULL;
-    char       label[64], text[64];
-    int        used;
+    sn_error  err = {0};
+    sn_draft *draft;
+    char      label[64], text[64];
+    int       used;
 
     assert_int_equal(sn_draft_create(net, &draft, &err), SN_OK);
     for (; sscanf(choices, " %63[^=]=%63s%n", label, text, &used) == 2; choices += used) {
         const bool     is_int = isdigit((unsigned char)text[0]);
         const sn_value v = {.kind = is_int ? SN_KIND_INT : SN_KIND_TEXT};
-        sn_value       value = v;
+        sn_value       value = v, item[8];
+        size_t         n = 0;
 
-        if (is_int)
-            value.as.integer = atoll(text);
+        for (char *at = text; is_int && *at && n < 8; at += *at == ',')
+            item[n++] = (sn_value){.kind = SN_KIND_INT, .as.integer = strtoll(at, &at, 10)};
+        if (n > 1)
+            value = (sn_value){
+                .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
+            };
+        else if (is_int)
+            value = item[0];
         else
             value.as.text = text;
         if (sn_draft_set(draft, label, &value, &err) != SN_OK)
             fail_msg("%s: %s", err.where, err.text);
     }
+    return draft;
+}
+
+sn_subnet *net_choose(sn_supernet *net, const char *choices)
+{
+    sn_error   err = {0};
+    sn_draft  *draft = net_draft(net, choices);
+    sn_subnet *subnet = NULL;
+
     if (sn_draft_seal(draft, &subnet, &err) != SN_OK) fail_msg("%s: %s", err.where, err.text);
     sn_draft_free(draft);
     return subnet;

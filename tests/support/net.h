@@ -21,6 +21,9 @@ sn_supernet *net_load(const char *spec, const struct net_tensor *tensors, void *
 /* Seal {"label": value} pairs of integers: "width=4 depth=2"; texts for LayerChoices. */
 sn_subnet *net_choose(sn_supernet *net, const char *choices);
 
+/* The same before it is sealed. */
+sn_draft *net_draft(sn_supernet *net, const char *choices);
+
 /* The built-in demo of deploy/demo. */
 sn_supernet *net_demo(void);
 
