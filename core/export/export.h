@@ -8,6 +8,7 @@
 struct node_inputs {
     const struct module *graph; /* whose wires; NULL: the ports of a Graph made here */
     const struct wire   *wire;
+    const char          *from;    /* without graph: what its one input is called; NULL: a port */
     bool                 written; /* by the node itself, which is a Graph */
 };
 
@@ -46,5 +47,9 @@ sn_status export_cell(struct export *x, const struct module *m, const char *name
                       sn_error *err);
 sn_status export_loose_ends(struct export *x, const struct module *m, const char *name,
                             const char *path, sn_error *err);
+
+/* A NasBench101Cell. */
+sn_status export_nasbench101(struct export *x, const struct module *m, const char *name,
+                             const char *path, sn_error *err);
 
 #endif

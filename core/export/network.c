@@ -139,6 +139,8 @@ void export_inputs(struct export *x, const char *const *name, int n)
         text_printf(&x->spec, ": ");
         if (node->graph)
             write_wire(x, node->graph, node->wire[i]);
+        else if (node->from)
+            text_json_string(&x->spec, node->from);
         else
             write_port(x, i);
     }
@@ -346,6 +348,8 @@ sn_status export_module(struct export *x, const struct module *m, const char *na
         return export_cell(x, m, name, path, err);
     case STRUCT_LOOSE_ENDS:
         return export_loose_ends(x, m, name, path, err);
+    case STRUCT_NASBENCH101:
+        return export_nasbench101(x, m, name, path, err);
     }
     return sn_fail(err, SN_E_UNSUPPORTED, m->where, "a %s cannot be exported", m->type);
 }

@@ -171,7 +171,7 @@ static sn_status set_leaves(struct builder *b, const sn_expr *expr, const char *
         sn_status  rc;
 
         assert(known); /* it was parsed over declared labels */
-        if (!user) continue;
+        if (!user || b->label[leaf[i]].choice.derived) continue;
         if (!b->label[leaf[i]].read_by) b->label[leaf[i]].read_by = where;
         rc = build_use(b, leaf[i], user);
         if (rc != SN_OK) return rc;

@@ -46,6 +46,11 @@ static sn_status merge(struct builder *b, struct label *l, const sn_choice *c, e
                           "the label \"%s\" cannot be that of an edge of a Cell and of something "
                           "else (at %s)",
                           c->label, l->where);
+    if (l->choice.derived != c->derived)
+        return build_fail(b, SN_E_INVALID, where,
+                          "the label \"%s\" cannot be that of a node's channels and of something "
+                          "else (at %s)",
+                          c->label, l->where);
     if (role == ROLE_PLAIN) return SN_OK;
     if (l->role != ROLE_PLAIN && l->role != role)
         return build_fail(b, SN_E_INVALID, where,
@@ -268,6 +273,15 @@ static void renumber_cell(struct module *m, const size_t *to)
         m->cell.edge[j] = to[m->cell.edge[j]];
 }
 
+static void renumber_nasbench101(struct nasbench101 *g, const size_t *to)
+{
+    g->num_nodes = to[g->num_nodes];
+    for (int v = 1; v < g->n; v++) {
+        g->input[v] = to[g->input[v]];
+        if (v < g->n - 1) g->features[v] = to[g->features[v]];
+    }
+}
+
 sn_status build_finish_choices(struct builder *b)
 {
     sn_supernet *net = b->net;
@@ -300,6 +314,7 @@ sn_status build_finish_choices(struct builder *b)
             m->choice = to[m->choice];
         if (m->kind == STRUCT_REPEAT) renumber(&m->depth, to);
         if (m->kind == STRUCT_CELL) renumber_cell(m, to);
+        if (m->kind == STRUCT_NASBENCH101) renumber_nasbench101(&m->nasbench101, to);
     }
     return space_size(b);
 }

@@ -42,8 +42,9 @@ enum structure_kind {
     STRUCT_LAYER_CHOICE,
     STRUCT_INPUT_CHOICE,
     STRUCT_REPEAT,
-    STRUCT_CELL,      /* a node of a Cell whose operators are on edges */
-    STRUCT_LOOSE_ENDS /* of such a Cell: the states that no node reads, joined */
+    STRUCT_CELL,       /* a node of a Cell whose operators are on edges */
+    STRUCT_LOOSE_ENDS, /* of such a Cell: the states that no node reads, joined */
+    STRUCT_NASBENCH101 /* a whole cell: its graph follows from decisions */
 };
 
 enum reduction { REDUCE_SUM, REDUCE_MEAN, REDUCE_CONCAT };
@@ -55,6 +56,17 @@ struct cell {
     size_t  n_picks;    /* how many (operator, input) a decided node adds up */
     size_t *op, *input; /* n_picks choices each */
     size_t *edge;       /* n_in choices: the weights of the operators of an edge */
+};
+
+/* A NasBench101Cell. Arrays are by node: 0 is the input of the cell, n - 1 the last that
+ * can be its output; what a node does not have is NULL. */
+struct nasbench101 {
+    const char     *label;
+    int             n, max_edges;
+    int64_t         out_features;
+    size_t          num_nodes;               /* choice */
+    size_t         *input, *features;        /* choices; the last node has no features */
+    struct module **projection, **op, **cut; /* cut: a wider input made as narrow as the node */
 };
 
 struct module {
@@ -93,7 +105,8 @@ struct module {
     /* Repeat; children are the blocks */
     struct arg_slot depth;
 
-    struct cell           cell; /* of a node of a Cell */
+    struct cell           cell;        /* of a node of a Cell */
+    struct nasbench101    nasbench101; /* of a NasBench101Cell */
     struct module *const *node; /* LooseEnds: input i is the state of node[i]; child[0] joins */
 };
 

@@ -20,19 +20,6 @@ static const struct member members[] = {
     {0         },
 };
 
-/* It is copied into every argument that names it. */
-static sn_status check_size(struct builder *b, const struct module *m, const json_t *spec,
-                            const char *name)
-{
-    const json_t *size = json_object_get(spec, name);
-    char          place[256];
-
-    if (json_string_length(size) <= BUILD_MAX_TEXT_BYTES) return SN_OK;
-    return build_fail(b, SN_E_LIMIT, json_place(m->where, name, place, sizeof place),
-                      "an expression of %zu bytes is longer than %d", json_string_length(size),
-                      BUILD_MAX_TEXT_BYTES);
-}
-
 /* The LayerChoice on the edge from tensor j to tensor i. */
 static sn_status build_edge(struct assembly *layer, const json_t *spec, int i, int j,
                             struct wire *ret_state)
@@ -92,8 +79,8 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
     sn_status         rc = json_get_int(spec, "num_tensors", m->where, 2, SN_MAX_PORTS, &n, b->err);
 
     (void)node;
-    if (rc == SN_OK) rc = check_size(b, m, spec, "in_features");
-    if (rc == SN_OK) rc = check_size(b, m, spec, "out_features");
+    if (rc == SN_OK) rc = template_check_size(b, m->where, spec, "in_features");
+    if (rc == SN_OK) rc = template_check_size(b, m->where, spec, "out_features");
     if (rc == SN_OK && m->n_in != 1) rc = build_fail_inputs(b, m, 1, 1);
     if (rc == SN_OK) rc = assemble_init(&cell, b, m, 1);
     if (rc == SN_OK) rc = assemble_child(&layers, b, m, "layers", 1, (size_t)n);

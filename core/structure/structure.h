@@ -11,6 +11,7 @@ extern const struct structure structure_layer_choice;
 extern const struct structure structure_input_choice;
 extern const struct structure structure_repeat;
 extern const struct structure structure_cell;
+extern const struct structure structure_nasbench101;
 extern const struct structure structure_nasbench201;
 
 #endif

@@ -62,6 +62,18 @@ static json_t *fill_text(const char *at, const struct template_word *word, size_
     return filled;
 }
 
+sn_status template_check_size(struct builder *b, const char *where, const json_t *spec,
+                              const char *name)
+{
+    const json_t *size = json_object_get(spec, name);
+    char          place[256];
+
+    if (json_string_length(size) <= BUILD_MAX_TEXT_BYTES) return SN_OK;
+    return build_fail(b, SN_E_LIMIT, json_place(where, name, place, sizeof place),
+                      "an expression of %zu bytes is longer than %d", json_string_length(size),
+                      BUILD_MAX_TEXT_BYTES);
+}
+
 static bool is_fixed(const char *key)
 {
     static const char *const keys[] = {"name", "type", "label", "inputs", "outputs", "choices"};

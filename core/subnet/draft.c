@@ -140,7 +140,7 @@ static sn_status decide_singles(sn_draft *draft, sn_error *err)
         };
         sn_status rc;
 
-        if (c->soft_only) continue;
+        if (c->soft_only || c->derived) continue;
         if (c->n_candidates != (c->n_chosen ? c->n_chosen : 1)) continue;
         rc = decide(draft, c, c->n_candidates == 1 ? c->candidate : &all, &draft->decision[i], err);
         if (rc) return rc;
@@ -178,6 +178,13 @@ SN_EXPORT sn_draft *sn_draft_free(sn_draft *draft)
     return NULL;
 }
 
+static sn_status check_free(const sn_choice *c, sn_error *err)
+{
+    if (!c->derived) return SN_OK;
+    return sn_fail(err, SN_E_UNSUPPORTED, c->label,
+                   "\"%s\" follows from the other decisions about its cell", c->label);
+}
+
 SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_value *value,
                                  sn_error *err)
 {
@@ -189,6 +196,7 @@ SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_va
                        "\"%s\" only holds the weights of an edge of a Cell; what the Cell runs is "
                        "decided by its op_ and input_ labels",
                        label);
+    if (check_free(&draft->net->choice[i], err) != SN_OK) return SN_E_UNSUPPORTED;
     return decide(draft, &draft->net->choice[i], value, &draft->decision[i], err);
 }
 
@@ -197,6 +205,7 @@ SN_EXPORT sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error
     size_t i;
 
     if (!sn_supernet_find_choice(draft->net, label, &i)) return fail_label(draft->net, label, err);
+    if (check_free(&draft->net->choice[i], err) != SN_OK) return SN_E_UNSUPPORTED;
     draft->decision[i] = (struct decision){.state = DECISION_SOFT};
     return SN_OK;
 }

@@ -18,6 +18,13 @@ sn_status expand_cell(struct network *w, const struct module *m, const int *in, 
 sn_status expand_loose_ends(struct network *w, const struct module *m, const int *in, int *out,
                             sn_error *err);
 
+/* A NasBench101Cell; the choices its live nodes read. */
+sn_status expand_nasbench101(struct network *w, const struct module *m, const int *in, int *out,
+                             sn_error *err);
+void      expand_nasbench101_mark(const struct network *w, const struct module *m, bool *active);
+const sn_choice *expand_nasbench101_open(const sn_supernet *net, const struct decision *decision,
+                                         const struct module *m);
+
 /* The first open choice that a node of a Cell waits for. */
 const sn_choice *expand_cell_open(const sn_supernet *net, const struct decision *decision,
                                   const struct module *m);

@@ -247,6 +247,8 @@ sn_status expand_module(struct network *w, const struct module *m, const int *in
         return expand_cell(w, m, in, out, err);
     case STRUCT_LOOSE_ENDS:
         return expand_loose_ends(w, m, in, out, err);
+    case STRUCT_NASBENCH101:
+        return expand_nasbench101(w, m, in, out, err);
     }
     return sn_fail(err, SN_E_UNSUPPORTED, m->where, "a %s cannot be expanded", m->type);
 }
@@ -284,6 +286,7 @@ static const sn_choice *open_choice(const struct network *w, const struct module
 {
     if (m->kind == STRUCT_REPEAT) return decision_open(w->net, w->decision, &m->depth);
     if (m->kind == STRUCT_CELL) return expand_cell_open(w->net, w->decision, m);
+    if (m->kind == STRUCT_NASBENCH101) return expand_nasbench101_open(w->net, w->decision, m);
     return &w->net->choice[m->choice];
 }
 
@@ -355,6 +358,7 @@ void network_mark_active(const struct network *w, bool *active)
             active[m->choice] = true;
         if (m->kind == STRUCT_REPEAT) mark_slot(&m->depth, active);
         if (m->kind == STRUCT_CELL) mark_cell(w, m, active);
+        if (m->kind == STRUCT_NASBENCH101) expand_nasbench101_mark(w, m, active);
         for (size_t a = 0; a < m->n_args; a++)
             mark_slot(&m->arg[a], active);
     }

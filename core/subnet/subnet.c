@@ -5,6 +5,7 @@
 
 #include "base/digest.h"
 #include "space/value.h"
+#include "subnet/nasbench101.h"
 #include "subnet/network.h"
 
 /* 128 bits of SHA-256 over the specification's digest and, in the order of the
@@ -57,11 +58,25 @@ static sn_status copy_decision(sn_arena *mem, const struct decision *from, struc
     return SN_OK;
 }
 
+/* The decisions of the draft and what follows from them. */
+static sn_status complete(const sn_draft *draft, sn_arena *mem, struct decision **ret_decision,
+                          sn_error *err)
+{
+    const size_t     n = draft->net->n_choices;
+    struct decision *all = arena_array(mem, n + 1, sizeof *all);
+
+    if (!all) return fail_no_memory(err, "choices");
+    if (n) memcpy(all, draft->decision, n * sizeof *all);
+    *ret_decision = all;
+    return nasbench101_derive(draft->net, mem, all, err);
+}
+
 SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet, sn_error *err)
 {
     const sn_supernet *net = draft->net;
     sn_arena          *work = sn_arena_create(), *mem = sn_arena_create();
     sn_subnet         *s = mem ? ARENA_NEW(mem, sn_subnet) : NULL;
+    struct decision   *decision = NULL;
     struct network     w;
     sn_status          rc = SN_E_NO_MEMORY;
 
@@ -73,7 +88,8 @@ SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet,
         fail_no_memory(err, "choices");
         goto out;
     }
-    rc = network_expand(net, draft->decision, work, &w, err);
+    rc = complete(draft, work, &decision, err);
+    if (!rc) rc = network_expand(net, decision, work, &w, err);
     if (rc) goto out;
     network_mark_active(&w, s->active);
     s->net = draft->net;
@@ -81,8 +97,8 @@ SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet,
     atomic_init(&s->n_refs, 1);
     for (size_t i = 0; !rc && i < net->n_choices; i++) {
         if (!s->active[i]) continue;
-        rc = copy_decision(mem, &draft->decision[i], &s->decision[i], err);
-        s->soft = s->soft || draft->decision[i].state == DECISION_SOFT;
+        rc = copy_decision(mem, &decision[i], &s->decision[i], err);
+        s->soft = s->soft || decision[i].state == DECISION_SOFT;
     }
     if (!rc) rc = make_id(s, err);
     if (rc) goto out;
@@ -104,12 +120,13 @@ SN_EXPORT const sn_value *sn_subnet_value(const sn_subnet *subnet, size_t choice
 {
     const struct decision *d = &subnet->decision[choice];
 
+    if (subnet->net->choice[choice].derived) return NULL;
     return d->state == DECISION_VALUE ? &d->value : NULL;
 }
 
 SN_EXPORT bool sn_subnet_is_active(const sn_subnet *subnet, size_t choice)
 {
-    return subnet->active[choice];
+    return subnet->active[choice] && !subnet->net->choice[choice].derived;
 }
 
 SN_EXPORT bool sn_subnet_is_soft(const sn_subnet *subnet, size_t choice)
@@ -163,12 +180,14 @@ SN_EXPORT sn_status sn_subnet_write_choices(const sn_subnet *subnet, const sn_si
 
     text_add(&t, "{", 1);
     for (size_t i = 0; i < subnet->net->n_choices; i++) {
-        if (subnet->decision[i].state != DECISION_VALUE) continue;
+        const sn_value *value = sn_subnet_value(subnet, i);
+
+        if (!value) continue;
         text_add(&t, ", ", first ? 0 : 2);
         first = false;
         text_json_string(&t, subnet->net->choice[i].label);
         text_add(&t, ": ", 2);
-        text_json_value(&t, &subnet->decision[i].value);
+        text_json_value(&t, value);
     }
     text_add(&t, "}", 1);
     return text_flush(&t, sink, err);

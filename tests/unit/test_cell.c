@@ -1,5 +1,5 @@
-/* Cell, NasBench201Cell: what their decisions compute, that an export of them computes the
- * same, and what they refuse. */
+/* Cell, NasBench101Cell, NasBench201Cell: what their decisions compute, that an export of them
+ * computes the same, and what they refuse. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,6 +50,21 @@
     "\"out_features // 2 * 2\"}, {\"name\": \"none\", \"type\": \"Zero\", \"C_in\": "              \
     "\"in_features\", \"C_out\": \"out_features\"}]"
 
+/* The projection to w channels takes the first w of its input. */
+#define FIVE "{\"name\": \"a\", \"shape\": [1, 5]}"
+#define GRAPH_CELL(out, projection, more)                                                          \
+    "{\"type\": \"NasBench101Cell\", \"label\": \"c\", \"in_features\": 5, \"out_features\": " out \
+    ", \"projection\": " projection ", " more "\"candidates\": [{\"name\": \"same\", \"type\": "   \
+    "\"Identity\"}, {\"name\": \"twice\", \"type\": "                                              \
+    "\"Graph\", \"inputs\": [\"x\"], \"nodes\": [{\"name\": \"sum\", \"type\": \"Add\", "          \
+    "\"inputs\": "                                                                                 \
+    "[\"x\", \"x\"]}], \"outputs\": [\"sum\"]}, {\"name\": \"fc\", \"type\": \"Linear\", "         \
+    "\"in_features\": \"num_features\", \"out_features\": \"num_features * 1\"}]}"
+#define FIRST "{\"type\": \"Truncate\", \"channels\": \"out_features\"}"
+#define DENSE                                                                                      \
+    "{\"type\": \"Sequential\", \"layers\": [{\"type\": \"Linear\", \"in_features\": "             \
+    "\"in_features\", \"out_features\": \"out_features\"}, {\"type\": \"ReLU\"}]}"
+
 /* Two blocks of doubling at most, as many as an NDS network has on stage i of d blocks. */
 #define STAGE(i, from)                                                                             \
     "{\"name\": \"stage" #i "\", \"type\": \"Repeat\", \"inputs\": [\"" from                       \
@@ -81,9 +96,9 @@
 /* clang-format off */
 static const struct row {
     const char *name, *spec, *choices;
-    float       x[2];
+    float       x[5];
     size_t      n_want; /* 0: not calculated by hand, but the export must agree */
-    float       want[4];
+    float       want[5];
 } rows[] = {
     {"a node adds up its pairs, and all nodes are joined",
      DOC("", TWO, CELL(SAME_RELU)), CHAIN, {1, 10}, 2, {11, 12}},
@@ -127,6 +142,32 @@ static const struct row {
     {"features of NAS-Bench-201 cells can be searched",
      DOC("\"choices\": {\"w\": [1, 2]}, ", ONE, BENCH(NARROW)),
      "w=1 c/0_1=fc c/0_2=none c/1_2=fc", {3}, 0, {0}},
+    {"a NAS-Bench-101 cell of two nodes is the projection of its input",
+     DOC("", FIVE, GRAPH_CELL("5", FIRST, "")), "c/num_nodes=2", {1, 2, 3, 4, 5},
+     5, {1, 2, 3, 4, 5}},
+    {"nodes share the channels of the output, the first has one more",
+     DOC("", FIVE, GRAPH_CELL("5", FIRST, "")),
+     "c/num_nodes=4 c/op1=twice c/op2=same c/input2=0 c/input3=1,2", {1, 2, 3, 4, 5},
+     5, {2, 4, 6, 1, 2}},
+    {"a node reads as many channels as it has, and the input is added to the output",
+     DOC("", FIVE, GRAPH_CELL("5", FIRST, "")),
+     "c/num_nodes=4 c/op1=twice c/op2=same c/input2=0,1 c/input3=2,0,1", {1, 2, 3, 4, 5},
+     5, {3, 6, 9, 7, 11}},
+    {"a node that the output does not read is as wide as the widest that reads it",
+     DOC("", FIVE, GRAPH_CELL("5", FIRST, "")),
+     "c/num_nodes=5 c/op1=twice c/op2=same c/op3=twice c/input2=1 c/input3=1 c/input4=2,3",
+     {1, 2, 3, 4, 5}, 5, {2, 4, 6, 4, 8}},
+    {"a node that leads nowhere gets no channels and need not be decided",
+     DOC("", FIVE, GRAPH_CELL("5", FIRST, "")), "c/num_nodes=4 c/op1=twice c/input3=1",
+     {1, 2, 3, 4, 5}, 5, {2, 4, 6, 8, 10}},
+    {"operators and projections of a NAS-Bench-101 cell are slices",
+     DOC("", FIVE, GRAPH_CELL("5", DENSE, "")),
+     "c/num_nodes=5 c/op1=fc c/op2=fc c/op3=twice c/input2=0,1 c/input3=2,0 c/input4=1,2,3,0",
+     {1, 2, 3, 4, 5}, 0, {0}},
+    {"cells with different features share decisions",
+     DOC("", FIVE, "{\"type\": \"Sequential\", \"layers\": [" GRAPH_CELL("5", FIRST, "") ", "
+         GRAPH_CELL("5", DENSE, "") ", " GRAPH_CELL("7", DENSE, "") "]}"),
+     "c/num_nodes=4 c/op1=fc c/op2=twice c/input2=0,1 c/input3=1,2", {1, 2, 3, 4, 5}, 0, {0}},
     {"a depth of 4 on three NDS stages is 1 + 1 + 2",
      DOC("\"choices\": {\"d\": [3, 4, 5, 6]}, ", ONE, STAGES), "d=4", {1}, 3, {2, 4, 16}},
     {"a depth of 5 is 1 + 2 + 2",
@@ -298,10 +339,134 @@ static void a_policy_softens_the_edges_of_open_nodes(void **state)
     whole_fini(&w);
 }
 
+/* ---- NasBench101Cell ---------------------------------------------------------------------- */
+
+static const char graph[] = DOC("", FIVE,
+                                GRAPH_CELL("5", FIRST,
+                                           "\"max_num_nodes\": 4, "
+                                           "\"max_num_edges\": 4, "));
+
+/* Seals `choices` with `soft` left to a distribution, if it is not NULL. */
+static sn_status seal(sn_supernet *net, const char *choices, const char *soft, sn_subnet **ret,
+                      sn_error *err)
+{
+    sn_draft *draft = net_draft(net, choices);
+    sn_status rc;
+
+    if (soft) assert_int_equal(sn_draft_soften(draft, soft, NULL), SN_OK);
+    rc = sn_draft_seal(draft, ret, err);
+    sn_draft_free(draft);
+    return rc;
+}
+
+static const struct graph_row {
+    const char *name, *choices, *soft;
+    sn_status   rc;
+    const char *text;
+} graph_rows[] = {
+    {"a cell has as many edges as it may have",
+     "c/num_nodes=4 c/op1=same c/op2=same c/input2=0 c/input3=1,2",                                                  NULL,       SN_OK,            NULL                                                 },
+    {"a cell with more edges is refused",
+     "c/num_nodes=4 c/op1=same c/op2=same c/input2=0,1 c/input3=1,2",                                                NULL,       SN_E_INVALID,
+     "\"c\" has 5 edges, at most 4 are allowed"                                                                                                                                                         },
+    {"edges of nodes that lead nowhere count, as in the original",
+     "c/num_nodes=4 c/op1=same c/op2=same c/input2=0,1 c/input3=1,0",                                                NULL,       SN_E_INVALID,
+     "\"c\" has 5 edges, at most 4 are allowed"                                                                                                                                                         },
+    {"edges of nodes behind the output do not",
+     "c/num_nodes=3 c/op1=same c/op2=same c/input2=0,1 c/input3=0,1,2",                                              NULL,       SN_OK,            NULL                                                 },
+    {"what a needed node reads must be decided",                   "c/num_nodes=4 c/op1=same c/op2=same c/input3=2",
+     NULL,                                                                                                                       SN_E_UNDECIDED,   "choice \"c/input2\" has no value yet; it takes 0, 1"},
+    {"so must the number of nodes",                                "c/op1=same c/input2=1",                          NULL,       SN_E_UNDECIDED,
+     "choice \"c/num_nodes\" has no value yet; it takes 2, 3, 4"                                                                                                                                        },
+    {"operators may be soft",                                      "c/num_nodes=3 c/input2=1",                       "c/op1",    SN_OK,            NULL                                                 },
+    {"edges may not",                                              "c/num_nodes=3 c/op1=same",                       "c/input2", SN_E_UNSUPPORTED,
+     "\"c/input2\" cannot follow a distribution: the nodes of a NasBench101Cell are decided, only "
+     "what they run can be soft"                                                                                                                                                                        },
+};
+
+static void graph_is_sealed_or_refused(void **state)
+{
+    const struct graph_row *row = *state;
+    sn_error                err = {0};
+    struct whole            w;
+    sn_subnet              *subnet = NULL;
+
+    whole_load(&w, graph);
+    assert_int_equal(seal(w.net, row->choices, row->soft, &subnet, &err), row->rc);
+    if (row->text) assert_string_equal(err.text, row->text);
+    sn_subnet_unref(subnet);
+    whole_fini(&w);
+}
+
+static void dangling_nodes_make_no_difference(void **state)
+{
+    sn_subnet   *a, *b;
+    struct whole w;
+    size_t       i;
+
+    (void)state;
+    whole_load(&w, graph);
+    a = net_choose(w.net, "c/num_nodes=4 c/op1=twice c/op2=fc c/input2=0 c/input3=1");
+    b = net_choose(w.net, "c/num_nodes=4 c/op1=twice c/op2=same c/input2=1 c/input3=1");
+    assert_string_equal(sn_subnet_id(a), sn_subnet_id(b));
+    assert_true(sn_subnet_equal(a, b));
+    assert_true(sn_supernet_find_choice(w.net, "c/input2", &i));
+    assert_false(sn_subnet_is_active(a, i));
+    sn_subnet_unref(a);
+    sn_subnet_unref(b);
+    whole_fini(&w);
+}
+
+static void channels_of_a_node_are_nobodys_decision(void **state)
+{
+    const sn_value five = {.kind = SN_KIND_INT, .as.integer = 5};
+    struct whole   w;
+    sn_subnet     *subnet;
+    sn_draft      *draft;
+    size_t         i;
+
+    (void)state;
+    whole_load(&w, graph);
+    assert_string_equal(sn_supernet_space_size(w.net), "567"); /* 3 sizes, 3^2 operators, 3 * 7 */
+    assert_true(sn_supernet_find_choice(w.net, "c/features1_of_5", &i));
+    assert_true(sn_supernet_choice(w.net, i)->derived);
+    assert_int_equal(sn_supernet_choice(w.net, i)->n_users, 0);
+    assert_int_equal(sn_supernet_choice(w.net, i)->n_candidates, 3); /* 2, 3, 5 */
+    draft = net_draft(w.net, "c/num_nodes=3 c/op1=fc c/input2=1");
+    assert_int_equal(sn_draft_set(draft, "c/features1_of_5", &five, NULL), SN_E_UNSUPPORTED);
+    assert_int_equal(sn_draft_soften(draft, "c/features1_of_5", NULL), SN_E_UNSUPPORTED);
+    assert_int_equal(sn_draft_seal(draft, &subnet, NULL), SN_OK);
+    assert_null(sn_subnet_value(subnet, i));
+    assert_false(sn_subnet_is_active(subnet, i));
+    sn_subnet_unref(subnet);
+    sn_draft_free(draft);
+    whole_fini(&w);
+}
+
+static void channels_must_do_for_all_nodes(void **state)
+{
+    static const char spec[] = DOC("", FIVE, GRAPH_CELL("4", FIRST, ""));
+    sn_registry      *reg;
+    sn_supernet      *net = NULL;
+    sn_error          err = {0};
+
+    (void)state;
+    assert_int_equal(sn_registry_create(&reg, NULL), SN_OK);
+    assert_int_equal(sn_supernet_load(spec, strlen(spec), NULL, reg, &net, &err), SN_E_INVALID);
+    assert_string_equal(err.where, "model.out_features");
+    assert_string_equal(err.text, "4 channels cannot be shared by the 5 nodes between the first "
+                                  "and the last");
+    sn_registry_unref(reg);
+}
+
 int main(void)
 {
-    enum { N_ROWS = sizeof rows / sizeof *rows, N_REFUSALS = sizeof refusals / sizeof *refusals };
-    struct CMUnitTest tests[N_ROWS + N_REFUSALS + 3];
+    enum {
+        N_ROWS = sizeof rows / sizeof *rows,
+        N_REFUSALS = sizeof refusals / sizeof *refusals,
+        N_GRAPHS = sizeof graph_rows / sizeof *graph_rows
+    };
+    struct CMUnitTest tests[N_ROWS + N_REFUSALS + N_GRAPHS + 6];
     size_t            n = 0;
 
     for (size_t i = 0; i < N_ROWS; i++)
@@ -316,5 +481,12 @@ int main(void)
         (struct CMUnitTest)cmocka_unit_test(only_the_compatibility_mode_exports_what_does_not_run);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(an_edge_has_weights_but_no_value);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(a_policy_softens_the_edges_of_open_nodes);
+    for (size_t i = 0; i < N_GRAPHS; i++)
+        tests[n++] = (struct CMUnitTest){.name = graph_rows[i].name,
+                                         .test_func = graph_is_sealed_or_refused,
+                                         .initial_state = (void *)&graph_rows[i]};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(dangling_nodes_make_no_difference);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(channels_of_a_node_are_nobodys_decision);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(channels_must_do_for_all_nodes);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

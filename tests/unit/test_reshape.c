@@ -1,4 +1,4 @@
-/* Flatten, Reshape, Permute, Concat, Identity and Dropout: shapes, order, refusals. */
+/* Flatten, Reshape, Permute, Concat, Truncate, Identity and Dropout: shapes, order, refusals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "support/op_call.h"
 
 extern const sn_op sn_op_flatten, sn_op_reshape, sn_op_permute, sn_op_concat, sn_op_identity,
-    sn_op_dropout;
+    sn_op_dropout, sn_op_truncate;
 
 /* ---- the same numbers in the same order ----------------------------------------------------- */
 
@@ -189,6 +189,28 @@ static void concat(void **state)
     op_call_fini(&c);
 }
 
+/* ---- truncate ----------------------------------------------------------------------------------
+ */
+
+static void truncate_takes_the_first_channels_of_every_item(void **state)
+{
+    struct op_call c;
+    sn_error       err = {0};
+    float          x[2 * 5 * 3];
+    const float   *y;
+
+    (void)state;
+    op_call_fill(x, COUNT(x), 1);
+    op_call_init(&c, &sn_op_truncate, "channels = 2 of 2, 5", false, SN_EVAL);
+    if (op_call_load(&c, &err) || op_call_infer(&c, SHAPE(2, 5, 3), &err))
+        fail_msg("%s: %s", err.where, err.text);
+    assert_true(sn_shape_equal(&c.out[0].shape, &SHAPE(2, 2, 3)));
+    y = op_call_run(&c, x);
+    assert_memory_equal(y, x, 6 * sizeof *y);
+    assert_memory_equal(y + 6, x + 15, 6 * sizeof *y);
+    op_call_fini(&c);
+}
+
 /* ---- refusals -------------------------------------------------------------------- */
 
 /* clang-format off */
@@ -235,6 +257,11 @@ static const struct refusal {
      "input 1 of shape [2, 3] differs from the first, [2, 3, 4], outside axis 1"},
     {"concat different types", &sn_op_concat, "", SN_EVAL, {SN_F32, SHAPE(2, 3)},
      {SN_I64, SHAPE(2, 3)}, SN_E_DTYPE, "op", "input 1 is I64, the first one F32"},
+    {"truncate to more channels than there are", &sn_op_truncate, "channels = 4", SN_EVAL,
+     {SN_F32, SHAPE(2, 3, 4)}, {0}, SN_E_SHAPE, "op.channels",
+     "the input [2, 3, 4] has 3 channels, of which the first 4 cannot be taken"},
+    {"truncate to fewer than none", &sn_op_truncate, "channels = -1", SN_EVAL,
+     {SN_F32, SHAPE(2, 3, 4)}, {0}, SN_E_INVALID, "op.channels", "-1 is too small: it must be at least 0"},
     {"an input that is not connected", &sn_op_identity, "", SN_EVAL, {0}, {0}, SN_E_SHAPE, "op",
      "input x is not connected"},
     {"no probability", &sn_op_dropout, "p = 1.5 of 0, 1.5", SN_EVAL, {SN_F32, SHAPE(2)}, {0},
@@ -264,12 +291,13 @@ static void refusal(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(aliases) + COUNT(concats) + COUNT(refusals) + 3] = {
+    struct CMUnitTest tests[COUNT(aliases) + COUNT(concats) + COUNT(refusals) + 4] = {
         cmocka_unit_test(an_alias_takes_any_element_type),
         cmocka_unit_test(copies_agree_with_the_twin),
         cmocka_unit_test(permute_moves_axes),
+        cmocka_unit_test(truncate_takes_the_first_channels_of_every_item),
     };
-    size_t n = 3;
+    size_t n = 4;
 
     for (size_t i = 0; i < COUNT(aliases); i++)
         tests[n++] =
