@@ -117,6 +117,14 @@ enum problem_code api_forward_version(struct forward *f, int64_t version, const 
                     (long long)version, m->name, (unsigned long long)m->version);
 }
 
+enum problem_code api_forward_mode(struct forward *f, const char *mode)
+{
+    if (strcmp(mode, "eval") != 0 && strcmp(mode, "train") != 0)
+        return api_fail(problem(f), P_INVALID, "mode", "'%s' is neither eval nor train", mode);
+    f->train = mode[0] == 't';
+    return P_OK;
+}
+
 /* A whole number of the query. */
 static enum problem_code number_of_query(struct forward *f, const char *key, int64_t *ret_number,
                                          bool *ret_given)
@@ -147,6 +155,8 @@ static enum problem_code subnet_of_query(struct forward *f)
     int64_t               version = 0, seed = 0;
     bool                  given;
 
+    if (api_query_get(q, "mode") && api_forward_mode(f, api_query_get(q, "mode")) != P_OK)
+        return p->code;
     if (number_of_query(f, "version", &version, &given) != P_OK ||
         (given && api_forward_version(f, version, "version") != P_OK) ||
         number_of_query(f, "seed", &seed, &how.has_seed) != P_OK)
@@ -258,6 +268,20 @@ static enum problem_code bind(struct forward *f)
 
 /* ---- plans ---- */
 
+/* Plans of training mode are of one use, so they do not push served ones out of the cache. */
+static enum problem_code plan_of(struct forward *f, sn_subnet *subnet,
+                                 const sn_compile_options *options, sn_plan **ret_plan)
+{
+    sn_error err = {0};
+
+    if (!f->train)
+        return api_plan_cache_get(&f->call->api->plans, f->call->model, subnet, options, ret_plan,
+                                  problem(f));
+    if (sn_plan_compile(subnet, options, ret_plan, &err) != SN_OK)
+        return api_fail_library(problem(f), &err, NULL);
+    return P_OK;
+}
+
 static int64_t largest_batch(const struct forward *f)
 {
     const int64_t max = f->call->api->config.max_batch;
@@ -273,8 +297,9 @@ static enum problem_code compile(struct forward *f)
     struct api        *api = f->call->api;
     const sn_supernet *net = f->call->model->net;
     sn_desc            in[SN_MAX_PORTS] = {0};
-    sn_compile_options options = {.size = sizeof options, .in = in, .mode = SN_EVAL};
+    sn_compile_options options = {.size = sizeof options, .in = in};
 
+    options.mode = f->train ? SN_TRAIN : SN_EVAL;
     options.n_in = sn_supernet_n_inputs(net);
     options.scratch_limit_bytes = api->config.max_scratch_bytes;
     for (size_t i = 0; i < options.n_in; i++) {
@@ -283,16 +308,14 @@ static enum problem_code compile(struct forward *f)
         in[i] = (sn_desc){f->in[i].dtype, f->in[i].shape};
         for (int d = 0; d < in[i].shape.rank; d++)
             if (port->symbol[d] && strcmp(port->symbol[d], "N") == 0)
-                in[i].shape.dim[d] = largest_batch(f);
+                in[i].shape.dim[d] = f->train ? f->batch : largest_batch(f);
     }
     f->plan = calloc(f->n_subnets, sizeof(sn_plan *));
     if (!f->plan) return api_fail_memory(problem(f));
     for (size_t i = 0; i < f->n_subnets; i++) {
         if (f->call->req->stop && atomic_load(f->call->req->stop))
             return api_fail(problem(f), P_STOPPED, "", "stopped before the forward began");
-        if (api_plan_cache_get(&api->plans, f->call->model, f->subnet[i], &options, &f->plan[i],
-                               problem(f)) != P_OK)
-            return problem(f)->code;
+        if (plan_of(f, f->subnet[i], &options, &f->plan[i]) != P_OK) return problem(f)->code;
     }
     return P_OK;
 }
@@ -367,6 +390,12 @@ enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
         options.stop = is_stopped;
         options.stop_cls = (void *)f->call->req->stop;
     }
+    if (f->train) { /* never the statistics that are served */
+        f->state = sn_state_free(f->state);
+        if (sn_state_create(f->call->model->net, &f->state, &err) != SN_OK)
+            return api_fail_library(problem(f), &err, NULL);
+        options.state = f->state;
+    }
     if (sn_plan_forward(f->plan[i], f->in, out, &options, &err) != SN_OK)
         return api_fail_library(problem(f), &err, NULL);
     api_metrics_count_run(&f->call->api->metrics, (uint64_t)(f->batch ? f->batch : 1));
@@ -381,6 +410,7 @@ static void fini(struct forward *f)
     }
     for (size_t i = 0; i < SN_MAX_PORTS; i++)
         free(f->owned[i]);
+    sn_state_free(f->state);
     free(f->probs);
     free(f->weights_of_probs);
     free(f->plan);

@@ -25,6 +25,8 @@ struct forward {
     size_t        n_subnets;
     const float **probs;            /* by choice: weights of what is soft; NULL: nothing may be */
     float        *weights_of_probs; /* where they are */
+    bool          train;            /* "mode": "train" */
+    sn_state     *state;            /* of the last run in training mode: a copy of this call's own */
     bool          several;          /* `subnets` was used: results are told apart by their ids */
 };
 
@@ -53,6 +55,9 @@ enum problem_code api_forward_policy(struct forward *f, const struct forward_pol
 enum problem_code api_forward_subnets(struct forward *f, const struct forward_policy *how,
                                       const json_t *list, const char *where_list,
                                       const char *where);
+
+/* "eval" or "train". */
+enum problem_code api_forward_mode(struct forward *f, const char *mode);
 
 /* Takes `subnet` in any case. */
 enum problem_code api_forward_add(struct forward *f, sn_subnet *subnet);

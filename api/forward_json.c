@@ -116,7 +116,7 @@ static enum problem_code read_member(struct forward *f, struct json_cursor *c, c
 /* Which subnets: at most one of three members may say so, or a policy decides. */
 static enum problem_code read_subnets(struct forward *f, const json_t *rest)
 {
-    static const char     known[] = "inputs|subnet|choices|subnets|policy|alpha|seed|version";
+    static const char     known[] = "inputs|subnet|choices|subnets|policy|alpha|seed|version|mode";
     struct problem       *p = &f->call->problem;
     const json_t         *list = json_object_get(rest, "subnets");
     struct forward_policy how = {.alpha = json_object_get(rest, "alpha"),
@@ -126,6 +126,7 @@ static enum problem_code read_subnets(struct forward *f, const json_t *rest)
                                  .where_id = "subnet",
                                  .where_alpha = "alpha",
                                  .where_choices = "choices"};
+    const char           *mode = NULL;
     int64_t               version = 0, seed = 0;
     bool                  given;
 
@@ -134,6 +135,9 @@ static enum problem_code read_subnets(struct forward *f, const json_t *rest)
         api_body_text(rest, "", "policy", &how.name, p) != P_OK ||
         api_body_integer(rest, "", "seed", 0, INT64_MAX, &seed, &how.has_seed, p) != P_OK ||
         api_body_integer(rest, "", "version", 0, INT64_MAX, &version, &given, p) != P_OK)
+        return p->code;
+    if (api_body_text(rest, "", "mode", &mode, p) != P_OK ||
+        (mode && api_forward_mode(f, mode) != P_OK))
         return p->code;
     how.seed = (uint64_t)seed;
     if (given && api_forward_version(f, version, "version") != P_OK) return p->code;
@@ -159,6 +163,29 @@ enum problem_code api_forward_read_json(struct forward *f)
     }
     json_decref(rest);
     return p->code;
+}
+
+/* The running statistics as this run has left them; the counts of batches are no F32. */
+static enum problem_code write_state(struct forward *f)
+{
+    struct api_buf *b = &f->call->body;
+    bool            first = true;
+
+    api_buf_text(b, ", \"state\": {");
+    for (size_t i = 0; i < sn_state_count(f->state); i++) {
+        sn_tensor   t;
+        const char *name = sn_state_at(f->state, i, &t);
+
+        if (t.dtype != SN_F32) continue;
+        if (!first) api_buf_text(b, ", ");
+        first = false;
+        api_buf_string(b, name);
+        api_buf_text(b, ": ");
+        if (api_tensor_json_write(b, &t, name, &f->call->problem) != P_OK)
+            return f->call->problem.code;
+    }
+    api_buf_text(b, "}");
+    return P_OK;
 }
 
 /* The outputs of one subnet, one after the other in one block of memory. */
@@ -192,7 +219,9 @@ static enum problem_code write_result(struct forward *f, size_t i)
         api_buf_text(b, ": ");
         if (api_tensor_json_write(b, &out[o], place, p) != P_OK) goto out;
     }
-    api_buf_text(b, "}}");
+    api_buf_text(b, "}");
+    if (f->train && write_state(f) != P_OK) goto out;
+    api_buf_text(b, "}");
 out:
     free(data);
     return p->code;

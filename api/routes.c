@@ -27,7 +27,7 @@ const struct api_route_row api_routes[] = {
     {"POST",   ONE "/subnets",             "create_subnet",    API_COMPUTE, SMALL,    TAKES_JSON,    true,  "",                           JSON,            api_create_subnet},
     {"GET",    ONE "/subnets/{id}",        "get_subnet",       API_LOOP,    0,        TAKES_NOTHING, true,  "",                           JSON,            api_get_subnet},
     {"DELETE", ONE "/subnets/{id}",        "delete_subnet",    API_LOOP,    0,        TAKES_NOTHING, true,  "",                           JSON,            api_delete_subnet},
-    {"POST",   ONE "/forward",             "forward",          API_COMPUTE, SIZE_MAX, TAKES_TENSORS, true,  "subnet|version|policy|seed", BOTH,            api_forward},
+    {"POST",   ONE "/forward",             "forward",          API_COMPUTE, SIZE_MAX, TAKES_TENSORS, true,  "subnet|version|policy|seed|mode", BOTH,            api_forward},
     {"GET",    ONE "/export",              "export",           API_COMPUTE, 0,        TAKES_NOTHING, true,  "format|subnet|policy|seed",  BOTH,            api_export},
     {"GET",    ONE "/policies",            "list_policies",    API_COMPUTE, 0,        TAKES_NOTHING, true,  "",                           JSON,            api_list_policies},
     {"GET",    ONE "/policies/{p}",        "get_policy",       API_COMPUTE, 0,        TAKES_NOTHING, true,  "",                           JSON,            api_get_policy},
