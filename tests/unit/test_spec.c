@@ -629,7 +629,7 @@ static void weights_are_refused(void **state)
 static void long_lists_end_in_and_more(void **state)
 {
     const char  *name[11];
-    char         text[11][8];
+    char         text[11][16];
     sn_desc      desc[11];
     struct made  made;
     sn_supernet *net = NULL;
