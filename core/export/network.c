@@ -375,6 +375,7 @@ static void write_header(struct export *x)
 
     text_printf(&x->spec, "{\"format\": \"supernet/1\", \"name\": ");
     text_json_string(&x->spec, net->name);
+    if (net->winograd) text_printf(&x->spec, ", \"winograd\": true");
     text_printf(&x->spec, ",\n \"inputs\": [");
     for (size_t i = 0; i < net->n_inputs; i++) {
         const sn_port *p = &net->input[i];

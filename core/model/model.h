@@ -119,6 +119,7 @@ struct sn_supernet {
     uint8_t       digest[32];
     bool          bare;            /* loaded without weights: parameters have shapes, but no data */
     bool          nni;             /* "compatibility": "nni-2.8", or a later one */
+    bool          winograd;        /* "winograd": true */
     bool          nni_spare_logit; /* "nni-2.10": edges of Cells have a weight for no operator */
 
     size_t   n_inputs, n_outputs;

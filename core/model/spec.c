@@ -11,11 +11,12 @@ const struct member build_document_members[] = {
     {"format",        MEMBER_TEXT, true},
     {"name",           MEMBER_TEXT, true},
     {"compatibility",          MEMBER_TEXT, false},
-    {"inputs",           MEMBER_ARRAY, true},
-    {"outputs", MEMBER_ARRAY, false},
-    {"choices",          MEMBER_OBJECT, false},
-    {"model",        MEMBER_OBJECT, true},
-    {0          },
+    {"winograd",           MEMBER_BOOL, false},
+    {"inputs", MEMBER_ARRAY, true},
+    {"outputs",          MEMBER_ARRAY, false},
+    {"choices",      MEMBER_OBJECT, false},
+    {"model",          MEMBER_OBJECT, true},
+    {0       },
 };
 
 const struct member build_input_members[] = {
@@ -282,6 +283,7 @@ static sn_status read_head(struct builder *b, const json_t *doc)
     if (rc == SN_OK) rc = build_check_members(b, doc, "", tables, 1);
     if (rc == SN_OK) rc = json_get_text(doc, "name", "", &name, b->err);
     if (rc == SN_OK) rc = json_get_text(doc, "compatibility", "", &compatibility, b->err);
+    if (rc == SN_OK) rc = json_get_bool(doc, "winograd", "", &b->net->winograd, b->err);
     if (rc == SN_OK) rc = build_check_name(b, "the name of a supernet", name, true, "name");
     if (rc != SN_OK) return rc;
     if (compatibility && strcmp(compatibility, "nni-2.8") != 0 &&

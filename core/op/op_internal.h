@@ -127,6 +127,14 @@ bool op_broadcast(const sn_shape *a, const sn_shape *b, sn_shape *ret_shape);
 /* For SN_OP_ALIAS: copies only if the output was not placed on the input. */
 void op_forward_alias(const sn_call *call, const sn_io *io);
 
+/* Units [from, to) of a call; `thread` < call->n_threads says whose scratch memory it may use. */
+typedef void op_share_body(const void *cls, int64_t from, int64_t to, int thread);
+
+/* body over [0, n): on one thread, or in parts that start at multiples of `grain`, as many as
+ * `work` multiply-adds are worth. */
+void op_share(const sn_call *call, const sn_io *io, int64_t n, int64_t grain, double work,
+              op_share_body *body, const void *cls);
+
 /* ---- epilogues ------------------------------------------------------------------------- */
 
 /* The kernel of an activation; NULL for SN_ACT_NONE. */

@@ -36,14 +36,15 @@ static bool count_readers(const struct sn_plan *p, sn_arena *work, struct reader
     return true;
 }
 
-static const sn_variant *choose(const struct step *s)
+static const sn_variant *choose(const struct sn_plan *p, const struct step *s)
 {
     const sn_op *op = s->module->op;
 
     /* A blended or private parameter is not the one that was prepared. */
     if (s->kind != STEP_OP || s->n_patches || s->call.mode != SN_EVAL) return NULL;
     for (size_t v = 0; op->variants && op->variants[v].name; v++)
-        if (op->variants[v].fits(&s->call)) return &op->variants[v];
+        if ((p->winograd || !op->variants[v].winograd) && op->variants[v].fits(&s->call))
+            return &op->variants[v];
     return NULL;
 }
 
@@ -123,7 +124,7 @@ sn_status plan_fuse(struct sn_plan *p, sn_error *err)
     for (size_t i = 0; rc == SN_OK && i < p->n_steps; i++) {
         struct step *s = &p->step[i];
 
-        if (!s->variant) s->variant = choose(s);
+        if (!s->variant) s->variant = choose(p, s);
         while (s->variant && s->call.n_out == 1 && r.n[s->out[0]] == 1) {
             struct step *next = &p->step[r.step[s->out[0]]];
 

@@ -56,6 +56,7 @@ static sn_status prepare_call(struct sn_plan *p, const struct module *m, size_t 
                      .where = m->where,
                      .whole = m->param,
                      .mode = p->mode,
+                     .n_threads = p->n_threads,
                      .nni = p->subnet->net->nni,
                      .n_in = n_in,
                      .n_out = n_out,

@@ -70,6 +70,10 @@ SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options 
     atomic_init(&p->n_refs, 1);
     p->mem = mem;
     p->mode = options->mode;
+    p->n_threads = options->n_threads > 1 ? options->n_threads : 1;
+    p->winograd = options->exactness == SN_EXACTNESS_SPEC
+                      ? subnet->net->winograd
+                      : options->exactness == SN_EXACTNESS_WINOGRAD;
     p->subnet = sn_subnet_ref(subnet);
     p->info.n_in = subnet->net->n_inputs;
     p->info.n_out = subnet->net->n_outputs;

@@ -107,6 +107,8 @@ struct sn_plan {
     sn_subnet    *subnet;
     sn_arena     *mem;
     sn_mode       mode;
+    bool          winograd;  /* variants that trade rounding for time may be taken */
+    int           n_threads; /* the most that a run may use */
     sn_plan_info  info;
     bool          fixed_batch; /* some shape is neither constant nor proportional to the batch */
     bool          needs_state;

@@ -318,6 +318,14 @@ typedef enum sn_param_flags {
     SN_PARAM_UNUSED = 4 /* carried by checkpoints, never read: may be missing */
 } sn_param_flags;
 
+/* How far a plan may go from the sums that define its operators. All plans of one
+ * exactness give the same bits on one CPU, whatever the batch and the number of threads. */
+typedef enum sn_exactness {
+    SN_EXACTNESS_SPEC,    /* as the specification says: "winograd": true, else direct */
+    SN_EXACTNESS_DIRECT,  /* every product is made and added: "--exact" */
+    SN_EXACTNESS_WINOGRAD /* 3x3 convolutions may be Winograd's; errors: sn_variant.winograd */
+} sn_exactness;
+
 /* One argument of one node under one assignment. */
 typedef struct sn_arg {
     sn_value        value;  /* where soft: the super value */
@@ -349,9 +357,11 @@ typedef struct sn_call {
     void            *priv; /* sn_op.priv_bytes, zeroed; filled by infer, read by the rest.
                             * Must not depend on the batch size. */
     size_t scratch_bytes;  /* set by infer; temporary memory of forward */
+    int    n_threads;      /* at least 1: no run of the plan uses more */
 } sn_call;
 
-/* A loop the caller may run on several threads: body(cls, i) for i in [0, n). */
+/* A loop the caller may run on several threads: body(cls, i) for i in [0, n), n at most
+ * n_threads. It returns when all are done. */
 typedef struct sn_parallel {
     void (*run)(void *pool, int n, void (*body)(void *cls, int i), void *cls);
     void *pool;
@@ -405,6 +415,9 @@ typedef struct sn_variant {
     const char *name;
     sn_layout   layout; /* of inputs and outputs of rank 4 */
     unsigned    fuses;  /* sn_fuses */
+    /* Trades rounding for time (Lavin and Gray, arXiv:1509.09308): relative to the largest
+     * output of a layer about 1e-5 instead of 2e-7. Taken only where it is asked for. */
+    bool winograd;
 
     /* After infer: can this call run so? */
     bool (*fits)(const sn_call *call);
@@ -709,9 +722,11 @@ typedef struct sn_compile_options {
     size_t         size;
     const sn_desc *in; /* one for each input; SN_NONE: absent. The batch dimension
                         * holds the largest batch the plan will be run with */
-    size_t  n_in;
-    sn_mode mode;
-    size_t  scratch_limit_bytes; /* SN_E_LIMIT above; 0: no limit */
+    size_t       n_in;
+    sn_mode      mode;
+    size_t       scratch_limit_bytes; /* SN_E_LIMIT above; 0: no limit */
+    sn_exactness exactness;
+    int          n_threads; /* the largest sn_parallel.n_threads of a run; 0: 1 */
 } sn_compile_options;
 
 typedef struct sn_plan_info {
