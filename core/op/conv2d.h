@@ -74,6 +74,18 @@ bool   conv2d_fits_packed(const sn_call *call);
 size_t conv2d_scratch_packed(const sn_call *call);
 void   conv2d_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 
+/* The same by F(2x2, 3x3) and F(4x4, 3x3). */
+bool   conv2d_fits_winograd2(const sn_call *call);
+bool   conv2d_fits_winograd4(const sn_call *call);
+size_t conv2d_bytes_winograd2(const sn_tensor *whole, size_t k);
+size_t conv2d_bytes_winograd4(const sn_tensor *whole, size_t k);
+void   conv2d_pack_winograd2(const sn_tensor *whole, size_t k, void *packed);
+void   conv2d_pack_winograd4(const sn_tensor *whole, size_t k, void *packed);
+size_t conv2d_scratch_winograd2(const sn_call *call);
+size_t conv2d_scratch_winograd4(const sn_call *call);
+void   conv2d_forward_winograd2(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
+void   conv2d_forward_winograd4(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
+
 /* The same with an epilogue, one image after the other while it is warm. */
 bool conv2d_fits_rows(const sn_call *call);
 void conv2d_forward_rows(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);

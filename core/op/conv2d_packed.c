@@ -1,7 +1,23 @@
-/* conv2d_packed: convolutions of channels-last images over packed weights. Ordinary and
- * depthwise ones; other groups, and margins that are not zeros, run on rows. */
+/* conv2d_packed: convolutions of channels-last images over packed weights: pointwise, dense,
+ * depthwise, grouped where a group is whole panels; and Winograd's for 3x3. What is left,
+ * other groups and margins that are not zeros, runs on rows.
+ *
+ * Work is shared by positions of all images, or, where these are few, by channels. */
 #include "op/conv2d.h"
 #include "op/packed.h"
+
+/* One forward: what every part of it reads. */
+struct packed_run {
+    struct packed_conv s; /* of the first image */
+    int64_t            images;
+    long               c_out, groups;
+    bool               depthwise;
+    int                winograd;     /* m of F(m x m, 3x3) */
+    bool               by_channels;  /* units of the parts; otherwise positions, rows, tile rows */
+    long               units;        /* of one image */
+    char              *scratch;      /* of the first thread */
+    size_t             scratch_step; /* from thread to thread */
+};
 
 static bool is_depthwise(const struct conv_shape *s)
 {
@@ -12,7 +28,7 @@ static struct packed_conv conv_of(const struct conv_shape *s)
 {
     return (struct packed_conv){.h = s->h,
                                 .w = s->w,
-                                .c = is_depthwise(s) ? 1 : s->c_in,
+                                .c = s->c_in / s->groups,
                                 .out_h = s->out_h,
                                 .out_w = s->out_w,
                                 .kernel_h = s->kernel_h,
@@ -27,15 +43,87 @@ static struct packed_conv conv_of(const struct conv_shape *s)
                                 .ldy = s->c_out};
 }
 
+/* ---- which calls fit ------------------------------------------------------------------- */
+
 bool conv2d_fits_packed(const sn_call *call)
 {
     const struct conv2d_priv *p = call->priv;
 
     return call->in[0].shape.rank == 4 && !p->margins &&
-           (p->shape.groups == 1 || is_depthwise(&p->shape));
+           (p->shape.groups == 1 || is_depthwise(&p->shape) ||
+            p->shape.c_out / p->shape.groups % KERNEL_PANEL == 0);
 }
 
-/* Merged shifts, then what the kernel wants. */
+/* A 3x3 weight that is no crop, with enough channels to pay for the transforms. */
+static bool is_winograd(const sn_call *call)
+{
+    const struct conv2d_priv *p = call->priv;
+    const struct conv_shape  *s = &p->shape;
+    const sn_shape           *whole = &call->whole[CONV2D_WEIGHT_PARAM].shape;
+
+    return call->in[0].shape.rank == 4 && !p->margins && s->groups == 1 && s->kernel_h == 3 &&
+           s->kernel_w == 3 && whole->dim[2] == 3 && whole->dim[3] == 3 && s->stride_h == 1 &&
+           s->stride_w == 1 && s->dilation_h == 1 && s->dilation_w == 1 && s->c_in >= 16 &&
+           s->c_out >= 16;
+}
+
+/* Tiles of 4x4 outputs save more, unless too many of their pixels hang over the edge. */
+static bool is_winograd4(const sn_call *call)
+{
+    const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
+    const int64_t            tiles = (int64_t)((s->out_h + 3) / 4) * ((s->out_w + 3) / 4);
+
+    return 16 * tiles <= (int64_t)s->out_h * s->out_w * 5 / 4;
+}
+
+bool conv2d_fits_winograd4(const sn_call *call)
+{
+    return is_winograd(call) && is_winograd4(call);
+}
+
+bool conv2d_fits_winograd2(const sn_call *call)
+{
+    return is_winograd(call) && !is_winograd4(call);
+}
+
+/* ---- weights and scratch memory -------------------------------------------------------- */
+
+static size_t winograd_bytes(const sn_tensor *whole, size_t k, int m)
+{
+    struct kernel_weight w;
+
+    if (k != CONV2D_WEIGHT_PARAM) return 0;
+    w = op_packed_weight(whole);
+    return w.kernel_h == 3 && w.kernel_w == 3 ? kernel_winograd_pack_bytes(&w, m) : 0;
+}
+
+size_t conv2d_bytes_winograd2(const sn_tensor *whole, size_t k)
+{
+    return winograd_bytes(whole, k, 2);
+}
+
+size_t conv2d_bytes_winograd4(const sn_tensor *whole, size_t k)
+{
+    return winograd_bytes(whole, k, 4);
+}
+
+void conv2d_pack_winograd2(const sn_tensor *whole, size_t k, void *packed)
+{
+    const struct kernel_weight w = op_packed_weight(whole);
+
+    (void)k;
+    kernel_winograd_pack(&w, 2, packed);
+}
+
+void conv2d_pack_winograd4(const sn_tensor *whole, size_t k, void *packed)
+{
+    const struct kernel_weight w = op_packed_weight(whole);
+
+    (void)k;
+    kernel_winograd_pack(&w, 4, packed);
+}
+
+/* Merged shifts, then for each thread what the kernel wants. */
 static size_t merged_bytes(const struct conv_shape *s)
 {
     const size_t n = (size_t)s->c_out * sizeof(float);
@@ -43,56 +131,158 @@ static size_t merged_bytes(const struct conv_shape *s)
     return (n + SN_ALIGN_BYTES - 1) & ~(size_t)(SN_ALIGN_BYTES - 1);
 }
 
-size_t conv2d_scratch_packed(const sn_call *call)
+static size_t kernel_bytes(const struct conv_shape *shape, int winograd)
 {
-    const struct conv2d_priv *p = call->priv;
-    const struct packed_conv  s = conv_of(&p->shape);
+    const struct packed_conv s = conv_of(shape);
 
-    return merged_bytes(&p->shape) + packed_conv_scratch(&s);
+    return winograd ? packed_winograd_scratch(&s, shape->c_out, winograd) : packed_conv_scratch(&s);
 }
 
-/* All images are one matrix. */
-static void run_pointwise(const struct kernel_table *kernel, const struct packed_conv *s, int64_t n,
-                          long c_out)
+static size_t scratch_bytes(const sn_call *call, int winograd)
 {
-    const struct packed_gemm g = {.k = s->c,
-                                  .x = s->x,
-                                  .ldx = s->ldx,
-                                  .w = s->weight,
-                                  .y = s->y,
-                                  .ldy = s->ldy,
-                                  .epilogue = s->epilogue};
+    const struct conv2d_priv *p = call->priv;
 
-    kernel->gemm(&g, 0, n * s->out_h * s->out_w, 0, c_out);
+    return merged_bytes(&p->shape) + (size_t)call->n_threads * kernel_bytes(&p->shape, winograd);
+}
+
+size_t conv2d_scratch_packed(const sn_call *call)
+{
+    return scratch_bytes(call, 0);
+}
+
+size_t conv2d_scratch_winograd2(const sn_call *call)
+{
+    return scratch_bytes(call, 2);
+}
+
+size_t conv2d_scratch_winograd4(const sn_call *call)
+{
+    return scratch_bytes(call, 4);
+}
+
+/* ---- run ----------------------------------------------------------------------------------- */
+
+/* All images are one matrix. */
+static void run_pointwise(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct packed_run  *r = cls;
+    const struct packed_conv *s = &r->s;
+    const long                m = r->images * r->units;
+    const struct packed_gemm  g = {.k = s->c,
+                                   .x = s->x,
+                                   .ldx = s->ldx,
+                                   .w = s->weight,
+                                   .y = s->y,
+                                   .ldy = s->ldy,
+                                   .epilogue = s->epilogue};
+
+    (void)thread;
+    if (r->by_channels)
+        kernel_table()->gemm(&g, 0, m, from, to);
+    else
+        kernel_table()->gemm(&g, from, to, 0, r->c_out);
+}
+
+/* Units u0 to u1, channels c0 to c1 of one image. */
+static void run_image(const struct packed_run *r, const struct packed_conv *s, long u0, long u1,
+                      long c0, long c1, void *scratch)
+{
+    const struct kernel_table *kernel = kernel_table();
+    const long                 group = r->c_out / r->groups;
+
+    if (r->winograd) {
+        kernel->winograd(s, r->winograd, u0, u1, c0, c1, scratch);
+    } else if (r->depthwise) {
+        kernel->depthwise(s, u0, u1, c0, c1, NULL, 0);
+    } else {
+        for (long n = c0; n < c1;) { /* the channels of one group read their own part of x */
+            const long         g = n / group, end = (g + 1) * group < c1 ? (g + 1) * group : c1;
+            struct packed_conv part = *s;
+
+            part.x += g * s->c;
+            kernel->conv(&part, u0, u1, n, end, scratch);
+            n = end;
+        }
+    }
+}
+
+static void run_images(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct packed_run *r = cls;
+    struct packed_conv       s = r->s;
+    void                    *scratch = r->scratch + (size_t)thread * r->scratch_step;
+
+    for (int64_t i = 0; i < r->images; i++) {
+        const int64_t first = i * r->units;
+        const int64_t u0 = from > first ? from - first : 0;
+        const int64_t u1 = to - first < r->units ? to - first : r->units;
+
+        if (r->by_channels)
+            run_image(r, &s, 0, r->units, from, to, scratch);
+        else if (u0 < u1)
+            run_image(r, &s, u0, u1, 0, r->c_out, scratch);
+        s.x += s.h * s.w * s.ldx;
+        s.y += s.out_h * s.out_w * s.ldy;
+        if (s.epilogue.residual) s.epilogue.residual += s.out_h * s.out_w * r->c_out;
+    }
+}
+
+/* Weights are read by every part that has positions, pixels by every part that has channels. */
+static bool wants_channels(const struct packed_run *r)
+{
+    const struct packed_conv *s = &r->s;
+    const int64_t             positions = r->images * s->out_h * s->out_w;
+
+    if (r->depthwise) return r->images * s->out_h < 16 && r->c_out >= 64;
+    return positions < (int64_t)r->c_out * s->kernel_h * s->kernel_w;
+}
+
+static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue, int winograd)
+{
+    const struct conv2d_priv *p = call->priv;
+    const struct conv_shape  *shape = &p->shape;
+    const sn_tensor          *bias = &io->param[CONV2D_BIAS_PARAM];
+    const bool                pointwise = conv_is_pointwise(shape) && shape->groups == 1;
+    struct packed_run         r = {.s = conv_of(shape),
+                                   .images = io->in[0].shape.dim[0],
+                                   .c_out = shape->c_out,
+                                   .groups = shape->groups,
+                                   .depthwise = is_depthwise(shape),
+                                   .winograd = winograd,
+                                   .scratch = (char *)io->scratch + merged_bytes(shape),
+                                   .scratch_step = kernel_bytes(shape, winograd)};
+    struct packed_conv       *s = &r.s;
+    double                    work;
+
+    s->x = io->in[0].data;
+    s->y = io->out[0].data;
+    s->weight = winograd ? op_panels_winograd(call, io, winograd) : op_panels(call, io);
+    s->epilogue = op_packed_epilogue(epilogue, bias->dtype == SN_NONE ? NULL : bias->data, r.c_out,
+                                     io->scratch);
+    s->epilogue.ld_residual = r.c_out;
+    r.units = winograd      ? (s->out_h + winograd - 1) / winograd
+              : r.depthwise ? s->out_h
+                            : s->out_h * s->out_w;
+    r.by_channels = wants_channels(&r);
+    work = (double)r.images * (double)(s->out_h * s->out_w) * (double)r.c_out *
+           (double)(s->c * s->kernel_h * s->kernel_w);
+    if (r.depthwise) work *= 3; /* it computes a third as fast */
+    op_share(call, io, r.by_channels ? r.c_out : r.images * r.units,
+             r.by_channels || (pointwise && !winograd) ? 48 : 1, work,
+             pointwise ? run_pointwise : run_images, &r);
 }
 
 void conv2d_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
-    const struct conv2d_priv  *p = call->priv;
-    const struct kernel_table *kernel = kernel_table();
-    const sn_tensor           *bias = &io->param[CONV2D_BIAS_PARAM];
-    const int64_t              n = io->in[0].shape.dim[0];
-    const long                 c_out = p->shape.c_out;
-    struct packed_conv         s = conv_of(&p->shape);
+    run(call, io, epilogue, 0);
+}
 
-    s.x = io->in[0].data;
-    s.y = io->out[0].data;
-    s.weight = op_panels(call, io);
-    s.epilogue = op_packed_epilogue(epilogue, bias->dtype == SN_NONE ? NULL : bias->data, c_out,
-                                    io->scratch);
-    s.epilogue.ld_residual = c_out;
-    if (!is_depthwise(&p->shape) && conv_is_pointwise(&p->shape)) {
-        run_pointwise(kernel, &s, n, c_out);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        if (is_depthwise(&p->shape))
-            kernel->depthwise(&s, 0, s.out_h, 0, c_out, NULL, 0);
-        else
-            kernel->conv(&s, 0, s.out_h * s.out_w, 0, c_out,
-                         (char *)io->scratch + merged_bytes(&p->shape));
-        s.x += s.h * s.w * s.ldx;
-        s.y += s.out_h * s.out_w * s.ldy;
-        if (s.epilogue.residual) s.epilogue.residual += s.out_h * s.out_w * c_out;
-    }
+void conv2d_forward_winograd2(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
+{
+    run(call, io, epilogue, 2);
+}
+
+void conv2d_forward_winograd4(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
+{
+    run(call, io, epilogue, 4);
 }

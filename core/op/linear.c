@@ -128,21 +128,42 @@ static size_t linear_scratch_packed(const sn_call *call)
     return 0;
 }
 
+struct linear_run {
+    struct packed_gemm g;
+    int64_t            m, n;
+    bool               by_channels; /* few rows: parts of the weight instead */
+};
+
+static void linear_part(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct linear_run *r = cls;
+
+    (void)thread;
+    if (r->by_channels)
+        kernel_table()->gemm(&r->g, 0, r->m, from, to);
+    else
+        kernel_table()->gemm(&r->g, from, to, 0, r->n);
+}
+
 static void linear_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
-    const sn_tensor   *b = &io->param[W_BIAS];
-    const int64_t      n = io->param[W_WEIGHT].shape.dim[0];
-    struct packed_gemm g = {.k = io->param[W_WEIGHT].shape.dim[1],
-                            .ldx = io->param[W_WEIGHT].shape.dim[1],
-                            .x = io->in[0].data,
-                            .w = op_panels(call, io),
-                            .y = io->out[0].data,
-                            .ldy = n};
+    const sn_tensor  *b = &io->param[W_BIAS];
+    const int64_t     n = io->param[W_WEIGHT].shape.dim[0];
+    const int64_t     k = io->param[W_WEIGHT].shape.dim[1];
+    const int64_t     m = op_count_axes(&io->in[0].shape, 0, io->in[0].shape.rank - 1);
+    struct linear_run r = {
+        .g = {.k = k, .ldx = k, .x = io->in[0].data, .y = io->out[0].data, .ldy = n},
+        .m = m,
+        .n = n,
+        .by_channels = m < n
+    };
 
+    r.g.w = op_panels(call, io);
     /* No scale comes here, so bias and shift need no merging. */
-    g.epilogue = op_packed_epilogue(epilogue, b->dtype == SN_NONE ? NULL : b->data, n, NULL);
-    g.epilogue.ld_residual = n;
-    kernel_table()->gemm(&g, 0, op_count_axes(&io->in[0].shape, 0, io->in[0].shape.rank - 1), 0, n);
+    r.g.epilogue = op_packed_epilogue(epilogue, b->dtype == SN_NONE ? NULL : b->data, n, NULL);
+    r.g.epilogue.ld_residual = n;
+    op_share(call, io, r.by_channels ? n : m, 48, (double)m * (double)n * (double)k, linear_part,
+             &r);
 }
 
 static const sn_variant linear_variants[] = {

@@ -44,6 +44,14 @@ struct kernel_panels op_panels(const sn_call *call, const sn_io *io)
                               offset % w.kernel_w);
 }
 
+struct kernel_panels op_panels_winograd(const sn_call *call, const sn_io *io, int m)
+{
+    struct kernel_weight w = op_packed_weight(&call->whole[0]);
+
+    w.kernel_h = w.kernel_w = m + 2;
+    return kernel_packed_at(&w, io->packed[0]);
+}
+
 static enum kernel_act kernel_act_of(sn_act act)
 {
     static const enum kernel_act map[] = {
