@@ -87,9 +87,10 @@ struct module {
     struct arg_slot *arg;   /* in the order of op->args */
     sn_tensor       *param; /* in the order of op->params: the whole weight; SN_NONE if absent */
     int *state; /* in the order of op->params: slot in sn_state, -1 for ordinary weights */
-    _Atomic(void *) *packed; /* [variants * params]: prepared weights, plan/pack.c */
-    size_t           n_packed;
-    uint64_t         n_param_elements;
+    _Atomic(void *)
+            *packed; /* [variants * params] prepared weights, scale and shift: plan/pack.c */
+    size_t   n_packed;
+    uint64_t n_param_elements;
 
     /* Graph: children in topological order */
     struct wire      **wire;       /* wire[i][j]: input j of child i */

@@ -214,8 +214,8 @@ sn_status build_operator(struct builder *b, struct module *m, const json_t *spec
     m->arg = arena_array(b->mem, m->n_args + 1, sizeof *m->arg);
     m->param = arena_array(b->mem, m->n_params + 1, sizeof *m->param);
     m->state = arena_array(b->mem, m->n_params + 1, sizeof *m->state);
-    m->n_packed = count_variants(op) * m->n_params;
-    m->packed = arena_array(b->mem, m->n_packed + 1, sizeof *m->packed);
+    m->n_packed = count_variants(op) * m->n_params + 1;
+    m->packed = arena_array(b->mem, m->n_packed, sizeof *m->packed);
     if (!m->arg || !m->param || !m->state || !m->packed) return fail_no_memory(b->err, m->where);
 
     rc = check_members(b, m, spec, node);

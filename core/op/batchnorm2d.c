@@ -10,8 +10,7 @@
 #include <math.h>
 
 #include "kernel/norm2d.h"
-#include "kernel/packed.h"
-#include "op/op_internal.h"
+#include "op/packed.h"
 
 enum { ARG_FEATURES, ARG_EPS, ARG_MOMENTUM, ARG_AFFINE, ARG_TRACK };
 enum { P_WEIGHT, P_BIAS, P_MEAN, P_VAR, P_BATCHES, N_PARAMS };
@@ -200,16 +199,16 @@ static bool fits_last(const sn_call *call)
     return call->in[0].shape.rank == 4 && !uses_batch(call);
 }
 
+/* The planner has folded the statistics into scale and shift. */
 static void batchnorm2d_forward_last(const sn_call *call, const sn_io *io,
                                      const sn_epilogue *epilogue)
 {
     const sn_shape        *x = &io->in[0].shape;
     const long             c = x->dim[1], m = x->dim[0] * x->dim[2] * x->dim[3];
-    float                 *scale = io->scratch, *shift = scale + c;
-    struct kernel_epilogue e = {.scale = scale, .shift = shift};
+    struct kernel_epilogue e = op_packed_epilogue(epilogue, NULL, c, NULL);
 
-    (void)epilogue;
-    batchnorm2d_affine(call, scale, shift);
+    (void)call;
+    e.ld_residual = c;
     kernel_table()->epilogue(m, c, io->in[0].data, c, &e, io->out[0].data, c);
 }
 
@@ -218,6 +217,7 @@ static const sn_variant batchnorm2d_variants[] = {
      .size = sizeof(sn_variant),
      .name = "channels last",
      .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .fits = fits_last,
      .forward = batchnorm2d_forward_last,
      },

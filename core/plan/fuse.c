@@ -55,28 +55,35 @@ static bool same_desc(const struct sn_plan *p, int a, int b)
            sn_shape_equal(&p->value[a].desc.shape, &p->value[b].desc.shape);
 }
 
+/* y = x * scale + shift of an operator, from the supernet where they are a prefix of its own;
+ * scale stays NULL if it is not affine. */
+static sn_status fold(struct sn_plan *p, const struct step *s, const float **ret_scale,
+                      const float **ret_shift, sn_error *err)
+{
+    const sn_op *op = s->module->op;
+    const size_t n = (size_t)s->call.in[0].shape.dim[1] + 16; /* kernels read whole vectors */
+    float       *scale, *shift;
+    sn_status    rc;
+
+    rc = pack_affine(s->module, p->subnet->net, &s->call, ret_scale, ret_shift, err);
+    if (rc != SN_OK || *ret_scale) return rc;
+    scale = arena_array(p->mem, n, sizeof *scale);
+    shift = arena_array(p->mem, n, sizeof *shift);
+    if (!scale || !shift) return fail_no_memory(err, s->call.where);
+    if (!op->affine(&s->call, scale, shift)) return SN_OK;
+    *ret_scale = scale;
+    *ret_shift = shift;
+    return SN_OK;
+}
+
 static bool fuse_affine(struct sn_plan *p, struct step *s, const struct step *next, sn_error *err,
                         sn_status *rc)
 {
-    const sn_op *op = next->module->op;
-    const int    rank = p->value[s->out[0]].desc.shape.rank;
-    int64_t      n;
-    float       *scale, *shift;
-
-    if (!(s->variant->fuses & SN_FUSES_AFFINE) || !op->affine || next->n_patches || rank < 2 ||
-        s->scale || s->act != SN_ACT_NONE || s->adds)
+    if (!(s->variant->fuses & SN_FUSES_AFFINE) || !next->module->op->affine || next->n_patches ||
+        p->value[s->out[0]].desc.shape.rank < 2 || s->scale || s->act != SN_ACT_NONE || s->adds)
         return false;
-    n = p->value[s->out[0]].desc.shape.dim[1];
-    scale = arena_array(p->mem, (size_t)n + 16, sizeof *scale); /* kernels read whole vectors */
-    shift = arena_array(p->mem, (size_t)n + 16, sizeof *shift);
-    if (!scale || !shift) {
-        *rc = fail_no_memory(err, s->call.where);
-        return false;
-    }
-    if (!op->affine(&next->call, scale, shift)) return false;
-    s->scale = scale;
-    s->shift = shift;
-    return true;
+    *rc = fold(p, next, &s->scale, &s->shift, err);
+    return *rc == SN_OK && s->scale;
 }
 
 static bool fuse_residual(const struct sn_plan *p, struct step *s, const struct step *next)
@@ -125,7 +132,10 @@ sn_status plan_fuse(struct sn_plan *p, sn_error *err)
         struct step *s = &p->step[i];
 
         if (!s->variant) s->variant = choose(p, s);
-        while (s->variant && s->call.n_out == 1 && r.n[s->out[0]] == 1) {
+        /* Alone, a normalisation is an epilogue without anything before it. */
+        if (s->variant && s->module->op->affine && !s->scale)
+            rc = fold(p, s, &s->scale, &s->shift, err);
+        while (rc == SN_OK && s->variant && s->call.n_out == 1 && r.n[s->out[0]] == 1) {
             struct step *next = &p->step[r.step[s->out[0]]];
 
             if (!take_over(p, s, next, err, &rc)) break;

@@ -150,6 +150,11 @@ sn_status plan_layout(struct sn_plan *p, sn_error *err);
 sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k, const void **ret,
                    sn_error *err);
 
+/* scale and shift that op->affine gives for `call`, as prefixes of those of the whole module,
+ * computed once for the supernet; NULL if they are no prefix, or the call is not affine. */
+sn_status pack_affine(const struct module *m, sn_supernet *net, const sn_call *call,
+                      const float **ret_scale, const float **ret_shift, sn_error *err);
+
 /* ---- steps that are no operators ---------------------------------------------------------- */
 
 /* Output shape of STEP_SUM, MEAN, CONCAT, WEIGHTED, COPY from its inputs. */
