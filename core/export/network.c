@@ -68,6 +68,7 @@ static sn_status export_op(struct export *x, const struct module *m, const char 
     if (!value) return fail_no_memory(err, m->where);
     s.call = (sn_call){.size = sizeof s.call, .where = m->where, .nni = x->subnet->net->nni};
     rc = plan_bind(&x->binder, m, &s, err);
+    if (!rc) rc = plan_gather(&x->binder, x->mem, &s, (sn_tensor *)s.call.param, err);
     if (rc) return rc;
     for (size_t a = 0; a < m->n_args; a++)
         value[a] = s.call.arg[a].value;
@@ -413,7 +414,7 @@ static sn_status export_all(const sn_subnet *subnet, struct export *x, sn_error 
     x->mem = sn_arena_create();
     if (!x->mem) return fail_no_memory(err, "export");
     x->subnet = subnet;
-    x->binder = (struct sn_plan){.subnet = (sn_subnet *)subnet, .mem = x->mem};
+    x->binder = (struct sn_plan){.subnet = (sn_subnet *)subnet, .work = x->mem};
     rc = find_live(x, err);
     if (rc) return rc;
     write_header(x);

@@ -218,6 +218,7 @@ static const sn_variant batchnorm2d_variants[] = {
      .name = "channels last",
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .lean = true,
      .fits = fits_last,
      .forward = batchnorm2d_forward_last,
      },

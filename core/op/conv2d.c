@@ -318,6 +318,7 @@ static const sn_variant conv2d_variants[] = {
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .winograd = true,
+     .lean = true,
      .fits = conv2d_fits_winograd4,
      .packed_bytes = conv2d_bytes_winograd4,
      .pack = conv2d_pack_winograd4,
@@ -330,6 +331,7 @@ static const sn_variant conv2d_variants[] = {
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .winograd = true,
+     .lean = true,
      .fits = conv2d_fits_winograd2,
      .packed_bytes = conv2d_bytes_winograd2,
      .pack = conv2d_pack_winograd2,
@@ -341,6 +343,7 @@ static const sn_variant conv2d_variants[] = {
      .name = "packed",
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .lean = true,
      .fits = conv2d_fits_packed,
      .packed_bytes = op_packed_bytes,
      .pack = op_pack,
@@ -355,7 +358,7 @@ static const sn_variant conv2d_variants[] = {
      .fits = conv2d_fits_rows,
      .forward = conv2d_forward_rows,
      },
-    {0       },
+    {0    },
 };
 
 const sn_op sn_op_conv2d = {

@@ -39,6 +39,9 @@ struct conv2d_priv {
     int               h, w, top, bottom, left, right;
     bool              pack; /* the live weight is a crop: its rows are gathered first */
     size_t            packed_at, columns_at; /* floats from the start of the scratch memory */
+    /* For the variants over packed weights: the crop of the kernel, and the bias or NULL. */
+    int          crop_y, crop_x;
+    const float *bias;
 };
 
 /* An int or a bool whose kind was checked. */

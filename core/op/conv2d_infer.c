@@ -299,6 +299,20 @@ static sn_status infer_axes(const sn_call *call, const struct window_image *x,
                    (long long)ret_padded[WINDOW_W]);
 }
 
+/* Where the live parameters are. Channels are prefixes, so what is left of the offset of the
+ * weight is the crop of the kernel. */
+static void keep_live(const sn_call *call, struct conv2d_priv *p)
+{
+    const sn_tensor *live = &call->param[CONV2D_WEIGHT_PARAM];
+    const sn_tensor *bias = &call->param[CONV2D_BIAS_PARAM];
+    const sn_tensor *whole = call->whole ? &call->whole[CONV2D_WEIGHT_PARAM] : live;
+    const ptrdiff_t  at = (const float *)live->data - (const float *)whole->data;
+
+    p->crop_y = (int)(at / whole->shape.dim[3]);
+    p->crop_x = (int)(at % whole->shape.dim[3]);
+    p->bias = bias->dtype == SN_NONE ? NULL : bias->data;
+}
+
 sn_status conv2d_infer(sn_call *call, sn_error *err)
 {
     const int64_t       n_out = call->param[CONV2D_WEIGHT_PARAM].shape.dim[0];
@@ -349,6 +363,7 @@ sn_status conv2d_infer(sn_call *call, sn_error *err)
         p->shape.w = (int)padded[WINDOW_W];
         p->shape.pad_top = p->shape.pad_left = 0;
     }
+    keep_live(call, p);
     y = window_shape(&x, n_out, out[WINDOW_H], out[WINDOW_W]);
     rc = lay_out(call, p, err);
     return rc == SN_OK ? op_set_out(call, 0, SN_F32, &y, err) : rc;

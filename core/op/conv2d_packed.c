@@ -160,6 +160,17 @@ size_t conv2d_scratch_winograd4(const sn_call *call)
     return scratch_bytes(call, 4);
 }
 
+/* The panels from the crop of the kernel on; Winograd's have no crop, but taps of their own. */
+static struct kernel_panels panels_of(const sn_call *call, const sn_io *io, int winograd)
+{
+    const struct conv2d_priv *p = call->priv;
+    struct kernel_weight      w = op_packed_weight(&call->whole[CONV2D_WEIGHT_PARAM]);
+
+    if (winograd) w.kernel_h = w.kernel_w = winograd + 2;
+    return kernel_panels_from(kernel_packed_at(&w, io->packed[CONV2D_WEIGHT_PARAM]), 0, 0,
+                              p->crop_y, p->crop_x);
+}
+
 /* ---- run ----------------------------------------------------------------------------------- */
 
 /* All images are one matrix. */
@@ -241,7 +252,6 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
 {
     const struct conv2d_priv *p = call->priv;
     const struct conv_shape  *shape = &p->shape;
-    const sn_tensor          *bias = &io->param[CONV2D_BIAS_PARAM];
     const bool                pointwise = conv_is_pointwise(shape) && shape->groups == 1;
     struct packed_run         r = {.s = conv_of(shape),
                                    .images = io->in[0].shape.dim[0],
@@ -256,9 +266,8 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
 
     s->x = io->in[0].data;
     s->y = io->out[0].data;
-    s->weight = winograd ? op_panels_winograd(call, io, winograd) : op_panels(call, io);
-    s->epilogue = op_packed_epilogue(epilogue, bias->dtype == SN_NONE ? NULL : bias->data, r.c_out,
-                                     io->scratch);
+    s->weight = panels_of(call, io, winograd);
+    s->epilogue = op_packed_epilogue(epilogue, p->bias, r.c_out, io->scratch);
     s->epilogue.ld_residual = r.c_out;
     r.units = winograd      ? (s->out_h + winograd - 1) / winograd
               : r.depthwise ? s->out_h

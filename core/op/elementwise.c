@@ -110,18 +110,39 @@ static bool mul_fits_last(const sn_call *call)
     return false;
 }
 
+struct scale_run {
+    long         m, c; /* pixels of an image, channels */
+    const float *x, *scale;
+    float       *y;
+};
+
+/* Pixels, counted over all images. */
+static void run_scale(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct scale_run *r = cls;
+
+    (void)thread;
+    for (int64_t at = from, end; at < to; at = end) {
+        const int64_t image = at / r->m;
+
+        end = (image + 1) * r->m < to ? (image + 1) * r->m : to;
+        kernel_table()->scale(end - at, r->c, r->x + at * r->c, r->c, r->scale + image * r->c,
+                              r->y + at * r->c, r->c);
+    }
+}
+
 static void mul_forward_last(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
-    const sn_shape *shape = &io->out[0].shape;
-    const int       by = sn_shape_equal(&io->in[0].shape, shape);
-    const long      m = shape->dim[2] * shape->dim[3], c = shape->dim[1];
-    const float    *x = io->in[1 - by].data, *scale = io->in[by].data;
-    float          *y = io->out[0].data;
+    const sn_shape  *shape = &io->out[0].shape;
+    const int        by = sn_shape_equal(&io->in[0].shape, shape);
+    struct scale_run r = {.m = shape->dim[2] * shape->dim[3],
+                          .c = shape->dim[1],
+                          .x = io->in[1 - by].data,
+                          .scale = io->in[by].data,
+                          .y = io->out[0].data};
 
-    (void)call;
     (void)epilogue;
-    for (int64_t i = 0; i < shape->dim[0]; i++, x += m * c, y += m * c, scale += c)
-        kernel_table()->scale(m, c, x, c, scale, y, c);
+    op_share(call, io, shape->dim[0] * r.m, 1, 8.0 * (double)op_count(shape), run_scale, &r);
 }
 
 static const sn_variant mul_variants[] = {
@@ -129,6 +150,7 @@ static const sn_variant mul_variants[] = {
      .size = sizeof(sn_variant),
      .name = "channels last",
      .layout = SN_LAYOUT_CHANNELS_LAST,
+     .lean = true,
      .fits = mul_fits_last,
      .forward = mul_forward_last,
      },

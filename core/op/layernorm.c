@@ -97,11 +97,18 @@ static sn_status layernorm_slice(const sn_call *call, size_t k, int s, const sn_
     return SN_OK;
 }
 
+/* For the variant over rows. */
+struct layernorm_priv {
+    const float *weight, *bias; /* NULL: without */
+    float        eps;
+};
+
 static sn_status layernorm_infer(sn_call *call, sn_error *err)
 {
-    const sn_shape *x = &call->in[0].shape;
-    sn_shape        live;
-    sn_status       rc;
+    struct layernorm_priv *p = call->priv;
+    const sn_shape        *x = &call->in[0].shape;
+    sn_shape               live;
+    sn_status              rc;
 
     if ((rc = read_shape(call, &call->arg[ARG_SHAPE].value, &live, err))) return rc;
     if ((rc = op_need_f32(call, 0, "x", live.rank, err))) return rc;
@@ -115,6 +122,8 @@ static sn_status layernorm_infer(sn_call *call, sn_error *err)
             return op_fail(err, SN_E_SHAPE, call, "normalized_shape",
                            "the normalized shape is %s, but the live %s is %s", SHAPE_TEXT(&live),
                            layernorm_params[k].name, SHAPE_TEXT(&call->param[k].shape));
+    *p = (struct layernorm_priv){call->param[W_WEIGHT].data, call->param[W_BIAS].data,
+                                 (float)op_float(call, ARG_EPS)};
     if ((rc = op_set_out(call, 0, SN_F32, x, err))) return rc;
     /* Of several axes the live part need not be dense: it is packed for the kernel. */
     if (live.rank == 1 || !op_bool(call, ARG_AFFINE)) return SN_OK;
@@ -157,16 +166,32 @@ static bool layernorm_fits_rows(const sn_call *call)
     return shape->kind != SN_KIND_TUPLE || shape->as.tuple.n == 1;
 }
 
+struct rows_run {
+    const struct layernorm_priv *p;
+    const float                 *x;
+    float                       *y;
+    long                         n;
+};
+
+static void run_rows(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct rows_run *r = cls;
+
+    (void)thread;
+    kernel_table()->layernorm(to - from, r->n, r->x + from * r->n, r->n, r->p->weight, r->p->bias,
+                              r->p->eps, r->y + from * r->n, r->n);
+}
+
 static void layernorm_forward_rows(const sn_call *call, const sn_io *io,
                                    const sn_epilogue *epilogue)
 {
-    const sn_shape *x = &io->in[0].shape;
-    const long      n = x->dim[x->rank - 1];
+    const sn_shape       *x = &io->in[0].shape;
+    const int64_t         m = op_count_axes(x, 0, x->rank - 1);
+    const struct rows_run r = {call->priv, io->in[0].data, io->out[0].data, x->dim[x->rank - 1]};
 
     (void)epilogue;
-    kernel_table()->layernorm(op_count_axes(x, 0, x->rank - 1), n, io->in[0].data, n,
-                              dense(&io->param[W_WEIGHT], NULL), dense(&io->param[W_BIAS], NULL),
-                              (float)op_float(call, ARG_EPS), io->out[0].data, n);
+    /* Three passes over a row cost as much as some twenty multiply-adds a number. */
+    op_share(call, io, m, 1, 20.0 * (double)m * (double)r.n, run_rows, &r);
 }
 
 static const sn_variant layernorm_variants[] = {
@@ -174,6 +199,7 @@ static const sn_variant layernorm_variants[] = {
      .size = sizeof(sn_variant),
      .name = "rows",
      .layout = SN_LAYOUT_ROWS,
+     .lean = true,
      .fits = layernorm_fits_rows,
      .forward = layernorm_forward_rows,
      },
@@ -189,6 +215,7 @@ const sn_op sn_op_layernorm = {
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
+    .priv_bytes = sizeof(struct layernorm_priv),
     .check = layernorm_check,
     .shape = layernorm_shape,
     .slice = layernorm_slice,

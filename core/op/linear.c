@@ -66,13 +66,20 @@ static sn_status linear_slice(const sn_call *call, size_t k, int s, const sn_val
     return SN_OK;
 }
 
+/* The live part, for the variant over packed weights. */
+struct linear_priv {
+    int64_t      n, k;
+    const float *bias;
+};
+
 /* The live weight says the widths: in nni mode they need not be the arguments. */
 static sn_status linear_infer(sn_call *call, sn_error *err)
 {
-    const sn_shape *w = &call->param[W_WEIGHT].shape, *x = &call->in[0].shape;
-    sn_shape        y;
-    sn_status       rc;
-    int             last;
+    const sn_shape     *w = &call->param[W_WEIGHT].shape, *x = &call->in[0].shape;
+    struct linear_priv *p = call->priv;
+    sn_shape            y;
+    sn_status           rc;
+    int                 last;
 
     if ((rc = op_need_f32(call, 0, "x", 1, err))) return rc;
     last = x->rank - 1;
@@ -80,6 +87,7 @@ static sn_status linear_infer(sn_call *call, sn_error *err)
         return op_fail(err, SN_E_SHAPE, call, "in_features",
                        "the last axis of the input %s is %lld, in_features is %lld", SHAPE_TEXT(x),
                        (long long)x->dim[last], (long long)w->dim[1]);
+    *p = (struct linear_priv){w->dim[0], w->dim[1], call->param[W_BIAS].data};
     y = *x;
     y.dim[last] = w->dim[0];
     if ((rc = op_set_out(call, 0, SN_F32, &y, err))) return rc;
@@ -147,23 +155,22 @@ static void linear_part(const void *cls, int64_t from, int64_t to, int thread)
 
 static void linear_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
-    const sn_tensor  *b = &io->param[W_BIAS];
-    const int64_t     n = io->param[W_WEIGHT].shape.dim[0];
-    const int64_t     k = io->param[W_WEIGHT].shape.dim[1];
-    const int64_t     m = op_count_axes(&io->in[0].shape, 0, io->in[0].shape.rank - 1);
-    struct linear_run r = {
-        .g = {.k = k, .ldx = k, .x = io->in[0].data, .y = io->out[0].data, .ldy = n},
-        .m = m,
-        .n = n,
-        .by_channels = m < n
+    const struct linear_priv  *p = call->priv;
+    const struct kernel_weight w = op_packed_weight(&call->whole[W_WEIGHT]);
+    const int64_t              m = op_count_axes(&io->in[0].shape, 0, io->in[0].shape.rank - 1);
+    struct linear_run          r = {
+                 .g = {.k = p->k, .ldx = p->k, .x = io->in[0].data, .y = io->out[0].data, .ldy = p->n},
+                 .m = m,
+                 .n = p->n,
+                 .by_channels = m < p->n
     };
 
-    r.g.w = op_panels(call, io);
+    r.g.w = kernel_packed_at(&w, io->packed[W_WEIGHT]);
     /* No scale comes here, so bias and shift need no merging. */
-    r.g.epilogue = op_packed_epilogue(epilogue, b->dtype == SN_NONE ? NULL : b->data, n, NULL);
-    r.g.epilogue.ld_residual = n;
-    op_share(call, io, r.by_channels ? n : m, 48, (double)m * (double)n * (double)k, linear_part,
-             &r);
+    r.g.epilogue = op_packed_epilogue(epilogue, p->bias, p->n, NULL);
+    r.g.epilogue.ld_residual = p->n;
+    op_share(call, io, r.by_channels ? p->n : m, 48, (double)m * (double)p->n * (double)p->k,
+             linear_part, &r);
 }
 
 static const sn_variant linear_variants[] = {
@@ -172,6 +179,7 @@ static const sn_variant linear_variants[] = {
      .name = "packed",
      .layout = SN_LAYOUT_ROWS,
      .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .lean = true,
      .fits = linear_fits,
      .packed_bytes = op_packed_bytes,
      .pack = op_pack,
@@ -186,7 +194,7 @@ static const sn_variant linear_variants[] = {
      .fits = linear_fits,
      .forward = linear_forward_fused,
      },
-    {0       },
+    {0              },
 };
 
 static sn_status linear_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
@@ -208,6 +216,7 @@ const sn_op sn_op_linear = {
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
+    .priv_bytes = sizeof(struct linear_priv),
     .check = linear_check,
     .shape = linear_shape,
     .slice = linear_slice,

@@ -88,6 +88,7 @@ static const sn_variant mean_variants[] = {
      .size = sizeof(sn_variant),
      .name = "channels last",
      .layout = SN_LAYOUT_CHANNELS_LAST,
+     .lean = true,
      .fits = mean_fits_last,
      .forward = mean_forward_last,
      },

@@ -34,24 +34,6 @@ void op_pack(const sn_tensor *whole, size_t k, void *packed)
     kernel_pack(&w, packed);
 }
 
-struct kernel_panels op_panels(const sn_call *call, const sn_io *io)
-{
-    const struct kernel_weight w = op_packed_weight(&call->whole[0]);
-    const long offset = (const float *)io->param[0].data - (const float *)call->whole[0].data;
-
-    /* Channels are prefixes, so what is left of the offset is the crop of the kernel. */
-    return kernel_panels_from(kernel_packed_at(&w, io->packed[0]), 0, 0, offset / w.kernel_w,
-                              offset % w.kernel_w);
-}
-
-struct kernel_panels op_panels_winograd(const sn_call *call, const sn_io *io, int m)
-{
-    struct kernel_weight w = op_packed_weight(&call->whole[0]);
-
-    w.kernel_h = w.kernel_w = m + 2;
-    return kernel_packed_at(&w, io->packed[0]);
-}
-
 static enum kernel_act kernel_act_of(sn_act act)
 {
     static const enum kernel_act map[] = {

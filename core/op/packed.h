@@ -12,12 +12,6 @@ struct kernel_weight op_packed_weight(const sn_tensor *whole);
 size_t op_packed_bytes(const sn_tensor *whole, size_t k);
 void   op_pack(const sn_tensor *whole, size_t k, void *packed);
 
-/* The panels of the live part of params[0]: prefixes, and the crop of the kernel. */
-struct kernel_panels op_panels(const sn_call *call, const sn_io *io);
-
-/* The same of the whole taps that kernel_winograd_pack made for F(m x m, 3x3). */
-struct kernel_panels op_panels_winograd(const sn_call *call, const sn_io *io, int m);
-
 /* The epilogue for n channels behind a bias (or NULL): y * scale + (bias * scale + shift).
  * `merged` has room for n floats. */
 struct kernel_epilogue op_packed_epilogue(const sn_epilogue *e, const float *bias, int64_t n,

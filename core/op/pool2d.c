@@ -162,10 +162,44 @@ static struct packed_pool packed_of(const struct pool_shape *s)
                                 .ldy = s->planes};
 }
 
-static void next_image(struct packed_pool *s)
+/* Rows of the output from `from` to `to`, counted over all images. */
+struct rows_run {
+    struct packed_pool      s;       /* of the first image */
+    const struct pool_priv *average; /* NULL: the largest */
+};
+
+static void run_rows(const void *cls, int64_t from, int64_t to, int thread)
 {
-    s->x += s->h * s->w * s->c;
-    s->y += s->out_h * s->out_w * s->c;
+    const struct rows_run *r = cls;
+    struct packed_pool     s = r->s;
+
+    (void)thread;
+    for (int64_t i = from / s.out_h, y; i * s.out_h < to; i++) {
+        y = i * s.out_h;
+        s.x = r->s.x + i * s.h * s.w * s.c;
+        s.y = r->s.y + y * s.out_w * s.c;
+        const long y0 = from > y ? from - y : 0, y1 = to - y < s.out_h ? to - y : s.out_h;
+
+        if (r->average)
+            kernel_table()->avg_pool(&s, r->average->count_pad, r->average->shape.pad_h,
+                                     r->average->shape.pad_w, (float)r->average->divisor, y0, y1);
+        else
+            kernel_table()->max_pool(&s, y0, y1);
+    }
+}
+
+static void pool_forward_last(const sn_call *call, const sn_io *io, const struct pool_priv *p,
+                              bool average)
+{
+    struct rows_run r = {.s = packed_of(&p->shape), .average = average ? p : NULL};
+    const int64_t   rows = io->in[0].shape.dim[0] * r.s.out_h;
+
+    r.s.x = io->in[0].data;
+    r.s.y = io->out[0].data;
+    /* A touch of memory is worth a few multiply-adds. */
+    op_share(call, io, rows, 1,
+             4.0 * (double)(rows * r.s.out_w * r.s.c) * (double)(r.s.kernel_h * r.s.kernel_w),
+             run_rows, &r);
 }
 
 /* ---- MaxPool2d -------------------------------------------------------------------------- */
@@ -201,14 +235,8 @@ static void maxpool2d_forward(const sn_call *call, const sn_io *io)
 static void maxpool2d_forward_last(const sn_call *call, const sn_io *io,
                                    const sn_epilogue *epilogue)
 {
-    const struct pool_priv *p = call->priv;
-    struct packed_pool      s = packed_of(&p->shape);
-
     (void)epilogue;
-    s.x = io->in[0].data;
-    s.y = io->out[0].data;
-    for (int64_t i = 0; i < io->in[0].shape.dim[0]; i++, next_image(&s))
-        kernel_table()->max_pool(&s, 0, s.out_h);
+    pool_forward_last(call, io, call->priv, false);
 }
 
 static const sn_variant maxpool2d_variants[] = {
@@ -216,6 +244,7 @@ static const sn_variant maxpool2d_variants[] = {
      .size = sizeof(sn_variant),
      .name = "channels last",
      .layout = SN_LAYOUT_CHANNELS_LAST,
+     .lean = true,
      .fits = fits_last,
      .forward = maxpool2d_forward_last,
      },
@@ -283,15 +312,8 @@ static void avgpool2d_forward(const sn_call *call, const sn_io *io)
 static void avgpool2d_forward_last(const sn_call *call, const sn_io *io,
                                    const sn_epilogue *epilogue)
 {
-    const struct pool_priv *p = call->priv;
-    struct packed_pool      s = packed_of(&p->shape);
-
     (void)epilogue;
-    s.x = io->in[0].data;
-    s.y = io->out[0].data;
-    for (int64_t i = 0; i < io->in[0].shape.dim[0]; i++, next_image(&s))
-        kernel_table()->avg_pool(&s, p->count_pad, p->shape.pad_h, p->shape.pad_w,
-                                 (float)p->divisor, 0, s.out_h);
+    pool_forward_last(call, io, call->priv, true);
 }
 
 static const sn_variant avgpool2d_variants[] = {
@@ -299,6 +321,7 @@ static const sn_variant avgpool2d_variants[] = {
      .size = sizeof(sn_variant),
      .name = "channels last",
      .layout = SN_LAYOUT_CHANNELS_LAST,
+     .lean = true,
      .fits = fits_last,
      .forward = avgpool2d_forward_last,
      },
@@ -427,6 +450,7 @@ static const sn_variant adaptiveavgpool2d_variants[] = {
      .size = sizeof(sn_variant),
      .name = "channels last",
      .layout = SN_LAYOUT_CHANNELS_LAST,
+     .lean = true,
      .fits = adaptive_fits_last,
      .forward = adaptive_forward_last,
      },

@@ -8,9 +8,9 @@ static sn_status fill_combos(struct sn_plan *p, const struct arg_slot *slot, str
 {
     const struct decision *decision = p->subnet->decision;
     const size_t           n = slot->n_leaves;
-    bool                  *soft = arena_array(p->mem, n + 1, sizeof *soft);
-    const sn_value       **value = arena_array(p->mem, n + 1, sizeof *value);
-    size_t                *choice = arena_array(p->mem, n + 1, sizeof *choice);
+    bool                  *soft = arena_array(p->work, n + 1, sizeof *soft);
+    const sn_value       **value = arena_array(p->work, n + 1, sizeof *value);
+    size_t                *choice = arena_array(p->work, n + 1, sizeof *choice);
     sn_option             *option;
     uint32_t              *combo_option, *combo_index;
     sn_status              rc;
@@ -23,7 +23,7 @@ static sn_status fill_combos(struct sn_plan *p, const struct arg_slot *slot, str
         else
             value[i] = &decision[slot->leaf[i]].value;
     }
-    rc = expr_combos(slot->expr, soft, value, p->mem, &option, &d->n_options, &combo_option,
+    rc = expr_combos(slot->expr, soft, value, p->work, &option, &d->n_options, &combo_option,
                      &combo_index, &d->n_combos, err);
     d->soft = choice;
     d->option = option;
@@ -51,7 +51,7 @@ sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choic
     }
     if (p->n_dists == p->cap_dists) {
         const size_t cap = p->cap_dists ? 2 * p->cap_dists : 16;
-        struct dist *grown = arena_array(p->mem, cap, sizeof *grown);
+        struct dist *grown = arena_array(p->work, cap, sizeof *grown);
 
         if (!grown) return fail_no_memory(err, "plan");
         if (p->n_dists) memcpy(grown, p->dist, p->n_dists * sizeof *grown);

@@ -8,7 +8,7 @@ int plan_add_value(struct sn_plan *p)
 {
     if (p->n_values == p->cap_values) {
         const int     cap = p->cap_values ? 2 * p->cap_values : 64;
-        struct value *grown = arena_array(p->mem, (size_t)cap, sizeof *grown);
+        struct value *grown = arena_array(p->work, (size_t)cap, sizeof *grown);
 
         if (!grown) return -1;
         if (p->n_values) memcpy(grown, p->value, (size_t)p->n_values * sizeof *grown);
@@ -22,12 +22,12 @@ int plan_add_value(struct sn_plan *p)
 bool plan_add_step(struct sn_plan *p, const struct step *s)
 {
     const size_t n_in = s->call.n_in, n_out = s->call.n_out;
-    int         *io = arena_array(p->mem, n_in + n_out + 1, sizeof *io);
+    int         *io = arena_array(p->work, n_in + n_out + 1, sizeof *io);
 
     if (!io) return false;
     if (p->n_steps == p->cap_steps) {
         const size_t cap = p->cap_steps ? 2 * p->cap_steps : 64;
-        struct step *grown = arena_array(p->mem, cap, sizeof *grown);
+        struct step *grown = arena_array(p->work, cap, sizeof *grown);
 
         if (!grown) return false;
         if (p->n_steps) memcpy(grown, p->step, p->n_steps * sizeof *grown);
@@ -47,9 +47,9 @@ bool plan_add_step(struct sn_plan *p, const struct step *s)
 static sn_status prepare_call(struct sn_plan *p, const struct module *m, size_t n_in, size_t n_out,
                               sn_call *ret, sn_error *err)
 {
-    sn_desc *in = arena_array(p->mem, n_in + 1, sizeof *in);
-    sn_desc *out = arena_array(p->mem, n_out + 1, sizeof *out);
-    void    *priv = m->op ? sn_arena_alloc(p->mem, m->op->priv_bytes + 1) : NULL;
+    sn_desc *in = arena_array(p->work, n_in + 1, sizeof *in);
+    sn_desc *out = arena_array(p->work, n_out + 1, sizeof *out);
+    void    *priv = m->op ? sn_arena_alloc(p->work, m->op->priv_bytes + 1) : NULL;
 
     if (!in || !out || (m->op && !priv)) return fail_no_memory(err, m->where);
     *ret = (sn_call){.size = sizeof *ret,
@@ -89,7 +89,7 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
     if (!rc && n->kind == NODE_WEIGHTED)
         rc = plan_dist(p, n->option ? &m->depth : NULL, n->choice, &s.dist, err);
     if (!rc && n->option) { /* the network does not outlive compiling */
-        uint32_t *option = arena_array(p->mem, (size_t)n->n_in, sizeof *option);
+        uint32_t *option = arena_array(p->work, (size_t)n->n_in, sizeof *option);
 
         if (!option) return fail_no_memory(err, m->where);
         s.item_option = memcpy(option, n->option, (size_t)n->n_in * sizeof *option);
@@ -110,7 +110,7 @@ sn_status plan_lower(struct sn_plan *p, const struct network *w, const sn_desc *
 {
     const size_t n_in = w->net->n_inputs, n_out = w->net->n_outputs;
     int         *map = arena_array(w->mem, (size_t)w->n_values + 1, sizeof *map);
-    int         *io = arena_array(p->mem, n_in + n_out + 1, sizeof *io);
+    int         *io = arena_array(p->work, n_in + n_out + 1, sizeof *io);
 
     if (!map || !io) return fail_no_memory(err, "plan");
     for (size_t i = 0; i < n_in; i++) {

@@ -28,8 +28,7 @@ static const void *pack_publish(_Atomic(void *) *slot, void *mine, size_t n_byte
     return now;
 }
 
-sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k, const void **ret,
-                   sn_error *err)
+sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k, sn_error *err)
 {
     const sn_variant *variant = &m->op->variants[v];
     const sn_tensor  *whole = &m->param[k];
@@ -37,14 +36,15 @@ sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k,
     void             *mine;
     size_t            n_bytes;
 
-    *ret = atomic_load_explicit(slot, memory_order_acquire);
-    if (*ret || !variant->packed_bytes || whole->dtype == SN_NONE) return SN_OK;
+    if (!variant->packed_bytes || whole->dtype == SN_NONE ||
+        atomic_load_explicit(slot, memory_order_acquire))
+        return SN_OK;
     n_bytes = variant->packed_bytes(whole, k);
     if (n_bytes == 0) return SN_OK;
     mine = pack_alloc(&n_bytes);
     if (!mine) return fail_no_memory(err, m->where);
     variant->pack(whole, k, mine);
-    *ret = pack_publish(slot, mine, n_bytes, net);
+    pack_publish(slot, mine, n_bytes, net);
     return SN_OK;
 }
 

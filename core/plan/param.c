@@ -1,7 +1,7 @@
 /* param: what an operator's step reads: plain argument values and live weights.
  *
  * A prefix or a crop is a view into the mapped file. Several pieces on an axis (the
- * rows of q, k and v) need a packed copy, which the plan owns. Under a distribution
+ * rows of q, k and v) need a copy, which the plan owns if a step reads it. Under a distribution
  * the live weight is a blend, made by a step of its own in each run. */
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ static sn_status bind_args(struct sn_plan *p, const struct module *m, sn_arg *ar
                           .position = slot->position};
         if (!arg[a].soft) {
             const sn_status rc =
-                decision_evaluate(p->subnet->net, decision, slot, p->mem, &arg[a].value, err);
+                decision_evaluate(p->subnet->net, decision, slot, p->work, &arg[a].value, err);
 
             if (rc) return rc;
         }
@@ -80,25 +80,51 @@ static bool has_pieces(const sn_slice *s)
     return false;
 }
 
-/* The part of `whole` inside `cut`: a view, or a packed copy if it has several pieces. */
-static sn_status cut_out(struct sn_plan *p, const sn_tensor *whole, const sn_slice *cut,
-                         sn_tensor *ret, sn_error *err)
+/* Copy the pieces of `whole` inside `cut` together. */
+static float *gather(const sn_tensor *whole, const sn_slice *cut, int64_t count, sn_arena *mem)
+{
+    char *to = sn_arena_alloc(mem, (size_t)count * sizeof(float) + SN_ALIGN_BYTES);
+
+    if (!to) return NULL;
+    to += -(uintptr_t)to & (SN_ALIGN_BYTES - 1);
+    tensor_gather(whole, cut, (float *)to);
+    return (float *)to;
+}
+
+/* The shape of what is left, dense, without its data. */
+static sn_tensor gathered(const sn_slice *cut)
 {
     sn_shape shape = {.rank = cut->rank};
-    int64_t  count;
-    float   *packed;
 
-    if (!has_pieces(cut)) return sn_tensor_slice(whole, cut, ret, err);
     for (int d = 0; d < cut->rank; d++)
         for (int k = 0; k < cut->axis[d].n; k++)
             shape.dim[d] += cut->axis[d].piece[k].stop - cut->axis[d].piece[k].start;
-    count = sn_shape_count(&shape);
-    packed = sn_arena_alloc(p->mem, (size_t)count * sizeof *packed + SN_ALIGN_BYTES);
-    if (!packed) return fail_no_memory(err, "plan");
-    packed = (float *)(((uintptr_t)packed + SN_ALIGN_BYTES - 1) & ~(uintptr_t)(SN_ALIGN_BYTES - 1));
-    tensor_gather(whole, cut, packed);
-    p->info.packed_bytes += (size_t)count * sizeof *packed;
-    *ret = sn_tensor_dense(SN_F32, &shape, packed);
+    return sn_tensor_dense(SN_F32, &shape, NULL);
+}
+
+static sn_status add_gather(struct sn_plan *p, struct step *s, int k, const sn_slice *cut,
+                            sn_error *err)
+{
+    struct gather *list = arena_array(p->work, (size_t)s->n_gathers + 1, sizeof *list);
+
+    if (!list) return fail_no_memory(err, "plan");
+    if (s->n_gathers) memcpy(list, s->gather, (size_t)s->n_gathers * sizeof *list);
+    list[s->n_gathers++] = (struct gather){.param = k, .cut = *cut};
+    s->gather = list;
+    return SN_OK;
+}
+
+sn_status plan_gather(struct sn_plan *p, sn_arena *mem, const struct step *s, sn_tensor *param,
+                      sn_error *err)
+{
+    for (int i = 0; i < s->n_gathers; i++) {
+        const struct gather *g = &s->gather[i];
+        const int64_t        count = sn_shape_count(&param[g->param].shape);
+
+        param[g->param].data = gather(&s->module->param[g->param], &g->cut, count, mem);
+        if (!param[g->param].data) return fail_no_memory(err, s->call.where);
+        p->info.packed_bytes += (size_t)count * sizeof(float);
+    }
     return SN_OK;
 }
 
@@ -115,7 +141,7 @@ static sn_status bind_mask(struct sn_plan *p, const struct module *m, const sn_c
 
     if (rc) return rc;
     d = &p->dist[mask->dist];
-    slice = arena_array(p->mem, d->n_options, sizeof *slice);
+    slice = arena_array(p->work, d->n_options, sizeof *slice);
     if (!slice) return fail_no_memory(err, m->where);
     for (size_t o = 0; o < d->n_options; o++) {
         rc = m->op->slice(call, k, s, &d->option[o].value, &slice[o], err);
@@ -148,14 +174,15 @@ static sn_status add_blend(struct sn_plan *p, const struct module *m, struct ble
     return SN_OK;
 }
 
-static sn_status bind_param(struct sn_plan *p, const struct module *m, const sn_call *call,
-                            size_t k, sn_tensor *ret_live, struct patch *patch, sn_error *err)
+static sn_status bind_param(struct sn_plan *p, struct step *step, const sn_call *call, size_t k,
+                            sn_tensor *ret_live, struct patch *patch, sn_error *err)
 {
-    const sn_param_def *def = &m->op->params[k];
-    const sn_tensor    *whole = &call->param[k];
-    struct blend       *b = NULL;
-    sn_slice            cut;
-    sn_status           rc;
+    const struct module *m = step->module;
+    const sn_param_def  *def = &m->op->params[k];
+    const sn_tensor     *whole = &call->param[k];
+    struct blend        *b = NULL;
+    sn_slice             cut;
+    sn_status            rc;
 
     *ret_live = *whole;
     *patch = (struct patch){.param = (int)k, .value = -1, .state = -1};
@@ -166,7 +193,7 @@ static sn_status bind_param(struct sn_plan *p, const struct module *m, const sn_
         sn_slice      one;
 
         if (arg->soft && (m->arg[def->step[s]].flags & SN_ARG_SOFT_MASK)) {
-            if (!b) b = ARENA_NEW(p->mem, struct blend);
+            if (!b) b = ARENA_NEW(p->work, struct blend);
             if (!b) return fail_no_memory(err, m->where);
             rc = bind_mask(p, m, call, k, s, b, err);
         } else {
@@ -175,12 +202,18 @@ static sn_status bind_param(struct sn_plan *p, const struct module *m, const sn_
         }
         if (rc) return rc;
     }
-    rc = cut_out(p, whole, &cut, ret_live, err);
-    if (rc) return rc;
+    if (has_pieces(&cut))
+        *ret_live = gathered(&cut);
+    else if ((rc = sn_tensor_slice(whole, &cut, ret_live, err)))
+        return rc;
     if (b) {
+        if (!ret_live->data)
+            ret_live->data = gather(whole, &cut, sn_shape_count(&ret_live->shape), p->work);
+        if (!ret_live->data) return fail_no_memory(err, m->where);
         b->whole = *ret_live;
         return add_blend(p, m, b, ret_live, &patch->value, err);
     }
+    if (has_pieces(&cut)) return add_gather(p, step, (int)k, &cut, err);
     if (p->mode == SN_TRAIN && (def->flags & SN_PARAM_STATE) && m->state[k] >= 0) {
         patch->state = m->state[k];
         patch->offset_bytes = (size_t)((char *)ret_live->data - (char *)whole->data);
@@ -191,9 +224,9 @@ static sn_status bind_param(struct sn_plan *p, const struct module *m, const sn_
 
 sn_status plan_bind(struct sn_plan *p, const struct module *m, struct step *s, sn_error *err)
 {
-    sn_arg       *arg = arena_array(p->mem, m->n_args + 1, sizeof *arg);
-    sn_tensor    *live = arena_array(p->mem, m->n_params + 1, sizeof *live);
-    struct patch *patch = arena_array(p->mem, m->n_params + 1, sizeof *patch);
+    sn_arg       *arg = arena_array(p->work, m->n_args + 1, sizeof *arg);
+    sn_tensor    *live = arena_array(p->work, m->n_params + 1, sizeof *live);
+    struct patch *patch = arena_array(p->work, m->n_params + 1, sizeof *patch);
     sn_call       whole;
     sn_status     rc;
 
@@ -204,7 +237,7 @@ sn_status plan_bind(struct sn_plan *p, const struct module *m, struct step *s, s
     whole = s->call;
     whole.param = m->param;
     for (size_t k = 0; k < m->n_params; k++) {
-        rc = bind_param(p, m, &whole, k, &live[k], &patch[s->n_patches], err);
+        rc = bind_param(p, s, &whole, k, &live[k], &patch[s->n_patches], err);
         if (rc) return rc;
         if (patch[s->n_patches].value >= 0 || patch[s->n_patches].state >= 0) s->n_patches++;
     }

@@ -24,14 +24,12 @@ static sn_status describe(struct sn_plan *p, const sn_desc *in, sn_error *err)
         p->info.cost.params += cost.params;
         p->info.cost.bytes_moved += cost.bytes_moved;
     }
-    p->info.plan_bytes = arena_bytes(p->mem); /* packed weights live there too */
     return SN_OK;
 }
 
 static sn_status compile(struct sn_plan *p, const sn_compile_options *options, sn_error *err)
 {
     const sn_supernet *net = p->subnet->net;
-    sn_arena          *work;
     struct network     w;
     sn_status          rc;
 
@@ -40,11 +38,8 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
     if (options->n_in != net->n_inputs)
         return sn_fail(err, SN_E_INVALID, "inputs", "%zu inputs are given, the supernet has %zu",
                        options->n_in, net->n_inputs);
-    work = sn_arena_create();
-    if (!work) return fail_no_memory(err, "plan");
-    rc = network_expand(net, p->subnet->decision, work, &w, err);
+    rc = network_expand(net, p->subnet->decision, p->work, &w, err);
     if (!rc) rc = plan_lower(p, &w, options->in, err);
-    sn_arena_free(work);
     if (!rc) rc = plan_infer(p, options->in, err);
     if (!rc) rc = plan_fuse(p, err);
     if (!rc) rc = plan_variants(p, err);
@@ -53,22 +48,25 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
         rc = sn_fail(err, SN_E_LIMIT, "inputs",
                      "one forward needs %zu bytes of activations, the limit is %zu",
                      p->info.scratch_bytes, options->scratch_limit_bytes);
-    return rc ? rc : describe(p, options->in, err);
+    if (!rc) rc = describe(p, options->in, err);
+    return rc ? rc : plan_seal(p, err);
 }
 
 SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
                                     sn_plan **ret_plan, sn_error *err)
 {
-    sn_arena *mem = sn_arena_create();
-    sn_plan  *p = mem ? ARENA_NEW(mem, sn_plan) : NULL;
+    sn_arena *mem = sn_arena_create(), *work = sn_arena_create();
+    sn_plan  *p = mem && work ? ARENA_NEW(mem, sn_plan) : NULL;
     sn_status rc;
 
     if (!p) {
         sn_arena_free(mem);
+        sn_arena_free(work);
         return fail_no_memory(err, "plan");
     }
     atomic_init(&p->n_refs, 1);
     p->mem = mem;
+    p->work = work;
     p->mode = options->mode;
     p->n_threads = options->n_threads > 1 ? options->n_threads : 1;
     p->winograd = options->exactness == SN_EXACTNESS_SPEC
@@ -105,6 +103,7 @@ SN_EXPORT sn_plan *sn_plan_unref(sn_plan *plan)
 {
     if (plan && ref_drop(&plan->n_refs)) {
         sn_subnet_unref(plan->subnet);
+        sn_arena_free(plan->work);
         sn_arena_free(plan->mem);
     }
     return NULL;

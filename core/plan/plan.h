@@ -4,8 +4,11 @@
  *       -> steps and values                lower.c   aliases vanish, sums become steps
  *       -> live parts of the weights       param.c   views, packed copies, blends
  *       -> shapes for batch 1 and largest  infer.c   which dimensions grow with the batch
+ *       -> fewer steps that do more        fuse.c    epilogues; variants from the table
+ *       -> one layout for each value       variant.c conversions where they differ
  *       -> offsets in the scratch memory   layout.c  values that never meet share bytes
- *       -> the loop over steps             run.c     allocates nothing
+ *       -> tasks and slots                 seal.c    what a run needs, and nothing else
+ *       -> the loop over tasks             run.c     allocates nothing
  *
  * A plan is immutable and shared; a run has its own scratch memory. */
 #ifndef PLAN_PLAN_H
@@ -55,6 +58,12 @@ struct patch {
     size_t offset_bytes; /* at this place of it */
 };
 
+/* A parameter of several pieces: copied together in the end, if the step still reads it. */
+struct gather {
+    int      param;
+    sn_slice cut;
+};
+
 /* The live part of a weight under distributions: the weight times one mask for each
  * slicing step, a mask being the weighted sum of the slices of all options. */
 struct blend {
@@ -86,6 +95,8 @@ struct step {
     const int           *in;   /* values */
     const int           *out;
     size_t               scratch_bytes, offset_bytes; /* temporary memory of this step */
+    int                  n_gathers;
+    const struct gather *gather;
     int                  n_patches;
     const struct patch  *patch;
     bool                 same_shape;  /* STEP_SUM, STEP_WEIGHTED: no broadcasting */
@@ -95,11 +106,40 @@ struct step {
 
     /* STEP_OP run as a variant, which may do more than the operator. */
     const sn_variant  *variant; /* NULL: forward */
-    const void *const *packed;  /* by parameter */
+    const void *const *packed;  /* by parameter; the module's own */
     const float       *scale, *shift;
     bool               adds; /* the value `residual` */
     int                residual;
     sn_act             act;
+};
+
+/* ---- what a run reads ------------------------------------------------------------------ */
+
+/* A value: where its bytes are, and its shape for any batch. */
+struct slot {
+    const int64_t *dim; /* [rank] for batch 1 */
+    size_t         offset_bytes;
+    int            port;
+    uint8_t        rank;
+    uint8_t        batch_dims; /* bit i: dimension i is dim[i] * batch */
+    uint8_t        dtype, place, layout;
+};
+
+/* A step. Operators whose variant is lean need no call of their own: it is made on the
+ * stack from the module and `priv`. */
+struct task {
+    const struct module *module;
+    const sn_variant    *variant; /* NULL: forward */
+    const sn_call       *call;    /* NULL: lean */
+    void                *priv;
+    const void *const   *packed; /* of the module, by parameter */
+    const float         *scale, *shift;
+    const struct step   *step; /* blends, distributions, patches; in the plan's `work`, or NULL */
+    const int           *io;   /* slots: inputs, then outputs */
+    size_t               offset_bytes; /* temporary memory of this step */
+    int                  residual;     /* slot, or VALUE_ABSENT */
+    uint8_t              kind, act, n_in, n_out;
+    bool                 same_shape;
 };
 
 struct sn_plan {
@@ -113,16 +153,23 @@ struct sn_plan {
     bool          fixed_batch; /* some shape is neither constant nor proportional to the batch */
     bool          needs_state;
 
+    size_t       n_tasks;
+    struct task *task;
+    struct slot *slot;
+    const int   *in_slot, *out_slot; /* VALUE_ABSENT: absent */
+    size_t       n_dists, cap_dists;
+    struct dist *dist;
+
+    /* Of compiling; gone in a plan that needs nothing of it any more. */
+    sn_arena     *work;
     size_t        n_steps, cap_steps;
     struct step  *step;
     int           n_values, cap_values;
     struct value *value;
-    size_t        n_dists, cap_dists;
-    struct dist  *dist;
-    const int    *input, *output; /* values; output -1: absent */
+    const int    *input, *output; /* values; VALUE_ABSENT: absent */
 };
 
-/* ---- the stages of compiling, in this order; all memory from plan->mem -------------------- */
+/* ---- the stages of compiling, in this order; all memory from plan->work ------------------- */
 
 /* A new value; -1 when memory is out. */
 int plan_add_value(struct sn_plan *p);
@@ -136,6 +183,10 @@ sn_status plan_lower(struct sn_plan *p, const struct network *w, const sn_desc *
  * those that a run must supply. May add blend steps: `s` is not in the plan yet. */
 sn_status plan_bind(struct sn_plan *p, const struct module *m, struct step *s, sn_error *err);
 
+/* Copy the parameters of several pieces of `s` together: param[k].data, in `mem`. */
+sn_status plan_gather(struct sn_plan *p, sn_arena *mem, const struct step *s, sn_tensor *param,
+                      sn_error *err);
+
 /* The distribution over an argument, or (slot NULL) over a choice; its index. */
 sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choice, int *ret_dist,
                     sn_error *err);
@@ -144,11 +195,11 @@ sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
 sn_status plan_fuse(struct sn_plan *p, sn_error *err);
 sn_status plan_variants(struct sn_plan *p, sn_error *err);
 sn_status plan_layout(struct sn_plan *p, sn_error *err);
+sn_status plan_seal(struct sn_plan *p, sn_error *err); /* from `work` to `mem` */
 
-/* params[k] of a module prepared for its variant `v`, once for the whole supernet and
- * safe on any thread; *ret is NULL if the variant takes the parameter as it is. */
-sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k, const void **ret,
-                   sn_error *err);
+/* Fill the slot of params[k] of a module prepared for its variant `v`, unless it is filled or
+ * the variant takes the parameter as it is. Safe on any thread. */
+sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k, sn_error *err);
 
 /* scale and shift that op->affine gives for `call`, as prefixes of those of the whole module,
  * computed once for the supernet; NULL if they are no prefix, or the call is not affine. */

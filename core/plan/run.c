@@ -1,4 +1,4 @@
-/* run: the loop over the steps of a plan. Allocates nothing: what a step needs is on
+/* run: the loop over the tasks of a plan. Allocates nothing: what a task needs is on
  * the stack or at a fixed offset of the caller's scratch memory. */
 #include <string.h>
 
@@ -16,42 +16,40 @@ struct run {
     int64_t               batch;
 };
 
-static sn_shape shape_at(const struct value *v, int64_t batch)
+static sn_shape shape_at(const struct slot *v, int64_t batch)
 {
-    sn_shape s = v->desc.shape;
+    sn_shape s = {.rank = v->rank};
 
     for (int d = 0; d < s.rank; d++)
-        if (v->batch_dims & (1u << d)) s.dim[d] = v->unit.dim[d] * batch;
+        s.dim[d] = v->batch_dims & (1u << d) ? v->dim[d] * batch : v->dim[d];
     return s;
 }
 
 /* Whoever gets a tensor knows its layout, or, working element by element on tensors of one
  * layout, need not know: the strides are those of rows for all of them. */
-static sn_tensor tensor_of(const struct run *r, int value)
+static sn_tensor tensor_of(const struct run *r, int slot)
 {
-    const struct value *v, *root;
-    sn_shape            shape;
-    void               *data = NULL;
+    const struct slot *v;
+    sn_shape           shape;
+    void              *data = NULL;
 
-    if (value == VALUE_ABSENT) return (sn_tensor){.dtype = SN_NONE};
-    v = &r->plan->value[value];
-    if (v->desc.dtype == SN_NONE) return (sn_tensor){.dtype = SN_NONE};
-    root = &r->plan->value[v->root];
-    switch (root->place) {
+    if (slot == VALUE_ABSENT) return (sn_tensor){.dtype = SN_NONE};
+    v = &r->plan->slot[slot];
+    switch ((enum place)v->place) {
     case PLACE_INPUT:
-        data = r->in[root->port].data;
+        data = r->in[v->port].data;
         break;
     case PLACE_OUTPUT:
-        data = r->out[root->port].data;
+        data = r->out[v->port].data;
         break;
     case PLACE_SCRATCH:
-        data = r->scratch + root->offset_bytes;
+        data = r->scratch + v->offset_bytes;
         break;
-    case PLACE_NONE:
+    case PLACE_NONE: /* an output that nobody reads and nobody makes */
         break;
     }
     shape = shape_at(v, r->batch);
-    return sn_tensor_dense(v->desc.dtype, &shape, data);
+    return sn_tensor_dense((sn_dtype)v->dtype, &shape, data);
 }
 
 static const float *weight_of(const struct run *r, int dist)
@@ -59,43 +57,63 @@ static const float *weight_of(const struct run *r, int dist)
     return (const float *)(r->scratch + r->plan->dist[dist].offset_bytes);
 }
 
-static void run_op(const struct run *r, const struct step *s, const sn_tensor *in, sn_tensor *out)
+/* Parameters that are only known now: blends of this run, and statistics of its state. */
+static void patch_params(const struct run *r, const struct step *s, sn_tensor *live)
 {
-    sn_tensor live[SN_MAX_PARAMS];
-    sn_io     io = {.size = sizeof io,
-                    .in = in,
-                    .out = out,
-                    .param = s->call.param,
-                    .scratch = r->scratch + s->offset_bytes,
-                    .parallel = r->options->parallel};
+    memcpy(live, s->call.param, s->module->n_params * sizeof *live);
+    for (int i = 0; i < s->n_patches; i++) {
+        const struct patch *p = &s->patch[i];
+        sn_tensor           state;
 
-    if (s->n_patches) {
-        memcpy(live, s->call.param, s->module->n_params * sizeof *live);
-        for (int i = 0; i < s->n_patches; i++) {
-            const struct patch *p = &s->patch[i];
-            sn_tensor           state;
-
-            if (p->value >= 0) {
-                live[p->param].data = tensor_of(r, p->value).data;
-            } else {
-                sn_state_at(r->options->state, (size_t)p->state, &state);
-                live[p->param].data = (char *)state.data + p->offset_bytes;
-            }
+        if (p->value >= 0) {
+            live[p->param].data = tensor_of(r, p->value).data;
+        } else {
+            sn_state_at(r->options->state, (size_t)p->state, &state);
+            live[p->param].data = (char *)state.data + p->offset_bytes;
         }
+    }
+}
+
+static void run_op(const struct run *r, const struct task *t, const sn_tensor *in, sn_tensor *out)
+{
+    sn_tensor      live[SN_MAX_PARAMS];
+    const sn_call *call = t->call;
+    sn_call        lean;
+    sn_io          io = {.size = sizeof io,
+                         .in = in,
+                         .out = out,
+                         .param = call ? call->param : NULL,
+                         .scratch = r->scratch + t->offset_bytes,
+                         .parallel = r->options->parallel,
+                         .packed = t->packed};
+
+    if (!call) {
+        lean = (sn_call){.size = sizeof lean,
+                         .where = t->module->where,
+                         .mode = r->plan->mode,
+                         .nni = r->plan->subnet->net->nni,
+                         .whole = t->module->param,
+                         .n_in = t->n_in,
+                         .n_out = t->n_out,
+                         .priv = t->priv,
+                         .n_threads = r->plan->n_threads};
+        call = &lean;
+    }
+    if (t->step && t->step->n_patches) {
+        patch_params(r, t->step, live);
         io.param = live;
     }
-    if (s->variant) {
-        const sn_tensor   residual = tensor_of(r, s->adds ? s->residual : VALUE_ABSENT);
-        const sn_epilogue epilogue = {.scale = s->scale,
-                                      .shift = s->shift,
-                                      .residual = s->adds ? &residual : NULL,
-                                      .act = s->act};
+    if (t->variant) {
+        const sn_tensor   residual = tensor_of(r, t->residual);
+        const sn_epilogue epilogue = {.scale = t->scale,
+                                      .shift = t->shift,
+                                      .residual = t->residual != VALUE_ABSENT ? &residual : NULL,
+                                      .act = (sn_act)t->act};
 
-        io.packed = s->packed;
-        s->variant->forward(&s->call, &io, &epilogue);
+        t->variant->forward(call, &io, &epilogue);
         return;
     }
-    s->module->op->forward(&s->call, &io);
+    t->module->op->forward(call, &io);
 }
 
 static void run_weighted(const struct run *r, const struct step *s, const sn_tensor *in,
@@ -122,7 +140,7 @@ static void run_blend(const struct run *r, const struct step *s, sn_tensor *out)
 }
 
 /* A copy, from one layout to the other where they differ. */
-static void copy_layout(const struct value *from, const sn_tensor *in, const struct value *to,
+static void copy_layout(const struct slot *from, const sn_tensor *in, const struct slot *to,
                         sn_tensor *out)
 {
     const struct kernel_table *kernel = kernel_table();
@@ -144,35 +162,37 @@ static void copy_layout(const struct value *from, const sn_tensor *in, const str
     }
 }
 
-static void run_step(const struct run *r, const struct step *s)
+static void run_task(const struct run *r, const struct task *t)
 {
-    sn_tensor in[SN_MAX_PORTS], out[SN_MAX_PORTS];
+    const struct slot *slot = r->plan->slot;
+    const int         *output = t->io + t->n_in;
+    sn_tensor          in[SN_MAX_PORTS], out[SN_MAX_PORTS];
 
-    for (size_t i = 0; i < s->call.n_in; i++)
-        in[i] = tensor_of(r, s->in[i]);
-    for (size_t i = 0; i < s->call.n_out; i++)
-        out[i] = tensor_of(r, s->out[i]);
-    switch (s->kind) {
+    for (int i = 0; i < t->n_in; i++)
+        in[i] = tensor_of(r, t->io[i]);
+    for (int i = 0; i < t->n_out; i++)
+        out[i] = tensor_of(r, output[i]);
+    switch ((enum step_kind)t->kind) {
     case STEP_OP:
-        run_op(r, s, in, out);
+        run_op(r, t, in, out);
         break;
     case STEP_SUM:
-        combine_sum(in, s->call.n_in, NULL, 1.0f, out);
+        combine_sum(in, t->n_in, NULL, 1.0f, out);
         break;
     case STEP_MEAN:
-        combine_sum(in, s->call.n_in, NULL, (float)s->call.n_in, out);
+        combine_sum(in, t->n_in, NULL, (float)t->n_in, out);
         break;
     case STEP_CONCAT:
-        combine_concat(in, s->call.n_in, out);
+        combine_concat(in, t->n_in, out);
         break;
     case STEP_WEIGHTED:
-        run_weighted(r, s, in, out);
+        run_weighted(r, t->step, in, out);
         break;
     case STEP_COPY:
-        copy_layout(&r->plan->value[s->in[0]], in, &r->plan->value[s->out[0]], out);
+        copy_layout(&slot[t->io[0]], in, &slot[output[0]], out);
         break;
     case STEP_BLEND:
-        run_blend(r, s, out);
+        run_blend(r, t->step, out);
         break;
     case STEP_DROPPED:
     case STEP_ALIAS:
@@ -188,11 +208,11 @@ static sn_status find_batch(const sn_plan *p, const sn_tensor *in, int64_t *ret_
     char    got[192], want[192];
 
     for (size_t i = 0; i < p->info.n_in; i++) {
-        const struct value *v;
+        const struct slot *v;
 
-        if (p->input[i] == VALUE_ABSENT) continue;
-        v = &p->value[p->input[i]];
-        for (int d = 0; d < in[i].shape.rank && in[i].shape.rank == v->desc.shape.rank; d++)
+        if (p->in_slot[i] == VALUE_ABSENT) continue;
+        v = &p->slot[p->in_slot[i]];
+        for (int d = 0; d < in[i].shape.rank && in[i].shape.rank == v->rank; d++)
             if ((v->batch_dims & (1u << d)) && in[i].shape.dim[d] < batch)
                 batch = in[i].shape.dim[d];
     }
@@ -203,8 +223,8 @@ static sn_status find_batch(const sn_plan *p, const sn_tensor *in, int64_t *ret_
     for (size_t i = 0; i < p->info.n_in; i++) {
         sn_shape shape;
 
-        if (p->input[i] == VALUE_ABSENT) continue;
-        shape = shape_at(&p->value[p->input[i]], batch);
+        if (p->in_slot[i] == VALUE_ABSENT) continue;
+        shape = shape_at(&p->slot[p->in_slot[i]], batch);
         if (in[i].dtype != p->info.in[i].dtype)
             return sn_fail(err, SN_E_DTYPE, "inputs", "input %zu is %s, the plan was made for %s",
                            i, sn_dtype_name(in[i].dtype), sn_dtype_name(p->info.in[i].dtype));
@@ -246,11 +266,11 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
     for (size_t i = 0; i < plan->n_dists; i++)
         dist_weights(&plan->dist[i], options->probs,
                      (float *)(r.scratch + plan->dist[i].offset_bytes));
-    for (size_t i = 0; i < plan->n_steps; i++) {
+    for (size_t i = 0; i < plan->n_tasks; i++) {
         if (options->stop && options->stop(options->stop_cls))
             return sn_fail(err, SN_E_STOPPED, "forward", "stopped after %zu of %zu steps", i,
-                           plan->n_steps);
-        run_step(&r, &plan->step[i]);
+                           plan->n_tasks);
+        run_task(&r, &plan->task[i]);
     }
     return SN_OK;
 }
@@ -259,7 +279,7 @@ SN_EXPORT void sn_plan_outputs(const sn_plan *plan, int64_t batch, sn_desc *ret_
 {
     for (size_t i = 0; i < plan->info.n_out; i++) {
         ret_out[i] = plan->info.out[i];
-        if (plan->output[i] != VALUE_ABSENT)
-            ret_out[i].shape = shape_at(&plan->value[plan->output[i]], batch);
+        if (plan->out_slot[i] != VALUE_ABSENT)
+            ret_out[i].shape = shape_at(&plan->slot[plan->out_slot[i]], batch);
     }
 }

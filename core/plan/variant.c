@@ -69,16 +69,16 @@ static sn_layout common_layout(const struct sn_plan *p, const struct step *s)
     return SN_LAYOUT_ROWS;
 }
 
+/* The slots of a module do not change once they are filled, so plans share them. */
 static sn_status prepare(struct sn_plan *p, struct step *s, sn_error *err)
 {
     const struct module *m = s->module;
-    const void         **packed = arena_array(p->mem, m->n_params + 1, sizeof *packed);
     const size_t         v = (size_t)(s->variant - m->op->variants);
-    sn_status            rc = packed ? SN_OK : fail_no_memory(err, s->call.where);
+    sn_status            rc = SN_OK;
 
     for (size_t k = 0; rc == SN_OK && k < m->n_params; k++)
-        rc = pack_get(m, p->subnet->net, v, k, &packed[k], err);
-    s->packed = packed;
+        rc = pack_get(m, p->subnet->net, v, k, err);
+    s->packed = (const void *const *)&m->packed[v * m->n_params];
     if (s->variant->scratch_bytes) s->scratch_bytes = s->variant->scratch_bytes(&s->call);
     return rc;
 }

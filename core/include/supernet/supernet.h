@@ -418,6 +418,9 @@ typedef struct sn_variant {
     /* Trades rounding for time (Lavin and Gray, arXiv:1509.09308): relative to the largest
      * output of a layer about 1e-5 instead of 2e-7. Taken only where it is asked for. */
     bool winograd;
+    /* forward reads where, mode, nni, whole, priv and n_threads of its call, and of its io all
+     * but param: what is live was written down in priv by infer. Its plans are smaller. */
+    bool lean;
 
     /* After infer: can this call run so? */
     bool (*fits)(const sn_call *call);
