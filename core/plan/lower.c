@@ -4,16 +4,27 @@
 
 #include "plan/plan.h"
 
+/* `old` [n] in an array of twice `cap`, or of `first`; NULL when memory is out. */
+static void *grow(struct sn_plan *p, const void *old, size_t n, size_t size, size_t first,
+                  size_t *cap)
+{
+    const size_t more = *cap ? 2 * *cap : first;
+    void        *grown = arena_array(p->work, more, size);
+
+    if (!grown) return NULL;
+    if (n) memcpy(grown, old, n * size);
+    *cap = more;
+    return grown;
+}
+
 int plan_add_value(struct sn_plan *p)
 {
-    if (p->n_values == p->cap_values) {
-        const int     cap = p->cap_values ? 2 * p->cap_values : 64;
-        struct value *grown = arena_array(p->work, (size_t)cap, sizeof *grown);
+    if ((size_t)p->n_values == p->cap_values) {
+        struct value *grown =
+            grow(p, p->value, (size_t)p->n_values, sizeof *grown, p->room, &p->cap_values);
 
         if (!grown) return -1;
-        if (p->n_values) memcpy(grown, p->value, (size_t)p->n_values * sizeof *grown);
         p->value = grown;
-        p->cap_values = cap;
     }
     p->value[p->n_values] = (struct value){.root = p->n_values, .first = -1, .last = -1};
     return p->n_values++;
@@ -26,13 +37,10 @@ bool plan_add_step(struct sn_plan *p, const struct step *s)
 
     if (!io) return false;
     if (p->n_steps == p->cap_steps) {
-        const size_t cap = p->cap_steps ? 2 * p->cap_steps : 64;
-        struct step *grown = arena_array(p->work, cap, sizeof *grown);
+        struct step *grown = grow(p, p->step, p->n_steps, sizeof *grown, p->room, &p->cap_steps);
 
         if (!grown) return false;
-        if (p->n_steps) memcpy(grown, p->step, p->n_steps * sizeof *grown);
         p->step = grown;
-        p->cap_steps = cap;
     }
     if (n_in) memcpy(io, s->in, n_in * sizeof *io);
     if (n_out) memcpy(io + n_in, s->out, n_out * sizeof *io);
@@ -113,6 +121,9 @@ sn_status plan_lower(struct sn_plan *p, const struct network *w, const sn_desc *
     int         *io = arena_array(p->work, n_in + n_out + 1, sizeof *io);
 
     if (!map || !io) return fail_no_memory(err, "plan");
+    p->room = n_in + 16; /* blends and conversions come on top */
+    for (size_t i = 0; i < w->n_nodes; i++)
+        p->room += w->node[i].live ? (size_t)w->node[i].n_out : 0;
     for (size_t i = 0; i < n_in; i++) {
         const int v = plan_add_value(p);
 

@@ -162,9 +162,11 @@ struct sn_plan {
 
     /* Of compiling; gone in a plan that needs nothing of it any more. */
     sn_arena     *work;
+    size_t        room; /* how many steps and values there will be, about */
     size_t        n_steps, cap_steps;
     struct step  *step;
-    int           n_values, cap_values;
+    int           n_values;
+    size_t        cap_values;
     struct value *value;
     const int    *input, *output; /* values; VALUE_ABSENT: absent */
 };
