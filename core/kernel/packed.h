@@ -169,10 +169,8 @@ struct kernel_table {
     /* Positions (row-major pixels of the output image) m0 to m1, channels n0 to n1. */
     void (*conv)(const struct packed_conv *s, long m0, long m1, long n0, long n1, void *scratch);
 
-    /* Rows of the output image y0 to y1, channels c0 to c1. If row_sum [out_h, ld_sum] is
-     * given, it receives for every row and channel the sum over the row of y (for `mean`). */
-    void (*depthwise)(const struct packed_conv *s, long y0, long y1, long c0, long c1,
-                      float *row_sum, long ld_sum);
+    /* Rows of the output image y0 to y1, channels c0 to c1. */
+    void (*depthwise)(const struct packed_conv *s, long y0, long y1, long c0, long c1);
 
     /* 3x3, stride 1, dilation 1, with weights of kernel_winograd_pack: rows of tiles t0 to t1
      * of ceil(out_h / m), channels n0 to n1. Relative to the largest output the error is about

@@ -204,7 +204,7 @@ static void run_image(const struct packed_run *r, const struct packed_conv *s, l
     if (r->winograd) {
         kernel->winograd(s, r->winograd, u0, u1, c0, c1, scratch);
     } else if (r->depthwise) {
-        kernel->depthwise(s, u0, u1, c0, c1, NULL, 0);
+        kernel->depthwise(s, u0, u1, c0, c1);
     } else {
         for (long n = c0; n < c1;) { /* the channels of one group read their own part of x */
             const long         g = n / group, end = (g + 1) * group < c1 ? (g + 1) * group : c1;

@@ -274,7 +274,7 @@ static void depthwise_ours(const struct kernel_table *set, const void *arg)
 {
     const struct convolution *c = arg;
 
-    set->depthwise(&c->s, 0, c->s.out_h, 0, c->s.c, NULL, 0);
+    set->depthwise(&c->s, 0, c->s.out_h, 0, c->s.c);
 }
 
 static void winograd_ours(const struct kernel_table *set, const void *arg)

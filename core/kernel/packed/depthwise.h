@@ -1,27 +1,33 @@
-/* depthwise: every channel with its own small kernel (a part of set_*.c). A strip of up to
- * STRIP pixels of an output row is computed at once, a vector of channels at a time: each
- * input pixel is loaded once and used for all outputs it lies under. */
+/* depthwise: every channel with its own small kernel (a part of set_*.c). A strip is up to
+ * STRIP pixels beside one another; rows of it are computed one after the other, a vector of
+ * channels at a time, so that what the rows share stays in the first-level cache: most of
+ * the input, and the weights, which a 3x3 kernel even keeps in registers. Each input pixel is
+ * loaded once a row and used for all outputs it lies under. */
 
-/* One strip: the rows of x under it (clipped at top and bottom), channels in steps of VL. */
+/* Rows of a strip: where the first of them is, and what lies under it. */
 struct strip {
-    const float    *x; /* pixel under the first tap of the first pixel; may lie outside */
-    long            row, ldx;
-    long            rows;      /* of taps */
-    long            from, end; /* pixels relative to x that are inside the image */
-    const float    *w;         /* first of those taps, first channel */
+    const float    *x; /* pixel under tap (0, 0) of the first pixel; may lie outside the image */
+    long            row, ldx;     /* from row to row of taps, from pixel to pixel */
+    long            next;         /* from output row to output row */
+    long            from, end;    /* pixels relative to x that are inside the image */
+    long            above, below; /* rows of taps relative to x that are inside the image */
+    long            taps, step;   /* rows of taps; their distance, and stride_h, in image rows */
+    long            stride;
+    const float    *w; /* first tap, first channel */
     long            panel, tap_y, tap_x;
     float          *y;
-    long            ldy;
-    long            channels;
+    long            ldy, next_y;
+    long            rows, channels;
     const float    *scale, *shift, *residual; /* of these channels and pixels, or NULL */
-    long            ld_residual;
+    long            ld_residual, next_residual;
     enum kernel_act act;
 };
 
 typedef void strip_function(const struct strip *s);
 
 /* Scale, shift, residual and the cheap activations, in registers. */
-INLINE void strip_end(const int count, const bool part, const struct strip *s, vec sum[], long c)
+INLINE void strip_end(const int count, const bool part, const struct strip *s, vec sum[], long c,
+                      const float *residual)
 {
     const long n = part ? s->channels - c : VL;
 
@@ -33,10 +39,10 @@ INLINE void strip_end(const int count, const bool part, const struct strip *s, v
         for (int t = 0; t < count; t++)
             sum[t] = vec_fma(sum[t], scale, shift);
     }
-    if (s->residual) {
+    if (residual) {
 #pragma GCC unroll 8
         for (int t = 0; t < count; t++)
-            sum[t] += vec_load_n(s->residual + t * s->ld_residual + c, n);
+            sum[t] += vec_load_n(residual + t * s->ld_residual, n);
     }
     if (s->act == KERNEL_ACT_RELU || s->act == KERNEL_ACT_RELU6) {
 #pragma GCC unroll 8
@@ -54,52 +60,100 @@ INLINE void strip_end(const int count, const bool part, const struct strip *s, v
     }
 }
 
-INLINE void strip_vector(const int kw, const int stride, const int count, const bool edge,
-                         const bool part, const struct strip *s, long c)
+/* One row of taps over the pixels under a strip. */
+INLINE void strip_taps_row(const int kw, const int stride, const int count, const bool edge,
+                           const struct strip *s, long n, const float *row, const vec tap[],
+                           vec sum[])
 {
-    const float *w = s->w + c / KERNEL_PANEL * s->panel + c % KERNEL_PANEL;
-    const long   n = s->channels - c;
-    vec          sum[STRIP];
+#pragma GCC unroll 32
+    for (int i = 0; i < (count - 1) * stride + kw; i++) {
+        if (edge && (i < s->from || i >= s->end)) continue;
+        const vec x = n < VL ? vec_load_n(row + i * s->ldx, n) : vec_held(row + i * s->ldx);
 
 #pragma GCC unroll 8
-    for (int t = 0; t < count; t++)
-        sum[t] = vec_set(0.0f);
-    for (long y = 0; y < s->rows; y++, w += s->tap_y) {
-        const float *row = s->x + y * s->row + c;
-        vec          tap[7];
+        for (int t = 0; t < count; t++)
+            if (i >= t * stride && i < t * stride + kw)
+                sum[t] = vec_fma(x, tap[i - t * stride], sum[t]);
+    }
+}
+
+/* The rows of taps of output row r that lie inside the image. */
+INLINE void strip_taps(const struct strip *s, long r, long *ret_first, long *ret_last)
+{
+    const long above = s->above - r * s->stride, below = s->below - r * s->stride;
+
+    *ret_first = above > 0 ? (above + s->step - 1) / s->step : 0;
+    *ret_last = below >= s->taps * s->step ? s->taps
+                : below > 0                ? (below + s->step - 1) / s->step
+                                           : 0;
+}
+
+/* All rows of a strip, VL channels from c on or, with `part`, what is left of them. `held`: the
+ * nine taps of a 3x3 kernel stay in registers. */
+INLINE void strip_vector(const int kw, const int stride, const int count, const bool edge,
+                         const bool held, const bool part, const struct strip *s, long c)
+{
+    const float *x = s->x + c, *w = s->w + c / KERNEL_PANEL * s->panel + c % KERNEL_PANEL;
+    const float *residual = s->residual ? s->residual + c : NULL;
+    const long   n = part ? s->channels - c : VL;
+    float       *y = s->y + c;
+    vec          tap[9];
+
+    if (held) {
+#pragma GCC unroll 9
+        for (int i = 0; i < 9; i++)
+            tap[i] = vec_held(w + i / 3 * s->tap_y + i % 3 * s->tap_x);
+    }
+    for (long r = 0; r < s->rows; r++) {
+        long first, last;
+        vec  sum[STRIP];
+
+#pragma GCC unroll 8
+        for (int t = 0; t < count; t++)
+            sum[t] = vec_set(0.0f);
+        strip_taps(s, r, &first, &last);
+        if (held) {
+#pragma GCC unroll 3
+            for (int ky = 0; ky < 3; ky++)
+                if (ky >= first && ky < last)
+                    strip_taps_row(kw, stride, count, edge, s, part ? n : VL, x + ky * s->row,
+                                   tap + 3 * ky, sum);
+        } else {
+            for (long ky = first; ky < last; ky++) {
+                vec now[7];
 
 #pragma GCC unroll 7
-        for (int i = 0; i < kw; i++)
-            tap[i] = vec_held(w + i * s->tap_x);
-#pragma GCC unroll 32
-        for (int i = 0; i < (count - 1) * stride + kw; i++) {
-            if (edge && (i < s->from || i >= s->end)) continue;
-            const vec x = part ? vec_load_n(row + i * s->ldx, n) : vec_held(row + i * s->ldx);
-
-#pragma GCC unroll 8
-            for (int t = 0; t < count; t++)
-                if (i >= t * stride && i < t * stride + kw)
-                    sum[t] = vec_fma(x, tap[i - t * stride], sum[t]);
+                for (int i = 0; i < kw; i++)
+                    now[i] = vec_held(w + ky * s->tap_y + i * s->tap_x);
+                strip_taps_row(kw, stride, count, edge, s, part ? n : VL, x + ky * s->row, now,
+                               sum);
+            }
         }
-    }
-    strip_end(count, part, s, sum, c);
+        strip_end(count, part, s, sum, c, residual);
 #pragma GCC unroll 8
-    for (int t = 0; t < count; t++) {
-        if (part)
-            vec_store_n(s->y + t * s->ldy + c, sum[t], n);
-        else
-            vec_store(s->y + t * s->ldy + c, sum[t]);
+        for (int t = 0; t < count; t++) {
+            if (part)
+                vec_store_n(y + t * s->ldy, sum[t], n);
+            else
+                vec_store(y + t * s->ldy, sum[t]);
+        }
+        x += s->next;
+        y += s->next_y;
+        if (residual) residual += s->next_residual;
     }
 }
 
 INLINE void strip_channels(const int kw, const int stride, const int count, const bool edge,
                            const struct strip *s)
 {
-    long c = 0;
+    const bool may = TAPS_HELD && kw == 3, square = may && s->taps == 3;
+    long       c = 0;
 
+    for (; square && c + VL <= s->channels; c += VL)
+        strip_vector(kw, stride, count, edge, may, false, s, c);
     for (; c + VL <= s->channels; c += VL)
-        strip_vector(kw, stride, count, edge, false, s, c);
-    if (c < s->channels) strip_vector(kw, stride, count, edge, true, s, c);
+        strip_vector(kw, stride, count, edge, false, false, s, c);
+    if (c < s->channels) strip_vector(kw, stride, count, edge, false, true, s, c);
 }
 
 /* kernel width, stride, pixels (STRIP_COUNTS: simd_*.h) */
@@ -131,62 +185,69 @@ static void strip_any(const struct strip *s, int kw, int dilation)
     for (long c = 0; c < s->channels; c += VL) {
         const float *w = s->w + c / KERNEL_PANEL * s->panel + c % KERNEL_PANEL;
         const long   n = s->channels - c < VL ? s->channels - c : VL;
-        vec          sum = vec_set(0.0f);
 
-        for (long y = 0; y < s->rows; y++)
-            for (long i = 0; i < kw; i++)
-                if (i * dilation >= s->from && i * dilation < s->end)
-                    sum = vec_fma(vec_load_n(s->x + y * s->row + i * dilation * s->ldx + c, n),
-                                  vec_load(w + y * s->tap_y + i * s->tap_x), sum);
-        if (n == VL)
-            strip_end(1, false, s, &sum, c);
-        else
-            strip_end(1, true, s, &sum, c);
-        vec_store_n(s->y + c, sum, n);
+        for (long r = 0; r < s->rows; r++) {
+            const float *x = s->x + r * s->next + c;
+            const float *residual = s->residual ? s->residual + r * s->next_residual + c : NULL;
+            vec          sum = vec_set(0.0f);
+            long         first, last;
+
+            strip_taps(s, r, &first, &last);
+            for (long ky = first; ky < last; ky++)
+                for (long i = 0; i < kw; i++)
+                    if (i * dilation >= s->from && i * dilation < s->end)
+                        sum = vec_fma(vec_load_n(x + ky * s->row + i * dilation * s->ldx, n),
+                                      vec_load(w + ky * s->tap_y + i * s->tap_x), sum);
+            if (n == VL)
+                strip_end(1, false, s, &sum, c, residual);
+            else
+                strip_end(1, true, s, &sum, c, residual);
+            vec_store_n(s->y + r * s->next_y + c, sum, n);
+        }
     }
 }
 
-/* Channels c to c + count of one row of the output: its strips, then what is left to do
- * while they are in the first-level cache. */
-static void depthwise_row(const struct packed_conv *s, long oy, long c, long count, float *sums)
+/* Rows y0 to y1 and channels c0 to c1: strip by strip. */
+static void depthwise_rows(const struct packed_conv *s, long y0, long y1, long c0, long c1)
 {
     const bool fast = (s->kernel_w == 3 || s->kernel_w == 5 || s->kernel_w == 7) &&
                       s->dilation_w == 1 && s->stride_w <= 2;
-    const long                    y0 = oy * s->stride_h - s->pad_top;
-    long                          first = 0, last = s->kernel_h;
     const struct tile_split       split = tile_split(s->out_w, fast ? STRIP : 1);
     const struct kernel_epilogue *e = &s->epilogue;
-    float                        *y = s->y + oy * s->out_w * s->ldy + c;
+    const long                    top = y0 * s->stride_h - s->pad_top;
 
-    while (first < last && y0 + first * s->dilation_h < 0)
-        first++;
-    while (last > first && y0 + (last - 1) * s->dilation_h >= s->h)
-        last--;
     for (long i = 0, ox = 0; i < split.higher + split.lower; i++) {
         const int  pixels = split.height + (i < split.higher);
-        const long x0 = ox * s->stride_w - s->pad_left;
+        const long x0 = ox * s->stride_w - s->pad_left, out = y0 * s->out_w + ox;
         const long under = (pixels - 1) * s->stride_w + (s->kernel_w - 1L) * s->dilation_w + 1;
         const bool edge = x0 < 0 || x0 + under > s->w;
         /* x may point in front of the image; only pixels inside it are read */
         const struct strip strip = {
-            .x = s->x + ((y0 + first * s->dilation_h) * s->w + x0) * s->ldx + c,
+            .x = s->x + (top * s->w + x0) * s->ldx + c0,
             .row = s->dilation_h * s->w * s->ldx,
             .ldx = s->ldx,
-            .rows = last - first,
+            .next = s->stride_h * s->w * s->ldx,
             .from = -x0,
             .end = s->w - x0,
-            .w = s->weight.at + c / KERNEL_PANEL * s->weight.panel + first * s->weight.tap_y,
+            .above = -top,
+            .below = s->h - top,
+            .taps = s->kernel_h,
+            .step = s->dilation_h,
+            .stride = s->stride_h,
+            .w = s->weight.at + c0 / KERNEL_PANEL * s->weight.panel,
             .panel = s->weight.panel,
             .tap_y = s->weight.tap_y,
             .tap_x = s->weight.tap_x,
-            .y = y + ox * s->ldy,
+            .y = s->y + out * s->ldy + c0,
             .ldy = s->ldy,
-            .channels = count,
-            .scale = e->scale ? e->scale + c : NULL,
-            .shift = e->shift ? e->shift + c : NULL,
-            .residual =
-                e->residual ? e->residual + (oy * s->out_w + ox) * e->ld_residual + c : NULL,
+            .next_y = s->out_w * s->ldy,
+            .rows = y1 - y0,
+            .channels = c1 - c0,
+            .scale = e->scale ? e->scale + c0 : NULL,
+            .shift = e->shift ? e->shift + c0 : NULL,
+            .residual = e->residual ? e->residual + out * e->ld_residual + c0 : NULL,
             .ld_residual = e->ld_residual,
+            .next_residual = s->out_w * e->ld_residual,
             .act = e->act,
         };
 
@@ -196,27 +257,20 @@ static void depthwise_row(const struct packed_conv *s, long oy, long c, long cou
             strip_any(&strip, s->kernel_w, s->dilation_w);
         ox += pixels;
     }
-    if (e->act > KERNEL_ACT_HARDSWISH) act_of[e->act](s->out_w, count, y, s->ldy, y, s->ldy);
-    for (long j = 0; sums && j < count; j += VL) {
-        const long n = count - j < VL ? count - j : VL;
-        vec        sum = vec_set(0.0f);
+    for (long y = y0; e->act > KERNEL_ACT_HARDSWISH && y < y1; y++) {
+        float *row = s->y + y * s->out_w * s->ldy + c0;
 
-        for (long ox = 0; ox < s->out_w; ox++)
-            sum += vec_load_n(y + ox * s->ldy + j, n);
-        vec_store_n(sums + j, sum, n);
+        act_of[e->act](s->out_w, c1 - c0, row, s->ldy, row, s->ldy);
     }
 }
 
-static void depthwise(const struct packed_conv *s, long y0, long y1, long c0, long c1,
-                      float *row_sum, long ld_sum)
+static void depthwise(const struct packed_conv *s, long y0, long y1, long c0, long c1)
 {
-    /* What the strips of a row share, input and weights, half fills the first-level cache. */
-    const long pixels = (STRIP * s->stride_w + 2L * s->kernel_w) * s->kernel_h;
-    long       chunk = (24 << 10) / (long)sizeof(float) / pixels / KERNEL_PANEL * KERNEL_PANEL;
+    /* As many rows as half fill the first-level cache under one strip and one vector. */
+    const long pixels = STRIP * s->stride_w + s->kernel_w;
+    long       rows = (24 << 10) / (KERNEL_PANEL * (long)sizeof(float)) / pixels / s->stride_h;
 
-    if (chunk < KERNEL_PANEL) chunk = KERNEL_PANEL;
-    for (long y = y0; y < y1; y++)
-        for (long c = c0; c < c1; c += chunk)
-            depthwise_row(s, y, c, c1 - c < chunk ? c1 - c : chunk,
-                          row_sum ? row_sum + y * ld_sum + c : NULL);
+    if (rows < 4) rows = 4;
+    for (long y = y0; y < y1; y += rows)
+        depthwise_rows(s, y, y1 - y < rows ? y1 : y + rows, c0, c1);
 }

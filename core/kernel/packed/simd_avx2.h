@@ -20,11 +20,12 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
     _(1, 1)                                                                                        \
     _(2, 1)                                                                                        \
     _(3, 1)                                                                                        \
-    _(4, 1) _(5, 1) _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2)        \
-        _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(1, 8)
+    _(4, 1)                                                                                        \
+    _(5, 1) _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3)        \
+        _(2, 3) _(3, 3) _(4, 3) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
-enum { STRIP = 8 };
+enum { STRIP = 8, TAPS_HELD = 0 };
 #define STRIP_COUNTS(_, kw, stride)                                                                \
     _(kw, stride, 1)                                                                               \
     _(kw, stride, 2)                                                                               \

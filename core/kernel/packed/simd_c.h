@@ -9,6 +9,7 @@
  *   vec_max, vec_min            b where either is NaN: max(0, x) keeps it
  *   vec_held, vec_spread        loads that stay in a register (see simd_avx2.h)
  *   STRIP, STRIP_COUNTS        pixels of a strip (see depthwise.h)
+ *   TAPS_HELD                  whether nine taps have room in registers beside a strip
  *   TILES, tile_rows            the register tiles: rows by vectors (see tile.h), and the most
  *                               rows for so many vectors; TILE_NV at a time, up to
  *                               TILE_NV_LAST at the end, TILE_ROW_VECS if there is one row */
@@ -32,7 +33,7 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 3, 3, 3, 3, [8] = 1};
     _(2, 1) _(3, 1) _(1, 2) _(2, 2) _(3, 2) _(1, 3) _(2, 3) _(3, 3) _(1, 4) _(2, 4) _(3, 4) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
-enum { STRIP = 4 };
+enum { STRIP = 4, TAPS_HELD = 0 };
 #define STRIP_COUNTS(_, kw, stride)                                                                \
     _(kw, stride, 1) _(kw, stride, 2) _(kw, stride, 3) _(kw, stride, 4)
 
