@@ -113,6 +113,7 @@ struct packed_conv {
 
 /* Bytes of scratch for one thread; 0 if the number overflows. Scratch is 64-byte aligned. */
 size_t packed_conv_scratch(const struct packed_conv *s);
+size_t packed_planes_scratch(const struct packed_conv *s);
 size_t packed_winograd_scratch(const struct packed_conv *s, long n, int m);
 
 /* Relative position by looked-up rows, as AutoFormer has it:
@@ -171,6 +172,10 @@ struct kernel_table {
 
     /* Rows of the output image y0 to y1, channels c0 to c1. */
     void (*depthwise)(const struct packed_conv *s, long y0, long y1, long c0, long c1);
+
+    /* The same sums as conv, dilation 1, for an image that lies as planes: x [c, h, w], ldx is
+     * not used. Rows of the output image y0 to y1, channels n0 to n1. For few channels. */
+    void (*planes)(const struct packed_conv *s, long y0, long y1, long n0, long n1, void *scratch);
 
     /* 3x3, stride 1, dilation 1, with weights of kernel_winograd_pack: rows of tiles t0 to t1
      * of ceil(out_h / m), channels n0 to n1. Relative to the largest output the error is about

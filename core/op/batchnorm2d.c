@@ -216,6 +216,7 @@ static const sn_variant batchnorm2d_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "channels last",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .lean = true,

@@ -314,7 +314,21 @@ static const sn_param_def conv2d_params[] = {
 static const sn_variant conv2d_variants[] = {
     {
      .size = sizeof(sn_variant),
+     .name = "planes",
+     .layout_in = SN_LAYOUT_ROWS,
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .lean = true,
+     .fits = conv2d_fits_planes,
+     .packed_bytes = op_packed_bytes,
+     .pack = op_pack,
+     .scratch_bytes = conv2d_scratch_planes,
+     .forward = conv2d_forward_planes,
+     },
+    {
+     .size = sizeof(sn_variant),
      .name = "winograd4",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .winograd = true,
@@ -328,6 +342,7 @@ static const sn_variant conv2d_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "winograd2",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .winograd = true,
@@ -341,6 +356,7 @@ static const sn_variant conv2d_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "packed",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .lean = true,
@@ -358,7 +374,7 @@ static const sn_variant conv2d_variants[] = {
      .fits = conv2d_fits_rows,
      .forward = conv2d_forward_rows,
      },
-    {0    },
+    {0                          },
 };
 
 const sn_op sn_op_conv2d = {

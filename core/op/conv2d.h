@@ -77,6 +77,11 @@ bool   conv2d_fits_packed(const sn_call *call);
 size_t conv2d_scratch_packed(const sn_call *call);
 void   conv2d_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 
+/* The same of images that lie as planes, with few channels: the first layer. */
+bool   conv2d_fits_planes(const sn_call *call);
+size_t conv2d_scratch_planes(const sn_call *call);
+void   conv2d_forward_planes(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
+
 /* The same by F(2x2, 3x3) and F(4x4, 3x3). */
 bool   conv2d_fits_winograd2(const sn_call *call);
 bool   conv2d_fits_winograd4(const sn_call *call);

@@ -1,10 +1,18 @@
-/* conv2d_packed: convolutions of channels-last images over packed weights: pointwise, dense,
- * depthwise, grouped where a group is whole panels; and Winograd's for 3x3. What is left,
- * other groups and margins that are not zeros, runs on rows.
+/* conv2d_packed: convolutions into channels-last images over packed weights: pointwise, dense,
+ * depthwise, grouped where a group is whole panels; of planes; and Winograd's for 3x3. What is
+ * left, other groups and margins that are not zeros, runs on rows.
  *
  * Work is shared by positions of all images, or, where these are few, by channels. */
 #include "op/conv2d.h"
 #include "op/packed.h"
+
+/* Through which kernel. Winograd's are m of F(m x m, 3x3). */
+enum way { WAY_POSITIONS, WAY_PLANES, WAY_WINOGRAD2 = 2, WAY_WINOGRAD4 = 4 };
+
+static bool is_winograd(enum way way)
+{
+    return way >= WAY_WINOGRAD2;
+}
 
 /* One forward: what every part of it reads. */
 struct packed_run {
@@ -12,7 +20,7 @@ struct packed_run {
     int64_t            images;
     long               c_out, groups;
     bool               depthwise;
-    int                winograd;     /* m of F(m x m, 3x3) */
+    enum way           way;
     bool               by_channels;  /* units of the parts; otherwise positions, rows, tile rows */
     long               units;        /* of one image */
     char              *scratch;      /* of the first thread */
@@ -54,8 +62,18 @@ bool conv2d_fits_packed(const sn_call *call)
             p->shape.c_out / p->shape.groups % KERNEL_PANEL == 0);
 }
 
+/* With few channels, a pixel is too short to be read alone. */
+bool conv2d_fits_planes(const sn_call *call)
+{
+    const struct conv2d_priv *p = call->priv;
+
+    return call->in[0].shape.rank == 4 && !p->margins && p->shape.groups == 1 &&
+           p->shape.c_in <= 4 && p->shape.dilation_h == 1 && p->shape.dilation_w == 1 &&
+           !conv_is_pointwise(&p->shape);
+}
+
 /* A 3x3 weight that is no crop, with enough channels to pay for the transforms. */
-static bool is_winograd(const sn_call *call)
+static bool may_winograd(const sn_call *call)
 {
     const struct conv2d_priv *p = call->priv;
     const struct conv_shape  *s = &p->shape;
@@ -68,7 +86,7 @@ static bool is_winograd(const sn_call *call)
 }
 
 /* Tiles of 4x4 outputs save more, unless too many of their pixels hang over the edge. */
-static bool is_winograd4(const sn_call *call)
+static bool wants_winograd4(const sn_call *call)
 {
     const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
     const int64_t            tiles = (int64_t)((s->out_h + 3) / 4) * ((s->out_w + 3) / 4);
@@ -78,12 +96,12 @@ static bool is_winograd4(const sn_call *call)
 
 bool conv2d_fits_winograd4(const sn_call *call)
 {
-    return is_winograd(call) && is_winograd4(call);
+    return may_winograd(call) && wants_winograd4(call);
 }
 
 bool conv2d_fits_winograd2(const sn_call *call)
 {
-    return is_winograd(call) && !is_winograd4(call);
+    return may_winograd(call) && !wants_winograd4(call);
 }
 
 /* ---- weights and scratch memory -------------------------------------------------------- */
@@ -131,42 +149,48 @@ static size_t merged_bytes(const struct conv_shape *s)
     return (n + SN_ALIGN_BYTES - 1) & ~(size_t)(SN_ALIGN_BYTES - 1);
 }
 
-static size_t kernel_bytes(const struct conv_shape *shape, int winograd)
+static size_t kernel_bytes(const struct conv_shape *shape, enum way way)
 {
     const struct packed_conv s = conv_of(shape);
 
-    return winograd ? packed_winograd_scratch(&s, shape->c_out, winograd) : packed_conv_scratch(&s);
+    if (is_winograd(way)) return packed_winograd_scratch(&s, shape->c_out, (int)way);
+    return way == WAY_PLANES ? packed_planes_scratch(&s) : packed_conv_scratch(&s);
 }
 
-static size_t scratch_bytes(const sn_call *call, int winograd)
+static size_t scratch_bytes(const sn_call *call, enum way way)
 {
     const struct conv2d_priv *p = call->priv;
 
-    return merged_bytes(&p->shape) + (size_t)call->n_threads * kernel_bytes(&p->shape, winograd);
+    return merged_bytes(&p->shape) + (size_t)call->n_threads * kernel_bytes(&p->shape, way);
 }
 
 size_t conv2d_scratch_packed(const sn_call *call)
 {
-    return scratch_bytes(call, 0);
+    return scratch_bytes(call, WAY_POSITIONS);
+}
+
+size_t conv2d_scratch_planes(const sn_call *call)
+{
+    return scratch_bytes(call, WAY_PLANES);
 }
 
 size_t conv2d_scratch_winograd2(const sn_call *call)
 {
-    return scratch_bytes(call, 2);
+    return scratch_bytes(call, WAY_WINOGRAD2);
 }
 
 size_t conv2d_scratch_winograd4(const sn_call *call)
 {
-    return scratch_bytes(call, 4);
+    return scratch_bytes(call, WAY_WINOGRAD4);
 }
 
 /* The panels from the crop of the kernel on; Winograd's have no crop, but taps of their own. */
-static struct kernel_panels panels_of(const sn_call *call, const sn_io *io, int winograd)
+static struct kernel_panels panels_of(const sn_call *call, const sn_io *io, enum way way)
 {
     const struct conv2d_priv *p = call->priv;
     struct kernel_weight      w = op_packed_weight(&call->whole[CONV2D_WEIGHT_PARAM]);
 
-    if (winograd) w.kernel_h = w.kernel_w = winograd + 2;
+    if (is_winograd(way)) w.kernel_h = w.kernel_w = (long)way + 2;
     return kernel_panels_from(kernel_packed_at(&w, io->packed[CONV2D_WEIGHT_PARAM]), 0, 0,
                               p->crop_y, p->crop_x);
 }
@@ -201,8 +225,10 @@ static void run_image(const struct packed_run *r, const struct packed_conv *s, l
     const struct kernel_table *kernel = kernel_table();
     const long                 group = r->c_out / r->groups;
 
-    if (r->winograd) {
-        kernel->winograd(s, r->winograd, u0, u1, c0, c1, scratch);
+    if (is_winograd(r->way)) {
+        kernel->winograd(s, (int)r->way, u0, u1, c0, c1, scratch);
+    } else if (r->way == WAY_PLANES) {
+        kernel->planes(s, u0, u1, c0, c1, scratch);
     } else if (r->depthwise) {
         kernel->depthwise(s, u0, u1, c0, c1);
     } else {
@@ -248,7 +274,7 @@ static bool wants_channels(const struct packed_run *r)
     return positions < (int64_t)r->c_out * s->kernel_h * s->kernel_w;
 }
 
-static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue, int winograd)
+static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue, enum way way)
 {
     const struct conv2d_priv *p = call->priv;
     const struct conv_shape  *shape = &p->shape;
@@ -258,40 +284,44 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
                                    .c_out = shape->c_out,
                                    .groups = shape->groups,
                                    .depthwise = is_depthwise(shape),
-                                   .winograd = winograd,
+                                   .way = way,
                                    .scratch = (char *)io->scratch + merged_bytes(shape),
-                                   .scratch_step = kernel_bytes(shape, winograd)};
+                                   .scratch_step = kernel_bytes(shape, way)};
     struct packed_conv       *s = &r.s;
     double                    work;
 
     s->x = io->in[0].data;
     s->y = io->out[0].data;
-    s->weight = panels_of(call, io, winograd);
+    s->weight = panels_of(call, io, way);
     s->epilogue = op_packed_epilogue(epilogue, p->bias, r.c_out, io->scratch);
     s->epilogue.ld_residual = r.c_out;
-    r.units = winograd      ? (s->out_h + winograd - 1) / winograd
-              : r.depthwise ? s->out_h
-                            : s->out_h * s->out_w;
+    r.units = is_winograd(way)                   ? (s->out_h + (long)way - 1) / (long)way
+              : r.depthwise || way == WAY_PLANES ? s->out_h
+                                                 : s->out_h * s->out_w;
     r.by_channels = wants_channels(&r);
     work = (double)r.images * (double)(s->out_h * s->out_w) * (double)r.c_out *
            (double)(s->c * s->kernel_h * s->kernel_w);
     if (r.depthwise) work *= 3; /* it computes a third as fast */
     op_share(call, io, r.by_channels ? r.c_out : r.images * r.units,
-             r.by_channels || (pointwise && !winograd) ? 48 : 1, work,
-             pointwise ? run_pointwise : run_images, &r);
+             r.by_channels || pointwise ? 48 : 1, work, pointwise ? run_pointwise : run_images, &r);
 }
 
 void conv2d_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
-    run(call, io, epilogue, 0);
+    run(call, io, epilogue, WAY_POSITIONS);
+}
+
+void conv2d_forward_planes(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
+{
+    run(call, io, epilogue, WAY_PLANES);
 }
 
 void conv2d_forward_winograd2(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
-    run(call, io, epilogue, 2);
+    run(call, io, epilogue, WAY_WINOGRAD2);
 }
 
 void conv2d_forward_winograd4(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
-    run(call, io, epilogue, 4);
+    run(call, io, epilogue, WAY_WINOGRAD4);
 }

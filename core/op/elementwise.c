@@ -149,6 +149,7 @@ static const sn_variant mul_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "channels last",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .lean = true,
      .fits = mul_fits_last,

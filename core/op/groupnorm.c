@@ -141,6 +141,7 @@ static const sn_variant groupnorm_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "channels last",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .fits = fits_last,
      .forward = groupnorm_forward_last,

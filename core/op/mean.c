@@ -87,6 +87,7 @@ static const sn_variant mean_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "channels last",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .lean = true,
      .fits = mean_fits_last,

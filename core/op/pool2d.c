@@ -243,6 +243,7 @@ static const sn_variant maxpool2d_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "channels last",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .lean = true,
      .fits = fits_last,
@@ -320,6 +321,7 @@ static const sn_variant avgpool2d_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "channels last",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .lean = true,
      .fits = fits_last,
@@ -449,6 +451,7 @@ static const sn_variant adaptiveavgpool2d_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "channels last",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .lean = true,
      .fits = adaptive_fits_last,

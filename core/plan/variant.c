@@ -88,7 +88,7 @@ static sn_status convert(struct converter *c, struct step *s, sn_error *err)
 {
     struct sn_plan *p = c->p;
     int             in[SN_MAX_PORTS];
-    sn_layout       want = SN_LAYOUT_ROWS;
+    sn_layout       want = SN_LAYOUT_ROWS, from;
     sn_status       rc = SN_OK;
 
     if (s->kind == STEP_DROPPED) return SN_OK;
@@ -103,8 +103,9 @@ static sn_status convert(struct converter *c, struct step *s, sn_error *err)
     } else if (is_pointwise(p, s)) {
         want = common_layout(p, s);
     }
+    from = s->variant ? s->variant->layout_in : want;
     for (size_t k = 0; rc == SN_OK && k < s->call.n_in; k++)
-        rc = in_layout(c, &in[k], want, s->module, err);
+        rc = in_layout(c, &in[k], from, s->module, err);
     if (rc == SN_OK && s->adds) rc = in_layout(c, &s->residual, want, s->module, err);
     if (rc != SN_OK) return rc;
     for (size_t k = 0; k < s->call.n_out; k++)

@@ -489,6 +489,34 @@ static void check_depthwise(struct fixture *f, const struct row *t, const struct
     floats_free(parts);
 }
 
+/* The image as planes, whatever the number of channels. */
+static void check_planes(struct fixture *f, const struct row *t, const struct kernel_table *set)
+{
+    float             *whole = floats_of(f->size_y, 1, 7), *parts = floats_of(f->size_y, 1, 7);
+    float             *planes = floats_of((size_t)(t->c * f->s.h * f->s.w), 0, NAN);
+    struct packed_conv s = f->s;
+    void              *scratch = scratch_of(packed_planes_scratch(&s));
+    const long         h = s.out_h;
+
+    set->to_nchw(t->c, s.h * s.w, f->x, s.ldx, planes);
+    s.x = planes;
+    s.y = whole;
+    set->planes(&s, 0, h, 0, t->n, scratch);
+    s.y = parts;
+    for (long y = 0, step = 1; y < h; y += step, step++)
+        for (long n = 0; n < t->n; n += KERNEL_PANEL)
+            set->planes(&s, y, y + step < h ? y + step : h, n,
+                        n + KERNEL_PANEL < t->n ? n + KERNEL_PANEL : t->n, scratch);
+    assert_floats_close(whole, f->want, (size_t)f->positions, (size_t)t->n, (size_t)s.ldy,
+                        4 * FLT_EPSILON * sqrt(t->c * t->kernel[0] * t->kernel[1] + 4.0),
+                        set->name);
+    assert_floats_same(whole, parts, (size_t)f->positions, (size_t)t->n, (size_t)s.ldy, set->name);
+    floats_free(whole);
+    floats_free(parts);
+    floats_free(planes);
+    free(scratch);
+}
+
 /* The bounds that packed.h states, with room for small sums: relative to the largest output. */
 static void check_winograd(struct fixture *f, const struct row *t, const struct kernel_table *set,
                            int m)
@@ -528,6 +556,7 @@ static void check_row(void **state)
             check_depthwise(&f, t, set);
         } else {
             check_dense(&f, t, set);
+            if (t->dilation[0] == 1 && t->dilation[1] == 1) check_planes(&f, t, set);
             for (int m = 2; f.winograd[0] && m <= 4; m += 2)
                 check_winograd(&f, t, set, m);
         }

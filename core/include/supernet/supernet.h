@@ -413,8 +413,8 @@ typedef enum sn_fuses { SN_FUSES_AFFINE = 1, SN_FUSES_RESIDUAL = 2, SN_FUSES_ACT
 typedef struct sn_variant {
     size_t      size;
     const char *name;
-    sn_layout   layout; /* of inputs and outputs of rank 4 */
-    unsigned    fuses;  /* sn_fuses */
+    sn_layout   layout_in, layout; /* of inputs; of outputs and the residual, of rank 4 */
+    unsigned    fuses;             /* sn_fuses */
     /* Trades rounding for time (Lavin and Gray, arXiv:1509.09308): relative to the largest
      * output of a layer about 1e-5 instead of 2e-7. Taken only where it is asked for. */
     bool winograd;

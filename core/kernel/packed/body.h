@@ -10,6 +10,7 @@
 
 #include "kernel/packed/conv.h"
 #include "kernel/packed/depthwise.h"
+#include "kernel/packed/planes.h"
 #include "kernel/packed/pool.h"
 #include "kernel/packed/rows.h"
 #include "kernel/packed/winograd.h"
@@ -18,7 +19,7 @@
 
 #define KERNEL_SET(set_name)                                                                       \
     {                                                                                              \
-        .name = set_name, .gemm = gemm, .conv = conv, .depthwise = depthwise,                      \
+        .name = set_name, .gemm = gemm, .conv = conv, .depthwise = depthwise, .planes = planes,    \
         .winograd = winograd, .attention = attention, .act = act, .epilogue = epilogue,            \
         .scale = scale, .scale_panels = scale_panels, .mean = mean, .max_pool = max_pool,          \
         .avg_pool = avg_pool, .layernorm = layernorm, .groupnorm = groupnorm, .softmax = softmax,  \

@@ -22,6 +22,16 @@ size_t packed_conv_scratch(const struct packed_conv *s)
     return (size_t)sum;
 }
 
+size_t packed_planes_scratch(const struct packed_conv *s)
+{
+    long sum = 0;
+
+    if (!add(&sum, s->kernel_h, s->kernel_w, s->c, 2 * sizeof(long)) ||
+        !add(&sum, s->kernel_h, s->c, planes_width(s), sizeof(float)))
+        return 0;
+    return (size_t)sum;
+}
+
 size_t packed_winograd_scratch(const struct packed_conv *s, long n, int m)
 {
     const long taps = (m + 2) * (m + 2);

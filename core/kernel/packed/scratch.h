@@ -25,6 +25,14 @@ static inline long round_up(long x, long to)
     return (x + to - 1) / to * to;
 }
 
+/* Floats of an image row with its margins, as far as taps reach. */
+static inline long planes_width(const struct packed_conv *s)
+{
+    const long reached = (s->out_w - 1) * s->stride_w + s->kernel_w;
+
+    return reached > s->pad_left + s->w ? reached : s->pad_left + s->w;
+}
+
 /* Tiles of Winograd at a time: a megabyte of floats in the transformed domain, if that is
  * not too few for a product. */
 enum { WINOGRAD_FLOATS = 256 << 10, WINOGRAD_FEWEST = 48, WINOGRAD_MOST = 384 };
