@@ -20,8 +20,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
     _(1, 1)                                                                                        \
     _(2, 1)                                                                                        \
     _(3, 1)                                                                                        \
-    _(4, 1) _(5, 1) _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2)        \
-        _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(1, 8)
+    _(4, 1)                                                                                        \
+    _(5, 1) _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3)        \
+        _(2, 3) _(3, 3) _(4, 3) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8 };
@@ -107,6 +108,13 @@ INLINE float vec_sum(vec a)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
+INLINE float vec_most(vec a)
+{
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
 INLINE ivec vec_to_int(vec a)
 {
     return (ivec)_mm256_cvttps_epi32(a);

@@ -20,8 +20,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 8, 8, [8] = 1};
     _(1, 1)                                                                                        \
     _(2, 1)                                                                                        \
     _(3, 1)                                                                                        \
-    _(4, 1) _(5, 1) _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2)        \
-        _(7, 2) _(8, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
+    _(4, 1)                                                                                        \
+    _(5, 1) _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2)        \
+        _(8, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8 };
@@ -95,6 +96,10 @@ INLINE vec vec_sqrt(vec a)
 INLINE float vec_sum(vec a)
 {
     return _mm512_reduce_add_ps(a);
+}
+INLINE float vec_most(vec a)
+{
+    return _mm512_reduce_max_ps(a);
 }
 INLINE ivec vec_to_int(vec a)
 {
