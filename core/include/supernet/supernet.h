@@ -419,7 +419,8 @@ typedef struct sn_variant {
      * output of a layer about 1e-5 instead of 2e-7. Taken only where it is asked for. */
     bool winograd;
 
-    /* After infer: can this call run so? */
+    /* After infer: can this call run so? Here and in forward, call->n_out leaves out the last
+     * outputs that nobody reads. */
     bool (*fits)(const sn_call *call);
 
     /* Bytes of params[k] prepared (0: as it is), and preparing it. Sees the whole
