@@ -155,16 +155,32 @@ INLINE void window_add(const struct window *w, const float *from, float *table)
 
 /* ---- scores and weights -------------------------------------------------------------------- */
 
+/* Keys of now as rows of the grid: the first begins at `column`, the last may be cut short. */
+struct lines {
+    long key, row, column;
+    long count, first, last; /* lengths of the first and the last */
+};
+
 /* What the steps of a block of queries share. */
 struct attention_block {
     const struct packed_attention *s;
     struct attention_layout        a;
     float                         *at; /* the scratch */
     long                           first, count;
-    float  most[ATTENTION_ROWS], sum[ATTENTION_ROWS]; /* of the keys so far */
-    float *y;                                         /* [count, dv] */
-    long   ldy;
+    float         most[ATTENTION_ROWS], sum[ATTENTION_ROWS]; /* of the keys so far */
+    float         shift[ATTENTION_ROWS]; /* most, or 0 where all is masked so far */
+    float        *y;                     /* [count, dv] */
+    long          ldy;
+    long          k0, n; /* keys of now */
+    struct lines  lines;
+    struct window rows[ATTENTION_ROWS], columns[ATTENTION_ROWS];
 };
+
+/* Part `part` of the scratch, row i of ld. */
+INLINE float *attention_at(const struct attention_block *b, long part, long i, long ld)
+{
+    return b->at + part + i * ld;
+}
 
 /* y = x w [k, n] * scale (NULL: 1), or added to y */
 static void attention_product(long m, long n, long k, const float *x, long ldx,
@@ -193,35 +209,52 @@ INLINE void row_scale(float *x, long n, float by)
     if (i < n) vec_store_n(x + i, vec_load_n(x + i, n - i) * vec_set(by), n - i);
 }
 
-/* Query i of the block has a new largest score: what it had is corrected. Returns that score, or
- * 0 where all is masked so far. */
-static float attention_correct(struct attention_block *b, long i, long k0, float most)
+/* The largest score of query i among these keys: what it had is corrected if it is a new one. */
+INLINE void attention_most(struct attention_block *b, long i, float most)
 {
     const float old = b->most[i];
 
     if (!(most > old)) most = old;
-    if (k0 > 0 && most > old) {
+    if (b->k0 > 0 && most > old) {
         const vec   v = vec_exp2_weight(vec_set(old - most));
         const float by = v[0];
 
         row_scale(b->y + i * b->ldy, b->s->dv, by);
-        if (b->a.table) row_scale(b->at + b->a.share + i * b->a.ld_table, b->a.ld_table, by);
+        if (b->a.table) row_scale(attention_at(b, b->a.share, i, b->a.ld_table), b->a.ld_table, by);
         b->sum[i] *= by;
     }
     b->most[i] = most;
-    return most == -INFINITY ? 0.0f : most;
+    b->shift[i] = most == -INFINITY ? 0.0f : most;
 }
 
-/* Query i meets keys k0 to k0 + n: weights take the place of the scores x. */
-static void attention_weights(struct attention_block *b, long i, long k0, long n, float *x)
+static void add_bias(const struct attention_block *b, long i, float *x)
 {
-    vec most = vec_set(-INFINITY), sum = vec_set(0.0f), shift;
+    const float *bias = b->s->bias + (b->first + i) * b->s->ld_bias + b->k0;
+    const vec    log2e = vec_set(1.44269504f);
 
-    vec_store(x + n, most);
-    for (long j = 0; j < n; j += VL)
+    for (long j = 0; j < b->n; j += VL) {
+        const long k = b->n - j < VL ? b->n - j : VL;
+
+        vec_store(x + j, vec_fma(vec_load_n(bias + j, k), log2e, vec_load(x + j)));
+    }
+}
+
+/* The scores of query i, then their powers in place of them. */
+INLINE void attention_scores(struct attention_block *b, long i, float *x)
+{
+    vec most = vec_set(-INFINITY);
+
+    for (long j = 0; j < b->n; j += VL)
         most = vec_max(most, vec_load(x + j));
-    shift = vec_set(attention_correct(b, i, k0, vec_most(most)));
-    for (long j = 0; j < n; j += VL) {
+    attention_most(b, i, vec_most(most));
+}
+
+INLINE void attention_powers(struct attention_block *b, long i, float *x)
+{
+    const vec shift = vec_set(b->shift[i]);
+    vec       sum = vec_set(0.0f);
+
+    for (long j = 0; j < b->n; j += VL) {
         const vec p = vec_exp2_weight(vec_load(x + j) - shift);
 
         vec_store(x + j, p);
@@ -230,143 +263,223 @@ static void attention_weights(struct attention_block *b, long i, long k0, long n
     b->sum[i] += vec_sum(sum);
 }
 
-/* The cells of the grid among keys k0 to k0 + n, row by row: `length` of them from column
- * `column` on. */
-struct cells {
-    long key, row, column, length;
-};
+/* ---- the same with relative position ------------------------------------------------------- */
 
-INLINE struct cells cells_from(long key, long end, long side)
+static struct lines lines_of(long key, long end, long side)
 {
-    struct cells c = {.key = key, .row = (key - 1) / side, .column = (key - 1) % side};
+    struct lines l = {.key = key, .row = (key - 1) / side, .column = (key - 1) % side};
 
-    c.length = side - c.column < end - key ? side - c.column : end - key;
-    return c;
+    if (key >= end) return l;
+    l.count = (end - 2) / side - l.row + 1;
+    l.last = (end - 2) % side + 1;
+    l.first = l.count > 1 ? side - l.column : l.last - l.column;
+    return l;
 }
 
-INLINE struct cells cells_next(struct cells c, long end, long side)
+INLINE long line_length(const struct lines *l, long i, long side)
 {
-    c.key += c.length;
-    c.row++;
-    c.column = 0;
-    c.length = side < end - c.key ? side : end - c.key;
-    return c;
+    return i == 0 ? l->first : i == l->count - 1 ? l->last : side;
 }
 
-/* The same with relative position. The scores are put together in a line where every row of the
- * grid starts with a vector and ends with -inf: so no store needs a mask, and every row and every
- * column has its sum. */
-static void attention_weights_relative(struct attention_block *b, long i, long k0, long n, float *x)
+/* What every query of the block adds for every row and every column of the grid. Done for all
+ * of them before the first is needed: what was just stored piece by piece cannot be loaded. */
+static void relative_windows(struct attention_block *b)
 {
-    static const float            ends[2 * KERNEL_PANEL] = {[KERNEL_PANEL] = -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY,
-                                                            -INFINITY};
     const struct packed_relative *r = &b->s->relative;
-    const long         side = r->side, query = b->first + i, end = k0 + n, half = b->a.ld_table / 2;
-    const struct cells cells = cells_from(k0 > 0 ? k0 : 1, end, side);
-    const long         lines = cells.key < end ? (end - 2) / side - cells.row + 1 : 0;
-    const float       *looked = b->at + b->a.looked + i * b->a.ld_table;
-    float             *share = b->at + b->a.share + i * b->a.ld_table;
-    float             *line = b->at + b->a.line, *to = line + VL;
-    float             *by_row = b->at + b->a.by_row, *by_column = b->at + b->a.by_column;
-    float             *row_sum = b->at + b->a.row_sum, *column_sum = b->at + b->a.column_sum;
-    const struct window rows =
-        window_of(query == 0, cells.row - (query - 1) / side, lines, r->length);
-    const struct window columns = window_of(query == 0, -((query - 1) % side), side, r->length);
-    vec                 most = vec_set(-INFINITY), shift;
-    float               sum = 0.0f;
 
-    vec_store(x + n, vec_set(0.0f));
-    window_read(&rows, looked, by_row);
-    window_read(&columns, looked + half, by_column);
-    vec_store(by_column + side, vec_set(-INFINITY));
-    if (k0 == 0) {
-        most = vec_set(x[0] + looked[0] + looked[half]) + vec_load(ends + KERNEL_PANEL - 1);
+    b->lines = lines_of(b->k0 > 0 ? b->k0 : 1, b->k0 + b->n, r->side);
+    for (long i = 0; i < b->count; i++) {
+        const long   query = b->first + i, cell = query > 0 ? query - 1 : 0;
+        const float *looked = attention_at(b, b->a.looked, i, b->a.ld_table);
+        float       *columns = attention_at(b, b->a.by_column, i, b->a.ld_columns);
+
+        b->rows[i] =
+            window_of(query == 0, b->lines.row - cell / r->side, b->lines.count, r->length);
+        window_read(&b->rows[i], looked, attention_at(b, b->a.by_row, i, b->a.ld_lines));
+        if (b->k0 > 0) continue;
+        b->columns[i] = window_of(query == 0, -(cell % r->side), r->side, r->length);
+        window_read(&b->columns[i], looked + b->a.ld_table / 2, columns);
+        vec_store(columns + r->side, vec_set(-INFINITY));
+    }
+}
+
+/* n numbers 0, then -inf */
+INLINE vec ends_after(long n)
+{
+    static const float ends[2 * KERNEL_PANEL] = {[KERNEL_PANEL] = -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY,
+                                                 -INFINITY};
+
+    return vec_load(ends + KERNEL_PANEL - n);
+}
+
+/* n scores and what is added to them; `cut`: there may be less than a vector. */
+INLINE vec relative_score(const float *x, vec add, bool cut, long n)
+{
+    if (cut && n < VL) add += ends_after(n);
+    return add + vec_load(x);
+}
+
+/* The scores are put together in a line where every row of the grid starts with a vector and ends
+ * with -inf: so no store needs a mask, and every row and every column has its sum. `vecs` vectors
+ * make a row, and the first begins with column 0; 0: whatever they do. */
+INLINE void relative_scores(const int vecs, struct attention_block *b, long i, float *x,
+                            float *line)
+{
+    const struct lines l = b->lines;
+    const long         side = b->s->relative.side, begin = vecs ? 0 : l.column;
+    const float       *looked = attention_at(b, b->a.looked, i, b->a.ld_table);
+    const float       *by_row = attention_at(b, b->a.by_row, i, b->a.ld_lines);
+    const float       *by_column = attention_at(b, b->a.by_column, i, b->a.ld_columns);
+    vec                most = vec_set(-INFINITY), column[2];
+
+    for (int j = 0; j < 2; j++)
+        column[j] = j < vecs ? vec_load(by_column + j * VL) : most;
+    if (b->k0 == 0) { /* the token that stands apart */
+        most = vec_set(x[0] + looked[0] + looked[b->a.ld_table / 2]) + ends_after(1);
         vec_store(line, most);
     }
-    for (struct cells c = cells; c.key < end; c = cells_next(c, end, side)) {
-        const vec  row = vec_set(by_row[c.row - cells.row]);
-        const bool cut = c.column + c.length < side;
+    line += VL;
+    x += l.key - b->k0;
+    for (long r = 0; r < l.count; r++) {
+        const vec  row = vec_set(by_row[r]);
+        const long length = line_length(&l, r, side), from = r == 0 ? begin : 0;
+        const bool cut = from + length < side;
 
-        for (long j = 0; j < c.length; j += VL, to += VL) {
-            vec v = vec_load(x + c.key - k0 + j) + (row + vec_load(by_column + c.column + j));
+        for (long j = 0; vecs == 0 && j < length; j += VL, line += VL) {
+            const vec v =
+                relative_score(x + j, row + vec_load(by_column + from + j), cut, length - j);
 
-            if (cut && c.length - j < VL) v += vec_load(ends + KERNEL_PANEL - (c.length - j));
-            vec_store(to, v);
+            vec_store(line, v);
             most = vec_max(most, v);
         }
-    }
-    shift = vec_set(attention_correct(b, i, k0, vec_most(most)));
-    for (long j = 0; j < side; j += VL)
-        vec_store(column_sum + j, vec_set(0.0f));
-    vec_store(row_sum + lines, vec_set(0.0f));
-    to = line + VL;
-    if (k0 == 0) { /* the token that stands apart */
-        const vec p = vec_exp2_weight(vec_load(line) - shift);
+#pragma GCC unroll 2
+        for (int j = 0; j < vecs; j++)
+            if (j == 0 || j * VL < length) {
+                const vec v = relative_score(x + j * VL, row + column[j], cut, length - j * VL);
 
-        vec_store(x, p);
-        sum = p[0];
-        share[0] += sum;
-        share[half] += sum;
+                vec_store(line, v);
+                most = vec_max(most, v);
+                line += VL;
+            }
+        x += length;
     }
-    for (struct cells c = cells; c.key < end; c = cells_next(c, end, side)) {
-        vec in_row = vec_set(0.0f);
-
-        for (long j = 0; j < c.length; j += VL, to += VL) {
-            const vec p = vec_exp2_weight(vec_load(to) - shift);
-            float    *column = column_sum + c.column + j;
-
-            vec_store(x + c.key - k0 + j, p); /* what is too much is written once more */
-            vec_store(column, vec_load(column) + p);
-            in_row += p;
-        }
-        row_sum[c.row - cells.row] = vec_sum(in_row);
-        sum += row_sum[c.row - cells.row];
-    }
-    window_add(&rows, row_sum, share);
-    window_add(&columns, column_sum, share + half);
-    b->sum[i] += sum;
+    attention_most(b, i, vec_most(most));
 }
 
-/* The scores of query i and keys k0 to k0 + n, as their product left them, become weights; with
- * the last keys the weights of the tables follow. */
-static void attention_row(struct attention_block *b, long i, long k0, long n)
+/* The sums over rows take the place of the line behind them. */
+INLINE void relative_powers(const int vecs, struct attention_block *b, long i, float *x,
+                            float *line)
 {
-    const struct packed_attention *s = b->s;
-    float                         *x = b->at + b->a.score + i * b->a.ld_score;
-    const vec                      log2e = vec_set(1.44269504f);
+    const struct lines l = b->lines;
+    const long         side = b->s->relative.side, begin = vecs ? 0 : l.column;
+    const vec          shift = vec_set(b->shift[i]), zero = vec_set(0.0f);
+    float             *row_sum = attention_at(b, b->a.row_sum, i, b->a.ld_lines);
+    float             *column_sum = attention_at(b, b->a.column_sum, i, b->a.ld_columns);
+    float             *sums = line;
+    vec                in_column[2] = {zero, zero}, sum = zero;
 
-    if (s->bias) {
-        const float *bias = s->bias + (b->first + i) * s->ld_bias + k0;
+    for (long j = 0; vecs == 0 && j < side; j += VL)
+        vec_store(column_sum + j, zero);
+    if (b->k0 == 0) {
+        float *share = attention_at(b, b->a.share, i, b->a.ld_table);
 
-        for (long j = 0; j < n; j += VL) {
-            const long k = n - j < VL ? n - j : VL;
+        sum = vec_exp2_weight(vec_load(line) - shift);
+        vec_store(x, sum);
+        share[0] += sum[0];
+        share[b->a.ld_table / 2] += sum[0];
+    }
+    line += VL;
+    x += l.key - b->k0;
+    for (long r = 0; r < l.count; r++) {
+        const long length = line_length(&l, r, side);
+        float     *column = column_sum + (r == 0 ? begin : 0);
+        vec        in_row = zero;
 
-            vec_store(x + j, vec_fma(vec_load_n(bias + j, k), log2e, vec_load(x + j)));
+        /* What a store writes beyond the row is written once more. */
+        for (long j = 0; vecs == 0 && j < length; j += VL, line += VL) {
+            const vec p = vec_exp2_weight(vec_load(line) - shift);
+
+            vec_store(x + j, p);
+            vec_store(column + j, vec_load(column + j) + p);
+            in_row += p;
         }
+#pragma GCC unroll 2
+        for (int j = 0; j < vecs; j++)
+            if (j == 0 || j * VL < length) {
+                const vec p = vec_exp2_weight(vec_load(line) - shift);
+
+                vec_store(x + j * VL, p);
+                in_column[j] += p;
+                in_row += p;
+                line += VL;
+            }
+        vec_store(sums + r * VL, in_row);
+        sum += in_row;
+        x += length;
     }
-    if (!b->a.table) {
-        attention_weights(b, i, k0, n, x);
-        return;
+    for (long r = 0; r < l.count; r += VL) {
+        for (long k = l.count; k < r + VL; k++)
+            vec_store(sums + k * VL, zero);
+        vec_store(row_sum + r, vec_sums(sums + r * VL));
     }
-    attention_weights_relative(b, i, k0, n, x);
-    for (int t = 0; k0 + n == s->s && t < 2; t++)
+#pragma GCC unroll 2
+    for (int j = 0; j < vecs; j++)
+        vec_store(column_sum + j * VL, in_column[j]);
+    b->sum[i] += vec_sum(sum);
+}
+
+/* The weights of the tables; with the last keys they follow those of the values. */
+static void relative_shares(struct attention_block *b, long i, float *x)
+{
+    float *share = attention_at(b, b->a.share, i, b->a.ld_table);
+
+    window_add(&b->rows[i], attention_at(b, b->a.row_sum, i, b->a.ld_lines), share);
+    window_add(&b->columns[i], attention_at(b, b->a.column_sum, i, b->a.ld_columns),
+               share + b->a.ld_table / 2);
+    for (int t = 0; b->k0 + b->n == b->s->s && t < 2; t++)
         for (long j = 0; j < b->a.table; j += VL)
-            vec_store(x + n + t * b->a.table + j,
-                      vec_load(b->at + b->a.share + i * b->a.ld_table + t * b->a.ld_table / 2 + j));
+            vec_store(x + b->n + t * b->a.table + j, vec_load(share + t * b->a.ld_table / 2 + j));
+}
+
+/* ---- blocks -------------------------------------------------------------------------------- */
+
+static void attention_group(struct attention_block *b, long i0, long i1)
+{
+    for (long i = i0; i < i1; i++) {
+        float *x = attention_at(b, b->a.score, i, b->a.ld_score);
+
+        if (b->s->bias) add_bias(b, i, x);
+        attention_scores(b, i, x);
+    }
+    for (long i = i0; i < i1; i++)
+        attention_powers(b, i, attention_at(b, b->a.score, i, b->a.ld_score));
+}
+
+INLINE void relative_group(const int vecs, struct attention_block *b, long i0, long i1)
+{
+    for (long i = i0; i < i1; i++) {
+        float *x = attention_at(b, b->a.score, i, b->a.ld_score);
+
+        if (b->s->bias) add_bias(b, i, x);
+        relative_scores(vecs, b, i, x, attention_at(b, b->a.line, i - i0, b->a.ld_line));
+    }
+    for (long i = i0; i < i1; i++)
+        relative_powers(vecs, b, i, attention_at(b, b->a.score, i, b->a.ld_score),
+                        attention_at(b, b->a.line, i - i0, b->a.ld_line));
 }
 
 static void attention_rows(struct attention_block *b)
@@ -395,10 +508,27 @@ static void attention_rows(struct attention_block *b)
     for (long k0 = 0; k0 < s->s; k0 += ATTENTION_KEYS) {
         const long n = s->s - k0 < ATTENTION_KEYS ? s->s - k0 : ATTENTION_KEYS;
 
+        b->k0 = k0;
+        b->n = n;
+        if (a->table) relative_windows(b);
         attention_product(b->count, n, d, q, s->ldq, kernel_panels_from(keys, k0, 0, 0, 0), scale,
                           false, score, a->ld_score);
-        for (long i = 0; i < b->count; i++)
-            attention_row(b, i, k0, n);
+        for (long i = 0; i < b->count; i++) /* what vectors reach into */
+            vec_store(score + i * a->ld_score + n, vec_set(a->table ? 0.0f : -INFINITY));
+        for (long i = 0; i < b->count; i += ATTENTION_GROUP) {
+            const long to = b->count - i < ATTENTION_GROUP ? b->count : i + ATTENTION_GROUP;
+
+            if (!a->table)
+                attention_group(b, i, to);
+            else if (b->lines.column == 0 && s->relative.side <= VL)
+                relative_group(1, b, i, to);
+            else if (b->lines.column == 0 && s->relative.side <= 2 * VL)
+                relative_group(2, b, i, to);
+            else
+                relative_group(0, b, i, to);
+        }
+        for (long i = 0; a->table && i < b->count; i++)
+            relative_shares(b, i, attention_at(b, a->score, i, a->ld_score));
         attention_product(b->count, s->dv, k0 + n == s->s ? rows - k0 : n, score, a->ld_score,
                           kernel_panels_from(values, 0, k0, 0, 0), NULL, k0 > 0, b->y, b->ldy);
     }

@@ -16,6 +16,9 @@ enum { CONV_FEW = 16 };
  * left), and keys. */
 enum { ATTENTION_STEP = 24, ATTENTION_ROWS = 32, ATTENTION_KEYS = 256 };
 
+/* Queries whose scores wait for their powers: enough for the CPU to overlap their chains. */
+enum { ATTENTION_GROUP = 4 };
+
 static inline bool conv_may_merge(const struct packed_conv *s)
 {
     return s->c <= CONV_FEW && s->kernel_w > 1 && s->dilation_w == 1;
@@ -29,13 +32,14 @@ static inline long round_up(long x, long to)
 /* What lies where in the scratch of attention; offsets and distances in floats. Vectors may be
  * read and written up to a panel beyond the end of every part. */
 struct attention_layout {
-    long table, tables;           /* rows of one table of relative position, of both */
-    long ld_score, ld_table;      /* [ATTENTION_ROWS][...] */
-    long score, looked, share;    /* scores; products with the tables; weights by row of a table */
-    long y;                       /* the mixture so far, if the keys come in several blocks */
-    long scale;                   /* one number, often */
-    long line, by_row, by_column; /* of one query: see attention.h */
-    long row_sum, column_sum;
+    long table, tables;        /* rows of one table of relative position, of both */
+    long ld_score, ld_table;   /* [ATTENTION_ROWS][...] */
+    long score, looked, share; /* scores; products with the tables; weights by row of a table */
+    long y;                    /* the mixture so far, if the keys come in several blocks */
+    long scale;                /* one number, often */
+    long ld_lines, ld_columns; /* numbers by row and by column of the grid, for a query */
+    long by_row, by_column, row_sum, column_sum;
+    long line, ld_line; /* [ATTENTION_GROUP][...]: see attention.h */
     long floats;
 };
 
@@ -62,11 +66,14 @@ static inline struct attention_layout attention_layout(const struct packed_atten
     a.share = attention_part(&a, ATTENTION_ROWS * a.ld_table);
     a.y = attention_part(&a, s->s > ATTENTION_KEYS ? ATTENTION_ROWS * s->dv : 0);
     a.scale = attention_part(&a, a.table > ATTENTION_KEYS ? a.table : ATTENTION_KEYS);
-    a.line = attention_part(&a, KERNEL_PANEL + lines * side);
-    a.by_row = attention_part(&a, lines);
-    a.by_column = attention_part(&a, side);
-    a.row_sum = attention_part(&a, lines);
-    a.column_sum = attention_part(&a, side);
+    a.ld_line = KERNEL_PANEL + round_up(lines, KERNEL_PANEL) * side;
+    a.line = attention_part(&a, ATTENTION_GROUP * a.ld_line);
+    a.ld_lines = round_up(lines, KERNEL_PANEL) + KERNEL_PANEL;
+    a.ld_columns = side + KERNEL_PANEL;
+    a.by_row = attention_part(&a, ATTENTION_ROWS * a.ld_lines);
+    a.by_column = attention_part(&a, ATTENTION_ROWS * a.ld_columns);
+    a.row_sum = attention_part(&a, ATTENTION_ROWS * a.ld_lines);
+    a.column_sum = attention_part(&a, ATTENTION_ROWS * a.ld_columns);
     return a;
 }
 

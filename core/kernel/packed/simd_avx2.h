@@ -21,8 +21,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
     _(2, 1)                                                                                        \
     _(3, 1)                                                                                        \
     _(4, 1)                                                                                        \
-    _(5, 1) _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3)        \
-        _(2, 3) _(3, 3) _(4, 3) _(1, 8)
+    _(5, 1)                                                                                        \
+    _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3)        \
+        _(3, 3) _(4, 3) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8 };
@@ -108,6 +109,16 @@ INLINE float vec_sum(vec a)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
+INLINE vec vec_sums(const float *p)
+{
+    __m256 sum[2];
+
+    for (int i = 0; i < 2; i++, p += 4 * VL)
+        sum[i] = _mm256_hadd_ps(_mm256_hadd_ps(vec_load(p), vec_load(p + VL)),
+                                _mm256_hadd_ps(vec_load(p + 2 * VL), vec_load(p + 3 * VL)));
+    return _mm256_add_ps(_mm256_permute2f128_ps(sum[0], sum[1], 0x20),
+                         _mm256_permute2f128_ps(sum[0], sum[1], 0x31));
+}
 INLINE float vec_most(vec a)
 {
     __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

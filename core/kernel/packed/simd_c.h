@@ -8,6 +8,7 @@
  *   vec_load_n, vec_store_n     the first n lanes, 1 <= n <= VL; the others are 0, or untouched
  *   vec_max, vec_min            b where either is NaN: max(0, x) keeps it
  *   vec_sum, vec_most           of all lanes; vec_most only if none is NaN
+ *   vec_sums                    lane i is the sum of vector i of VL
  *   vec_held, vec_spread        loads that stay in a register (see simd_avx2.h)
  *   STRIP, STRIP_COUNTS        pixels of a strip (see depthwise.h)
  *   TILES, tile_rows            the register tiles: rows by vectors (see tile.h), and the most
@@ -107,6 +108,14 @@ INLINE vec vec_sqrt(vec a)
 INLINE float vec_sum(vec a)
 {
     return (a[0] + a[2]) + (a[1] + a[3]);
+}
+INLINE vec vec_sums(const float *p)
+{
+    vec sums;
+
+    for (int i = 0; i < VL; i++)
+        sums[i] = vec_sum(vec_load(p + i * VL));
+    return sums;
 }
 INLINE float vec_most(vec a)
 {
