@@ -22,8 +22,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
     _(3, 1)                                                                                        \
     _(4, 1)                                                                                        \
     _(5, 1)                                                                                        \
-    _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3)        \
-        _(3, 3) _(4, 3) _(1, 8)
+    _(6, 1)                                                                                        \
+    _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3) _(3, 3)        \
+        _(4, 3) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8 };
@@ -95,6 +96,12 @@ INLINE vec vec_max(vec a, vec b)
 INLINE vec vec_min(vec a, vec b)
 {
     return _mm256_min_ps(a, b);
+}
+INLINE vec vec_reciprocal(vec a)
+{
+    const vec r = _mm256_rcp_ps(a);
+
+    return vec_fma(r, vec_fma(-a, r, vec_set(1.0f)), r);
 }
 INLINE vec vec_sqrt(vec a)
 {

@@ -9,6 +9,7 @@
  *   vec_max, vec_min            b where either is NaN: max(0, x) keeps it
  *   vec_sum, vec_most           of all lanes; vec_most only if none is NaN
  *   vec_sums                    lane i is the sum of vector i of VL
+ *   vec_reciprocal              1 / a to two units in the last place, a in [1, 2^100]
  *   vec_held, vec_spread        loads that stay in a register (see simd_avx2.h)
  *   STRIP, STRIP_COUNTS        pixels of a strip (see depthwise.h)
  *   TILES, tile_rows            the register tiles: rows by vectors (see tile.h), and the most
@@ -98,6 +99,10 @@ INLINE vec vec_min(vec a, vec b)
     return vec_select(a < b, a, b);
 }
 
+INLINE vec vec_reciprocal(vec a)
+{
+    return vec_set(1.0f) / a;
+}
 INLINE vec vec_sqrt(vec a)
 {
     for (int i = 0; i < VL; i++)
