@@ -116,22 +116,24 @@ size_t packed_conv_scratch(const struct packed_conv *s);
 size_t packed_planes_scratch(const struct packed_conv *s);
 size_t packed_winograd_scratch(const struct packed_conv *s, long n, int m);
 
-/* Relative position by looked-up rows, as AutoFormer has it:
+/* Relative position in a grid, as AutoFormer has it. Token 0 stands apart; the others are the
+ * cells of a grid, row by row. With r and c the distances of query i and key j in rows and in
+ * columns, both clipped to `length`:
  *
- *   score[i, j] += scale * sum over t of q[i] . key[index[t][i * s + j]]
- *   y[i]        += sum over t, j of p[i, j] * value[index[t][i * s + j]]
+ *   score[i, j] += scale * q[i] . (key[0][length + 1 + r] + key[1][length + 1 + c])
+ *   y[i]        += sum over j of p[i, j] * (value[0][length + 1 + r] + value[1][length + 1 + c])
  *
- * Tables with their own rows are appended to one another: an index counts over all of them. */
+ * and row 0 of the tables where i or j is token 0. A table has 2 * length + 2 rows. */
 struct packed_relative {
-    int            tables; /* 0: none */
-    long           rows;   /* of key and value together */
-    const float   *key, *value;
-    long           ld_key, ld_value;
-    const int16_t *index; /* [tables, l, s] */
+    long                 side;   /* cells in a row of the grid; 0: no relative position */
+    long                 length; /* at least 0 */
+    struct kernel_panels key[2]; /* tables [rows, d] packed */
+    const float         *value[2];
+    long                 ld_value;
 };
 
 /* One head: y [l, dv] = softmax(scale * q k^T + bias) v, for q [l, d], k [s, d], v [s, dv].
- * A row that is masked everywhere (-inf) becomes NaN. */
+ * A row that is masked everywhere (-inf) becomes NaN. y may be q. */
 struct packed_attention {
     long                   l, s, d, dv;
     float                  scale;
@@ -142,8 +144,11 @@ struct packed_attention {
     float                 *y;
     long                   ldy;
     struct packed_relative relative;
+    float                 *panels; /* keys and values, as attention_pack leaves them */
 };
 
+/* Bytes of the panels, and of scratch for one thread; 0 if the number overflows. */
+size_t packed_attention_panels(const struct packed_attention *s);
 size_t packed_attention_scratch(const struct packed_attention *s);
 
 /* x [h, w, c] -> y [out_h, out_w, c]. A window starts at out * stride - pad. */
@@ -182,6 +187,10 @@ struct kernel_table {
      * 1e-6 for m = 2 and 1e-5 for m = 4 (direct: 2e-7); tests/unit/test_packed_conv.c. */
     void (*winograd)(const struct packed_conv *s, int m, long t0, long t1, long n0, long n1,
                      void *scratch);
+
+    /* Keys and values s0 to s1 of one head into s->panels: parts may be of any size, and all
+     * are packed before the first query is answered. */
+    void (*attention_pack)(const struct packed_attention *s, long s0, long s1);
 
     /* Rows l0 to l1 of one head. */
     void (*attention)(const struct packed_attention *s, long l0, long l1, void *scratch);

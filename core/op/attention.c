@@ -22,7 +22,7 @@
 
 #include "kernel/eltwise.h"
 #include "kernel/gemm.h"
-#include "op/op_internal.h"
+#include "op/heads.h"
 
 enum {
     ARG_EMBED,
@@ -473,12 +473,12 @@ static bool is_set(const sn_tensor *mask, int64_t i)
     return ((const uint8_t *)mask->data)[i] != 0;
 }
 
-/* What is added to the scores [l, keys] of head h of batch element n. A float mask is
- * added, the others put -inf where they are set. The appended keys are never masked.
- * PyTorch joins the two masks first: a float padding mask counts as True where it is not
- * 0 next to a bool attention mask. */
+/* What is added to the scores [l, keys] of head h of batch element n, for queries from to
+ * `to`. A float mask is added, the others put -inf where they are set. The appended keys are never
+ * masked. PyTorch joins the two masks first: a float padding mask counts as True where it is not 0
+ * next to a bool attention mask. */
 static void fill_mask(const sn_call *call, const sn_io *io, const struct layout *y, int64_t n,
-                      int64_t h, float *m)
+                      int64_t h, int64_t from, int64_t to, float *m)
 {
     const sn_tensor *mask = op_has_in(call, IN_MASK) ? &io->in[IN_MASK] : NULL;
     const sn_tensor *padding = op_has_in(call, IN_PADDING) ? &io->in[IN_PADDING] : NULL;
@@ -486,7 +486,8 @@ static void fill_mask(const sn_call *call, const sn_io *io, const struct layout 
     const bool       adds_padding = padding && padding->dtype == SN_F32 && (!mask || adds_mask);
     const int64_t    first = mask && mask->shape.rank == 3 ? (n * y->heads + h) * y->l : 0;
 
-    for (int64_t i = 0; i < y->l; i++, m += y->keys) {
+    m += from * y->keys;
+    for (int64_t i = from; i < to; i++, m += y->keys) {
         for (int64_t j = 0; j < y->s; j++) {
             const int64_t at = (first + i) * y->s + j, key = n * y->s + j;
             float         sum = 0.0f;
@@ -518,7 +519,7 @@ static void run_heads(const sn_call *call, const sn_io *io, const struct layout 
         memset(mean, 0, (size_t)n_scores * sizeof *mean);
     }
     for (int64_t h = 0; h < y->heads; h++) {
-        if (masked && (h == 0 || own_masks)) fill_mask(call, io, y, n, h, m);
+        if (masked && (h == 0 || own_masks)) fill_mask(call, io, y, n, h, 0, y->l, m);
         kernel_attention((int)y->l, (int)y->keys, d, q + h * d, e, scratch + y->k + h * d, e,
                          scratch + y->v + h * d, e, masked ? m : NULL, p, q + h * d, e);
         for (int64_t i = 0; mean && i < n_scores; i++)
@@ -556,6 +557,160 @@ static void attention_forward(const sn_call *call, const sn_io *io)
     }
 }
 
+/* ---- over packed weights --------------------------------------------------------------- */
+
+/* A third of in_proj_weight: each is packed by itself, so that each begins with a panel. */
+static struct kernel_weight third_of(const sn_tensor *whole, int i)
+{
+    struct kernel_weight w = op_packed_weight(whole);
+
+    w.n /= 3;
+    w.data += i * w.n * w.ld_n;
+    return w;
+}
+
+static bool is_matrix(size_t k)
+{
+    return (k >= W_Q && k <= W_V) || k == W_OUT;
+}
+
+static size_t attention_packed_bytes(const sn_tensor *whole, size_t k)
+{
+    const struct kernel_weight w = k == W_IN ? third_of(whole, 0) : op_packed_weight(whole);
+    const size_t               each = kernel_pack_bytes(&w);
+    size_t                     n_bytes;
+
+    if (k != W_IN) return is_matrix(k) ? each : 0;
+    return __builtin_mul_overflow(each, 3, &n_bytes) ? 0 : n_bytes;
+}
+
+static void attention_pack(const sn_tensor *whole, size_t k, void *packed)
+{
+    for (int i = 0; i < (k == W_IN ? 3 : 1); i++) {
+        const struct kernel_weight w = k == W_IN ? third_of(whole, i) : op_packed_weight(whole);
+
+        kernel_pack(&w, (float *)((char *)packed + (size_t)i * kernel_pack_bytes(&w)));
+    }
+}
+
+static struct kernel_panels projection_panels(const sn_call *call, const sn_io *io, int i)
+{
+    const bool                 own = io->param[W_IN].dtype == SN_NONE;
+    const struct kernel_weight w =
+        own ? op_packed_weight(&call->whole[W_Q + i]) : third_of(&call->whole[W_IN], i);
+    const char *at = io->packed[own ? W_Q + i : W_IN];
+
+    return kernel_packed_at(&w, (const float *)(own ? at : at + (size_t)i * kernel_pack_bytes(&w)));
+}
+
+static struct heads heads_of(const sn_call *call, const struct seq seq[3], const struct layout *y)
+{
+    struct heads h = {.l = y->l,
+                      .s = y->s,
+                      .keys = y->keys,
+                      .heads = y->heads,
+                      .d = y->embed / y->heads,
+                      .scale = 1.0f / sqrtf((float)(y->embed / y->heads)),
+                      .mask_by_head = op_has_in(call, IN_MASK) && call->in[IN_MASK].shape.rank == 3,
+                      .width_y = y->embed,
+                      .ld_y = seq[0].row};
+
+    for (int i = 0; i < 3; i++) {
+        h.width[i] = seq[i].width;
+        h.ld[i] = seq[i].row;
+    }
+    return h;
+}
+
+struct mask_of {
+    const sn_call       *call;
+    const sn_io         *io;
+    const struct layout *y;
+    int64_t              n;
+};
+
+static void mask_rows(const void *cls, int64_t h, int64_t from, int64_t to, float *m)
+{
+    const struct mask_of *of = cls;
+
+    fill_mask(of->call, of->io, of->y, of->n, h, from, to, m);
+}
+
+static bool is_masked(const sn_call *call)
+{
+    return op_has_in(call, IN_MASK) || op_has_in(call, IN_PADDING);
+}
+
+static size_t attention_scratch_packed(const sn_call *call)
+{
+    const struct seq    seq[] = {read_seq(call, &call->in[IN_QUERY].shape),
+                                 read_seq(call, &call->in[IN_KEY].shape),
+                                 read_seq(call, &call->in[IN_VALUE].shape)};
+    const struct layout y = layout_make(call, &seq[0], &seq[1]);
+    struct heads        h = heads_of(call, seq, &y);
+
+    if (is_masked(call)) h.mask = mask_rows;
+    return heads_scratch(&h, call->n_threads);
+}
+
+/* The weights of attention never exist as a whole: who wants them gets them from forward. */
+static bool attention_fits_packed(const sn_call *call)
+{
+    return (call->n_out == 1 || call->out[OUT_WEIGHTS].dtype == SN_NONE) &&
+           attention_scratch_packed(call) > 0;
+}
+
+static void attention_forward_packed(const sn_call *call, const sn_io *io,
+                                     const sn_epilogue *epilogue)
+{
+    const struct seq           seq[] = {read_seq(call, &io->in[IN_QUERY].shape),
+                                        read_seq(call, &io->in[IN_KEY].shape),
+                                        read_seq(call, &io->in[IN_VALUE].shape)};
+    const struct layout        y = layout_make(call, &seq[0], &seq[1]);
+    const float               *bias = io->param[W_IN_BIAS].data;
+    const struct kernel_weight w = op_packed_weight(&call->whole[W_OUT]);
+    struct mask_of             mask = {.call = call, .io = io, .y = &y};
+    struct heads               h = heads_of(call, seq, &y);
+
+    for (int i = 0; i < 3; i++)
+        h.in[i] = (struct heads_projection){
+            .w = projection_panels(call, io, i),
+            .bias = op_has_param(call, W_IN_BIAS) ? bias + i * y.embed : NULL};
+    h.out.w = kernel_packed_at(&w, io->packed[W_OUT]);
+    if (op_has_param(call, W_OUT_BIAS)) h.out.bias = io->param[W_OUT_BIAS].data;
+    for (int i = 0; i < 2; i++)
+        if (op_has_param(call, W_BIAS_K)) h.appended[i] = io->param[W_BIAS_K + i].data;
+    if (is_masked(call)) h.mask = mask_rows;
+    h.mask_cls = &mask;
+    h.epilogue = op_packed_epilogue(epilogue, NULL, y.embed, NULL);
+    h.epilogue.ld_residual = seq[0].row;
+    for (mask.n = 0; mask.n < y.batch; mask.n++) {
+        const int64_t at = mask.n * seq[0].element;
+        struct heads  one = h;
+
+        for (int i = 0; i < 3; i++)
+            one.x[i] = (const float *)io->in[i].data + mask.n * seq[i].element;
+        one.y = (float *)io->out[OUT_Y].data + at;
+        if (h.epilogue.residual) one.epilogue.residual = h.epilogue.residual + at;
+        heads_run(&one, call, io);
+    }
+}
+
+static const sn_variant attention_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "packed",
+     .layout = SN_LAYOUT_ROWS,
+     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .fits = attention_fits_packed,
+     .packed_bytes = attention_packed_bytes,
+     .pack = attention_pack,
+     .scratch_bytes = attention_scratch_packed,
+     .forward = attention_forward_packed,
+     },
+    {0  },
+};
+
 /* A network of its own decides between packed and separate weights by the plain values;
  * where these would say packed, it must be told. */
 static sn_status attention_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
@@ -592,4 +747,5 @@ const sn_op sn_op_attention = {
     .cost = attention_cost,
     .forward = attention_forward,
     .export_args = attention_export_args,
+    .variants = attention_variants,
 };

@@ -19,7 +19,7 @@
 #include "kernel/eltwise.h"
 #include "kernel/gemm.h"
 #include "kernel/softmax.h"
-#include "op/op_internal.h"
+#include "op/heads.h"
 
 enum {
     ARG_EMBED,
@@ -285,11 +285,17 @@ static void add_value_distances(const sn_io *io, const struct layout *y, int64_t
     kernel_gemm_nn(t, d, n, by_h, n, io->param[W_V_TABLES + 1].data, d, out, inner, true);
 }
 
+static float scale_of(const sn_call *call)
+{
+    const double given = op_is_null(call, ARG_QK_SCALE) ? 0.0 : op_float(call, ARG_QK_SCALE);
+
+    return (float)(given != 0.0 ? given : 1.0 / sqrt((double)op_int(call, ARG_HEAD_DIM)));
+}
+
 /* Head h; the mixture of values takes the place of its queries. */
 static void run_head(const sn_call *call, const sn_io *io, const struct layout *y, int64_t h)
 {
-    const double  given = op_is_null(call, ARG_QK_SCALE) ? 0.0 : op_float(call, ARG_QK_SCALE);
-    const float   scale = (float)(given != 0.0 ? given : 1.0 / sqrt((double)y->d));
+    const float   scale = scale_of(call);
     const int64_t length = op_int(call, ARG_RPE_LENGTH);
     float        *scratch = io->scratch, *p = scratch + y->p, *q = scratch + y->q + h * y->d;
     const int     t = (int)y->t, d = (int)y->d, inner = (int)y->inner;
@@ -324,6 +330,103 @@ static void relative_forward(const sn_call *call, const sn_io *io)
     }
 }
 
+/* ---- over packed weights --------------------------------------------------------------- */
+
+static size_t relative_packed_bytes(const sn_tensor *whole, size_t k)
+{
+    const bool is_weight = k <= W_PROJ && k % 2 == 0;
+
+    return op_packed_bytes(whole, is_weight || k == W_K_TABLES || k == W_K_TABLES + 1 ? 0 : k);
+}
+
+static struct kernel_panels panels_of(const sn_call *call, const sn_io *io, int k)
+{
+    const struct kernel_weight w = op_packed_weight(&call->whole[k]);
+
+    return kernel_packed_at(&w, io->packed[k]);
+}
+
+static struct heads heads_of(const sn_call *call)
+{
+    const int64_t t = call->in[0].shape.dim[1], embed = call->in[0].shape.dim[2];
+    const int64_t d = op_int(call, ARG_HEAD_DIM);
+    struct heads  h = {
+         .l = t,
+         .s = t,
+         .keys = t,
+         .heads = call->param[W_Q].shape.dim[0] / d,
+         .d = d,
+         .width = {embed, embed, embed},
+         .ld = {embed, embed, embed},
+         .scale = scale_of(call),
+         .width_y = embed,
+         .ld_y = embed
+    };
+
+    if (op_bool(call, ARG_RPE)) {
+        h.relative.side = t > 1 ? side_of(t) : 1;
+        h.relative.length = op_int(call, ARG_RPE_LENGTH);
+    }
+    return h;
+}
+
+static size_t relative_scratch_packed(const sn_call *call)
+{
+    const struct heads h = heads_of(call);
+
+    return heads_scratch(&h, call->n_threads);
+}
+
+static bool relative_fits_packed(const sn_call *call)
+{
+    return relative_scratch_packed(call) > 0;
+}
+
+static void relative_forward_packed(const sn_call *call, const sn_io *io,
+                                    const sn_epilogue *epilogue)
+{
+    const int64_t batch = io->in[0].shape.dim[0];
+    struct heads  h = heads_of(call);
+
+    for (int i = 0; i < 3; i++) {
+        h.x[i] = io->in[0].data;
+        h.in[i].w = panels_of(call, io, W_Q + 2 * i);
+        if (op_has_param(call, (size_t)(W_Q + 2 * i + 1)))
+            h.in[i].bias = io->param[W_Q + 2 * i + 1].data;
+    }
+    for (int i = 0; h.relative.side && i < 2; i++) {
+        h.relative.key[i] = panels_of(call, io, W_K_TABLES + i);
+        h.relative.value[i] = io->param[W_V_TABLES + i].data;
+        h.relative.ld_value = h.d;
+    }
+    h.out = (struct heads_projection){panels_of(call, io, W_PROJ), io->param[W_PROJ_BIAS].data};
+    h.y = io->out[0].data;
+    h.epilogue = op_packed_epilogue(epilogue, NULL, h.width_y, NULL);
+    h.epilogue.ld_residual = h.ld_y;
+    for (int64_t n = 0; n < batch; n++) {
+        heads_run(&h, call, io);
+        for (int i = 0; i < 3; i++)
+            h.x[i] += h.l * h.ld[i];
+        h.y += h.l * h.ld_y;
+        if (h.epilogue.residual) h.epilogue.residual += h.l * h.ld_y;
+    }
+}
+
+static const sn_variant relative_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "packed",
+     .layout = SN_LAYOUT_ROWS,
+     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .fits = relative_fits_packed,
+     .packed_bytes = relative_packed_bytes,
+     .pack = op_pack,
+     .scratch_bytes = relative_scratch_packed,
+     .forward = relative_forward_packed,
+     },
+    {0  },
+};
+
 static sn_status relative_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
                                       sn_error *err)
 {
@@ -350,4 +453,5 @@ const sn_op sn_op_relative_attention = {
     .cost = relative_cost,
     .forward = relative_forward,
     .export_args = relative_export_args,
+    .variants = relative_variants,
 };

@@ -36,15 +36,21 @@ static bool count_readers(const struct sn_plan *p, sn_arena *work, struct reader
     return true;
 }
 
-static const sn_variant *choose(const struct sn_plan *p, const struct step *s)
+/* A variant does not see the last outputs that nobody reads. */
+static const sn_variant *choose(const struct sn_plan *p, struct step *s, const struct readers *r)
 {
     const sn_op *op = s->module->op;
+    sn_call      call = s->call;
 
     /* A blended or private parameter is not the one that was prepared. */
     if (s->kind != STEP_OP || s->n_patches || s->call.mode != SN_EVAL) return NULL;
+    while (call.n_out > 1 && r->n[s->out[call.n_out - 1]] == 0)
+        call.n_out--;
     for (size_t v = 0; op->variants && op->variants[v].name; v++)
-        if ((p->winograd || !op->variants[v].winograd) && op->variants[v].fits(&s->call))
+        if ((p->winograd || !op->variants[v].winograd) && op->variants[v].fits(&call)) {
+            s->call.n_out = call.n_out;
             return &op->variants[v];
+        }
     return NULL;
 }
 
@@ -131,7 +137,7 @@ sn_status plan_fuse(struct sn_plan *p, sn_error *err)
     for (size_t i = 0; rc == SN_OK && i < p->n_steps; i++) {
         struct step *s = &p->step[i];
 
-        if (!s->variant) s->variant = choose(p, s);
+        if (!s->variant) s->variant = choose(p, s, &r);
         /* Alone, a normalisation is an epilogue without anything before it. */
         if (s->variant && s->module->op->affine && !s->scale)
             rc = fold(p, s, &s->scale, &s->shift, err);

@@ -42,8 +42,9 @@ static double fma_seconds(long rounds)
 #define FMA(width, i) "vfmadd231ps %%" width "mm14, %%" width "mm15, %%" width "mm" #i "\n"
 #define ROUND(width)                                                                               \
     FMA(width, 0)                                                                                  \
-    FMA(width, 1) FMA(width, 2) FMA(width, 3) FMA(width, 4) FMA(width, 5) FMA(width, 6)            \
-        FMA(width, 7) FMA(width, 8) FMA(width, 9) FMA(width, 10) FMA(width, 11)
+    FMA(width, 1)                                                                                  \
+    FMA(width, 2) FMA(width, 3) FMA(width, 4) FMA(width, 5) FMA(width, 6) FMA(width, 7)            \
+        FMA(width, 8) FMA(width, 9) FMA(width, 10) FMA(width, 11)
 #define CLOBBERED                                                                                  \
     "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
         "xmm11"
@@ -440,51 +441,54 @@ static void head_ours(const struct kernel_table *set, const void *arg)
 {
     const struct head *h = arg;
 
+    set->attention_pack(&h->s, 0, h->s.s);
     set->attention(&h->s, 0, h->s.l, h->scratch);
 }
 
+/* As in a vision transformer: the cells of a 14 x 14 grid, behind a token. */
 static void bench_attention(void)
 {
-    enum { L = 197, D = 64, LD = 3 * 4 * D, ROWS = 62 };
-    float      *qkv = floats(L * LD), *y = floats(L * D), *table = floats(ROWS * D);
-    int16_t    *index = malloc(2 * L * L * sizeof *index);
-    struct head h = {
-        .s = {.l = L,
-              .s = L,
-              .d = D,
-              .dv = D,
-              .scale = 0.125f,
-              .q = qkv,
-              .k = qkv + 4 * D,
-              .v = qkv + 8 * D,
-              .ldq = LD,
-              .ldk = LD,
-              .ldv = LD,
-              .y = y,
-              .ldy = D}
+    enum { L = 197, D = 64, LD = 3 * 4 * D, LENGTH = 14, ROWS = 2 * LENGTH + 2 };
+    float                     *qkv = floats(L * LD), *y = floats(L * D), *table = floats(ROWS * D);
+    const struct kernel_weight w = {
+        .data = table, .n = ROWS, .k = D, .kernel_h = 1, .kernel_w = 1, .ld_n = D, .ld_k = 1};
+    float               *packed = floats(kernel_pack_bytes(&w) / sizeof(float));
+    struct kernel_panels key = kernel_pack(&w, packed);
+    struct head          h = {
+                 .s = {.l = L,
+                       .s = L,
+                       .d = D,
+                       .dv = D,
+                       .scale = 0.125f,
+                       .q = qkv,
+                       .k = qkv + 4 * D,
+                       .v = qkv + 8 * D,
+                       .ldq = LD,
+                       .ldk = LD,
+                       .ldv = LD,
+                       .y = y,
+                       .ldy = D}
     };
     double percent[MOST];
 
-    /* As in a vision transformer: the distance of two cells of a 14 x 14 grid, behind a token. */
-    for (int i = 0; index && i < L; i++)
-        for (int j = 0; j < L; j++) {
-            const bool token = i == 0 || j == 0;
-
-            index[i * L + j] = (int16_t)(token ? 0 : (j - 1) / 14 - (i - 1) / 14 + 15);
-            index[(L + i) * L + j] = (int16_t)(31 + (token ? 0 : (j - 1) % 14 - (i - 1) % 14 + 15));
-        }
     heading("attention, 197 tokens of 64", false);
-    for (int tables = 0; index && tables <= 2; tables += 2) {
-        h.s.relative = (struct packed_relative){tables, ROWS, table, table, D, D, index};
+    for (int side = 0; side <= 14; side += 14) {
+        h.s.relative = (struct packed_relative){
+            side, LENGTH, {key,   key  },
+              {table, table},
+              D
+        };
         h.scratch = floats(packed_attention_scratch(&h.s) / sizeof(float));
-        race(tables ? "relative position" : "one head", 4.0 * L * L * D, head_ours, NULL, &h,
+        h.s.panels = floats(packed_attention_panels(&h.s) / sizeof(float));
+        race(side ? "relative position" : "one head", 4.0 * L * L * D, head_ours, NULL, &h,
              percent);
         free(h.scratch);
+        free(h.s.panels);
     }
     free(qkv);
     free(y);
     free(table);
-    free(index);
+    free(packed);
 }
 
 /* ---- rows: nanoseconds for each number ---------------------------------------------------- */

@@ -1,6 +1,7 @@
 #include "support/op_call.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -203,6 +204,7 @@ void op_call_init(struct op_call *c, const sn_op *op, const char *args, bool nni
                         .n_out = (size_t)op->n_out,
                         .in = c->in,
                         .out = c->out,
+                        .n_threads = 1,
                         .priv = sn_arena_alloc(c->mem, op->priv_bytes + 1)};
     for (int position = 0; *(args = skip_space(args)); position++) {
         const char *sign = args + strcspn(args, "=~");
@@ -258,6 +260,14 @@ sn_status op_call_load(struct op_call *c, sn_error *err)
         if (dtype == SN_F32) op_call_fill(c->whole[k].data, n, (unsigned)k + 1);
     }
     return rc;
+}
+
+void op_call_temper(struct op_call *c)
+{
+    for (size_t k = 0; k < c->n_params; k++)
+        if (c->whole[k].dtype == SN_F32 && c->whole[k].shape.rank == 2)
+            for (int64_t i = 0; i < sn_shape_count(&c->whole[k].shape); i++)
+                ((float *)c->whole[k].data)[i] /= sqrtf((float)c->whole[k].shape.dim[1]);
 }
 
 static bool has_pieces(const sn_slice *s)
@@ -329,15 +339,18 @@ sn_status op_call_infer(struct op_call *c, sn_shape x, sn_error *err)
     return op_call_infer_many(c, &(sn_desc){SN_F32, x}, 1, err);
 }
 
-void op_call_run_many(struct op_call *c, const sn_tensor *in)
+static void *aligned(size_t n_bytes)
 {
-    void *scratch = aligned_alloc(SN_ALIGN_BYTES, (c->call.scratch_bytes + SN_ALIGN_BYTES) /
-                                                      SN_ALIGN_BYTES * SN_ALIGN_BYTES);
-    sn_io io = {
-        .size = sizeof io, .in = in, .out = c->result, .param = c->live, .scratch = scratch};
+    void *p =
+        aligned_alloc(SN_ALIGN_BYTES, (n_bytes + SN_ALIGN_BYTES) / SN_ALIGN_BYTES * SN_ALIGN_BYTES);
 
-    assert_non_null(scratch);
-    memset(scratch, 0x7f, c->call.scratch_bytes);
+    assert_non_null(p);
+    memset(p, 0x7f, n_bytes);
+    return p;
+}
+
+static void make_results(struct op_call *c)
+{
     for (size_t i = 0; i < c->call.n_out; i++) {
         const sn_desc *d = &c->out[i];
 
@@ -348,8 +361,49 @@ void op_call_run_many(struct op_call *c, const sn_tensor *in)
             arena_array(c->mem, (size_t)sn_shape_count(&d->shape) + 1, sn_dtype_bytes(d->dtype)));
         assert_non_null(c->result[i].data);
     }
+}
+
+void op_call_run_many(struct op_call *c, const sn_tensor *in)
+{
+    void *scratch = aligned(c->call.scratch_bytes);
+    sn_io io = {
+        .size = sizeof io, .in = in, .out = c->result, .param = c->live, .scratch = scratch};
+
+    make_results(c);
     c->op->forward(&c->call, &io);
     free(scratch);
+}
+
+void op_call_run_variant(struct op_call *c, size_t v, const sn_tensor *in,
+                         const sn_epilogue *epilogue, const sn_parallel *parallel)
+{
+    const sn_variant *variant = &c->op->variants[v];
+    const sn_epilogue none = {0};
+    void             *packed[SN_MAX_PARAMS] = {0}, *scratch;
+    sn_io             io = {.size = sizeof io,
+                            .in = in,
+                            .out = c->result,
+                            .param = c->live,
+                            .parallel = parallel,
+                            .packed = (const void *const *)packed};
+
+    c->call.whole = c->whole;
+    assert_true(variant->fits(&c->call));
+    for (size_t k = 0; variant->packed_bytes && k < c->n_params; k++) {
+        const size_t n = c->whole[k].dtype == SN_NONE ? 0 : variant->packed_bytes(&c->whole[k], k);
+
+        if (n == 0) continue;
+        packed[k] = aligned(n);
+        variant->pack(&c->whole[k], k, packed[k]);
+    }
+    scratch =
+        aligned(variant->scratch_bytes ? variant->scratch_bytes(&c->call) : c->call.scratch_bytes);
+    io.scratch = scratch;
+    make_results(c);
+    variant->forward(&c->call, &io, epilogue ? epilogue : &none);
+    free(scratch);
+    for (size_t k = 0; k < c->n_params; k++)
+        free(packed[k]);
 }
 
 const float *op_call_run(struct op_call *c, const float *x)

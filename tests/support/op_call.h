@@ -28,6 +28,10 @@ void op_call_fini(struct op_call *c);
 /* check and shape; whole parameters of the full size hold numbers from -1 to 1. */
 sn_status op_call_load(struct op_call *c, sn_error *err);
 
+/* Matrices divided by the root of their width: sums stay small, so that two ways to add them
+ * up can be compared closely. */
+void op_call_temper(struct op_call *c);
+
 /* slice, then infer for one input. A blended parameter is taken whole. */
 sn_status op_call_infer(struct op_call *c, sn_shape x, sn_error *err);
 
@@ -40,6 +44,11 @@ const float *op_call_run(struct op_call *c, const float *x);
 
 /* The same for any inputs; the outputs are in c->result. */
 void op_call_run_many(struct op_call *c, const sn_tensor *in);
+
+/* The same by variant v of the operator, which must fit, over weights that it prepares; without
+ * an epilogue if that is NULL. */
+void op_call_run_variant(struct op_call *c, size_t v, const sn_tensor *in,
+                         const sn_epilogue *epilogue, const sn_parallel *parallel);
 
 /* The numbers that parameters and inputs of tests are made of: always the same. */
 void op_call_fill(float *x, int64_t n, unsigned seed);

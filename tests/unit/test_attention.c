@@ -15,6 +15,7 @@
 #include "kernel/attention.h"
 #include "op/op_internal.h"
 #include "support/op_call.h"
+#include "support/threads.h"
 
 extern const sn_op sn_op_attention;
 
@@ -233,6 +234,30 @@ static void check_against_definition(const struct setting *t, const struct op_ca
         }
 }
 
+/* The variant over packed weights gives the same, then adds the residual and what is not above 0
+ * becomes 0. */
+static void check_packed(struct op_call *c, const struct inputs *in)
+{
+    const float      *plain = c->result[0].data;
+    const size_t      n = (size_t)sn_shape_count(&c->out[0].shape);
+    float             added[512];
+    const sn_tensor   residual = sn_tensor_dense(SN_F32, &c->out[0].shape, added);
+    const sn_epilogue epilogue = {.residual = &residual, .act = SN_ACT_RELU};
+
+    op_call_fill(added, 512, 16);
+    c->call.n_out = 1;
+    op_call_run_variant(c, 0, in->tensor, NULL, NULL);
+    for (size_t i = 0; i < n; i++)
+        expect("packed", ((const float *)c->result[0].data)[i], plain[i], 0, 0, (int)i);
+    op_call_run_variant(c, 0, in->tensor, &epilogue, NULL);
+    for (size_t i = 0; i < n; i++) {
+        const float want = plain[i] + added[i];
+
+        expect("fused", ((const float *)c->result[0].data)[i], want < 0 ? 0 : want, 0, 0, (int)i);
+    }
+    c->call.n_out = 2;
+}
+
 /* "embed_dim = 4 of 4, 8", or without choice if both are equal */
 static const char *size_arg(char *buf, size_t n_bytes, const char *name, int live, int max)
 {
@@ -266,6 +291,7 @@ static void run(const struct setting *t)
     assert_true(sn_shape_equal(&c.out[0].shape, &in.desc[QUERY].shape));
     op_call_run_many(&c, in.tensor);
     check_against_definition(t, &c, &in);
+    check_packed(&c, &in);
     op_call_fini(&c);
 }
 
@@ -354,12 +380,102 @@ static void a_row_that_is_masked_everywhere_is_nan(void **state)
     op_call_fini(&c);
 }
 
+/* ---- threads ----------------------------------------------------------------------------------
+ */
+
+enum { MANY_L = 37, MANY_S = 61, MANY_N = 2, MANY_E = 96 };
+
+/* A row is a sentence; masks as in struct setting. */
+static const struct many {
+    const char *sentence, *args;
+    char        mask;
+    bool        batch_first;
+} manies[] = {
+    {"threads change no bit",                                         "embed_dim = 96 of 48, 96, 120; num_heads = 3", 0,   false},
+    {"threads change no bit, a mask for every head, the batch first",
+     "embed_dim = 96 of 48, 96, 120; num_heads = 6; batch_first = true",                                              'F', true },
+    {"threads change no bit, appended keys",
+     "embed_dim = 96; num_heads = 2; add_bias_kv = true; add_zero_attn = true",                                       'f', false},
+    {"threads change no bit, separate weights",
+     "embed_dim = 96 of 96, 104; num_heads = 3; kdim = 96; vdim = 96",                                                0,   false},
+};
+
+static sn_shape many_shape(const struct many *t, int length)
+{
+    return t->batch_first ? SHAPE(MANY_N, length, MANY_E) : SHAPE(length, MANY_N, MANY_E);
+}
+
+static void threads_change_no_bit(void **state)
+{
+    enum { HEADS = 6, N_MASK = MANY_N * HEADS * MANY_L * MANY_S };
+    static float       query[MANY_L * MANY_N * MANY_E], key[MANY_S * MANY_N * MANY_E], mask[N_MASK];
+    const struct many *t = *state;
+    const sn_shape     shape[] = {many_shape(t, MANY_L), many_shape(t, MANY_S),
+                              t->mask == 'F' ? SHAPE(MANY_N * HEADS, MANY_L, MANY_S)
+                                                 : SHAPE(MANY_L, MANY_S)};
+    float *const       data[] = {query, key, key, NULL, mask};
+    const size_t       n = (size_t)sn_shape_count(&shape[0]);
+    sn_tensor          in[N_IN] = {{0}};
+    sn_desc            desc[N_IN] = {{0}};
+    const float       *plain, *one;
+    struct op_call     c;
+
+    op_call_fill(query, (int64_t)COUNT(query), 1);
+    op_call_fill(key, (int64_t)COUNT(key), 2);
+    op_call_fill(mask, N_MASK, 3);
+    for (int i = 0; i < N_IN; i++) {
+        if (i == PADDING || (i == MASK && !t->mask)) continue;
+        desc[i] = (sn_desc){SN_F32, shape[i == MASK ? 2 : i > 0]};
+        in[i] = sn_tensor_dense(SN_F32, &desc[i].shape, data[i]);
+    }
+    op_call_init(&c, &sn_op_attention, t->args, false, SN_EVAL);
+    assert_int_equal(op_call_load(&c, NULL), SN_OK);
+    op_call_temper(&c);
+    assert_int_equal(op_call_infer_many(&c, desc, N_IN, NULL), SN_OK);
+    op_call_run_many(&c, in);
+    plain = c.result[0].data;
+    c.call.n_out = 1;
+    op_call_run_variant(&c, 0, in, NULL, NULL);
+    one = c.result[0].data;
+    for (size_t i = 0; i < n; i++)
+        expect("packed", one[i], plain[i], 0, 0, (int)i);
+    for (c.call.n_threads = 2; c.call.n_threads <= 3; c.call.n_threads++) {
+        const sn_parallel threads = threads_of(c.call.n_threads);
+        const int         before = threads_parts();
+
+        op_call_run_variant(&c, 0, in, NULL, &threads);
+        assert_memory_equal(c.result[0].data, one, n * sizeof *one);
+        assert_true(threads_parts() > before);
+    }
+    op_call_fini(&c);
+}
+
+/* Who wants the weights of attention gets them from the plain operator. */
+static void packed_attention_has_no_weights(void **state)
+{
+    const sn_desc in[] = {
+        {SN_F32, SHAPE(3, 2, 4)},
+        {SN_F32, SHAPE(3, 2, 4)},
+        {SN_F32, SHAPE(3, 2, 4)}
+    };
+    struct op_call c;
+
+    (void)state;
+    op_call_init(&c, &sn_op_attention, "embed_dim = 4; num_heads = 2", false, SN_EVAL);
+    assert_int_equal(op_call_load(&c, NULL), SN_OK);
+    assert_int_equal(op_call_infer_many(&c, in, 3, NULL), SN_OK);
+    assert_false(c.op->variants[0].fits(&c.call));
+    c.call.n_out = 1;
+    assert_true(c.op->variants[0].fits(&c.call));
+    op_call_fini(&c);
+}
+
 /* ---- plans rely on it --------------------------------------------------------------------------
  */
 
 static void scratch_memory_does_not_grow_with_the_batch(void **state)
 {
-    size_t bytes[2];
+    size_t bytes[2], packed[2];
 
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -376,10 +492,12 @@ static void scratch_memory_does_not_grow_with_the_batch(void **state)
         assert_int_equal(op_call_load(&c, NULL), SN_OK);
         assert_int_equal(op_call_infer_many(&c, in, 3, NULL), SN_OK);
         bytes[i] = c.call.scratch_bytes;
+        packed[i] = c.op->variants[0].scratch_bytes(&c.call);
         op_call_fini(&c);
     }
     assert_true(bytes[0] > 0);
     assert_int_equal(bytes[0], bytes[1]);
+    assert_int_equal(packed[0], packed[1]);
 }
 
 static void weights_that_nobody_needs_are_absent(void **state)
@@ -631,20 +749,25 @@ static void refusal(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT(settings) + COUNT(existences) + COUNT(refusals) + 7] = {
-        cmocka_unit_test(kernel_agrees_with_its_twin),
-        cmocka_unit_test(a_row_that_is_masked_everywhere_is_nan),
-        cmocka_unit_test(scratch_memory_does_not_grow_with_the_batch),
-        cmocka_unit_test(weights_that_nobody_needs_are_absent),
-        cmocka_unit_test(cost_counts_projections_and_products),
-        cmocka_unit_test(the_largest_choice_needs_no_copies),
-        cmocka_unit_test(export_keeps_separate_weights_separate),
-    };
-    size_t n = 7;
+    struct CMUnitTest
+        tests[COUNT(settings) + COUNT(manies) + COUNT(existences) + COUNT(refusals) + 8] = {
+            cmocka_unit_test(kernel_agrees_with_its_twin),
+            cmocka_unit_test(a_row_that_is_masked_everywhere_is_nan),
+            cmocka_unit_test(scratch_memory_does_not_grow_with_the_batch),
+            cmocka_unit_test(weights_that_nobody_needs_are_absent),
+            cmocka_unit_test(cost_counts_projections_and_products),
+            cmocka_unit_test(the_largest_choice_needs_no_copies),
+            cmocka_unit_test(export_keeps_separate_weights_separate),
+            cmocka_unit_test(packed_attention_has_no_weights),
+        };
+    size_t n = 8;
 
     for (size_t i = 0; i < COUNT(settings); i++)
         tests[n++] = (struct CMUnitTest){settings[i].sentence, agrees_with_the_definition, NULL,
                                          NULL, (void *)&settings[i].t};
+    for (size_t i = 0; i < COUNT(manies); i++)
+        tests[n++] = (struct CMUnitTest){manies[i].sentence, threads_change_no_bit, NULL, NULL,
+                                         (void *)&manies[i]};
     for (size_t i = 0; i < COUNT(existences); i++)
         tests[n++] = (struct CMUnitTest){existences[i].sentence, existence, NULL, NULL,
                                          (void *)&existences[i]};

@@ -9,7 +9,13 @@
 
 #include <cmocka.h>
 
+#include "op/op_internal.h"
+#include "support/floats.h"
+#include "support/op_call.h"
+#include "support/threads.h"
 #include "support/whole.h"
+
+extern const sn_op sn_op_relative_attention;
 
 #define DOC(shape, model)                                                                          \
     "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [{\"name\": \"x\", "                \
@@ -107,14 +113,84 @@ static void agrees_with_pytorch(void **state)
     whole_fini(&w);
 }
 
+/* ---- the variant over packed weights ------------------------------------------------------ */
+
+/* clang-format off */
+static const struct packed_row {
+    const char *name, *args;
+    int         batch, tokens, embed;
+} packed_rows[] = {
+    {"packed: one token", "embed_dim = 8; num_heads = 2; head_dim = 4; rpe = true", 1, 1, 8},
+    {"packed: two tokens", "embed_dim = 8; num_heads = 2; head_dim = 4; rpe = true", 3, 2, 8},
+    {"packed: a grid and half a row, clipped",
+     "embed_dim = 8; num_heads = 2; head_dim = 4; rpe = true; rpe_length = 2; qkv_bias = true", 2,
+     33, 8},
+    {"packed: a narrower choice of fewer heads",
+     "embed_dim = 24 of 24, 36; num_heads = 2 of 2, 3; head_dim = 20; rpe = true; qkv_bias = true",
+     2, 50, 24},
+    {"packed: without relative position",
+     "embed_dim = 24 of 24, 36; num_heads = 2 of 2, 3; head_dim = 20; qk_scale = 0.25", 2, 50, 24},
+    {"packed: as AutoFormer has it",
+     "embed_dim = 216 of 192, 216, 240; num_heads = 3 of 3, 4; rpe = true; qkv_bias = true", 1,
+     197, 216},
+};
+/* clang-format on */
+
+/* What forward gives; with a residual and an activation; the same bits from any number of
+ * threads. */
+static void packed_agrees_with_plain(void **state)
+{
+    const struct packed_row *t = *state;
+    const sn_shape           shape = SHAPE(t->batch, t->tokens, t->embed);
+    const size_t             n = (size_t)sn_shape_count(&shape);
+    float *x = floats_random(n, 0, 1), *add = floats_random(n, 0, 2), *want = floats_of(n, 0, 0);
+    const sn_tensor   in = sn_tensor_dense(SN_F32, &shape, x);
+    const sn_tensor   residual = sn_tensor_dense(SN_F32, &shape, add);
+    const sn_epilogue epilogue = {.residual = &residual, .act = SN_ACT_RELU};
+    const float      *without, *one;
+    struct op_call    c;
+
+    op_call_init(&c, &sn_op_relative_attention, t->args, false, SN_EVAL);
+    assert_int_equal(op_call_load(&c, NULL), SN_OK);
+    op_call_temper(&c);
+    assert_int_equal(op_call_infer(&c, shape, NULL), SN_OK);
+    without = op_call_run(&c, x);
+    op_call_run_variant(&c, 0, &in, NULL, NULL);
+    assert_floats_close(c.result[0].data, without, 1, n, n, 3e-6, "packed");
+    for (size_t i = 0; i < n; i++)
+        want[i] = without[i] + add[i] > 0 ? without[i] + add[i] : 0;
+    op_call_run_variant(&c, 0, &in, &epilogue, NULL);
+    one = c.result[0].data;
+    assert_floats_close(one, want, 1, n, n, 3e-6, "fused");
+    for (c.call.n_threads = 2; c.call.n_threads <= 3; c.call.n_threads++) {
+        const sn_parallel threads = threads_of(c.call.n_threads);
+        const int         before = threads_parts();
+
+        op_call_run_variant(&c, 0, &in, &epilogue, &threads);
+        assert_memory_equal(c.result[0].data, one, n * sizeof *one);
+        assert_true(t->tokens < 197 || threads_parts() > before);
+    }
+    op_call_fini(&c);
+    floats_free(x);
+    floats_free(add);
+    floats_free(want);
+}
+
 int main(void)
 {
-    enum { N_ROWS = sizeof rows / sizeof *rows };
-    struct CMUnitTest tests[N_ROWS];
+    enum {
+        N_ROWS = sizeof rows / sizeof *rows,
+        N_PACKED = sizeof packed_rows / sizeof *packed_rows
+    };
+    struct CMUnitTest tests[N_ROWS + N_PACKED];
 
     for (size_t i = 0; i < N_ROWS; i++)
         tests[i] = (struct CMUnitTest){.name = rows[i].name,
                                        .test_func = agrees_with_pytorch,
                                        .initial_state = (void *)&rows[i]};
+    for (size_t i = 0; i < N_PACKED; i++)
+        tests[N_ROWS + i] = (struct CMUnitTest){.name = packed_rows[i].name,
+                                                .test_func = packed_agrees_with_plain,
+                                                .initial_state = (void *)&packed_rows[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,25 +27,47 @@
 /* ---- attention ---------------------------------------------------------------------------- */
 
 /* A row is a sentence: so many queries and keys of this size, values of that one; with bias
- * (2: masking a third of the keys, 3: and all of one row), and so many tables of positions. */
+ * (2: masking a third of the keys, 3: and all of one row); the side of the grid, and where
+ * distances are clipped. */
 static const struct head {
     const char *name;
     long        l, s, d, dv;
-    int         bias, tables;
+    int         bias, side, length;
 } heads[] = {
-    {"one query, one key",        1,   1,   5,  3,  0, 0},
-    {"a small head",              7,   11,  8,  16, 0, 0},
-    {"a head of a transformer",   197, 197, 64, 64, 0, 0},
-    {"many keys, bias",           30,  700, 17, 40, 1, 0},
-    {"masked keys",               30,  600, 16, 16, 2, 0},
-    {"a row masked everywhere",   26,  300, 16, 16, 3, 0},
-    {"relative position",         50,  50,  32, 24, 0, 2},
-    {"relative position, masked", 33,  530, 20, 35, 2, 3},
+    {"one query, one key",        1,   1,   5,  3,  0, 0,  0 },
+    {"a small head",              7,   11,  8,  16, 0, 0,  0 },
+    {"a head of a transformer",   197, 197, 64, 64, 0, 0,  0 },
+    {"exactly a block of keys",   33,  256, 32, 48, 0, 0,  0 },
+    {"many keys, bias",           30,  700, 17, 40, 1, 0,  0 },
+    {"masked keys",               30,  600, 16, 16, 2, 0,  0 },
+    {"a row masked everywhere",   26,  300, 16, 16, 3, 0,  0 },
+    {"a grid",                    50,  50,  32, 24, 0, 7,  6 },
+    {"a grid of AutoFormer",      197, 197, 64, 64, 0, 14, 14},
+    {"distances are clipped",     50,  50,  19, 16, 0, 7,  2 },
+    {"all distances are clipped", 17,  17,  8,  16, 0, 4,  0 },
+    {"no cells but a token",      1,   1,   8,  16, 0, 1,  3 },
+    {"one cell",                  2,   2,   8,  16, 0, 1,  3 },
+    {"a narrow grid",             60,  60,  8,  16, 0, 3,  5 },
+    {"the last row is not full",  58,  58,  8,  16, 1, 7,  14},
+    {"many keys on a grid",       600, 600, 12, 20, 1, 24, 20},
+    {"the same, clipped, masked", 530, 530, 20, 35, 3, 22, 9 },
+    {"a wide grid",               300, 300, 8,  16, 2, 70, 14},
 };
 
-enum { TABLE_ROWS = 13 };
+/* The row of table t (0: distances of rows, 1: of columns) for a query and a key. */
+static long relative_row(const struct packed_relative *r, int t, long query, long key)
+{
+    long distance;
 
-static void expect_head(const struct packed_attention *s, float *want)
+    if (query == 0 || key == 0) return 0;
+    distance = t == 0 ? (key - 1) / r->side - (query - 1) / r->side
+                      : (key - 1) % r->side - (query - 1) % r->side;
+    if (distance > r->length) distance = r->length;
+    if (distance < -r->length) distance = -r->length;
+    return r->length + 1 + distance;
+}
+
+static void expect_head(const struct packed_attention *s, const float *const table[2], float *want)
 {
     double *p = malloc((size_t)s->s * sizeof *p);
 
@@ -58,11 +80,8 @@ static void expect_head(const struct packed_attention *s, float *want)
             for (long c = 0; c < s->d; c++) {
                 double key = (double)s->k[j * s->ldk + c];
 
-                for (int t = 0; t < s->relative.tables; t++)
-                    key +=
-                        (double)s->relative
-                            .key[s->relative.index[(t * s->l + i) * s->s + j] * s->relative.ld_key +
-                                 c];
+                for (int t = 0; s->relative.side && t < 2; t++)
+                    key += (double)table[t][relative_row(&s->relative, t, i, j) * s->d + c];
                 score += (double)s->q[i * s->ldq + c] * key;
             }
             p[j] = score * (double)s->scale + (s->bias ? (double)s->bias[i * s->ld_bias + j] : 0);
@@ -76,11 +95,11 @@ static void expect_head(const struct packed_attention *s, float *want)
             for (long j = 0; j < s->s; j++) {
                 double value = (double)s->v[j * s->ldv + c];
 
-                for (int t = 0; t < s->relative.tables; t++)
+                for (int t = 0; s->relative.side && t < 2; t++)
                     value +=
-                        (double)s->relative.value[s->relative.index[(t * s->l + i) * s->s + j] *
-                                                      s->relative.ld_value +
-                                                  c];
+                        (double)s->relative
+                            .value[t]
+                                  [relative_row(&s->relative, t, i, j) * s->relative.ld_value + c];
                 y += p[j] * value;
             }
             want[i * s->ldy + c] = (float)(y / sum);
@@ -89,9 +108,57 @@ static void expect_head(const struct packed_attention *s, float *want)
     free(p);
 }
 
+static void *aligned(size_t n_bytes)
+{
+    void *p = NULL;
+
+    assert_int_equal(posix_memalign(&p, 64, n_bytes), 0);
+    memset(p, 0xff, n_bytes);
+    return p;
+}
+
+/* All at once, in parts of growing size, and over the queries. */
+static void run_head(const struct kernel_table *set, struct packed_attention *s, const float *want)
+{
+    const size_t ld = (size_t)s->ldy;
+    const float *q = s->q;
+    float *whole = floats_of((size_t)s->l * ld, 1, 7), *parts = floats_of((size_t)s->l * ld, 1, 7),
+          *over = floats_of((size_t)s->l * ld + (size_t)s->ldq, 1, 7);
+    void *scratch = aligned(packed_attention_scratch(s));
+
+    s->panels = aligned(packed_attention_panels(s));
+    s->y = whole;
+    set->attention_pack(s, 0, s->s);
+    set->attention(s, 0, s->l, scratch);
+    assert_floats_close(whole, want, (size_t)s->l, (size_t)s->dv, ld, 2e-6, set->name);
+
+    memset(s->panels, 0xff, packed_attention_panels(s));
+    s->y = parts;
+    for (long i = s->s, step = 1; i > 0; i -= step, step += 2)
+        set->attention_pack(s, i > step ? i - step : 0, i);
+    for (long i = 0, step = 1; i < s->l; i += step, step += 2)
+        set->attention(s, i, i + step < s->l ? i + step : s->l, scratch);
+    assert_floats_same(whole, parts, (size_t)s->l, (size_t)s->dv, ld, set->name);
+
+    s->y = over;
+    if (s->ldq == s->ldy) {
+        memcpy(over, q, (size_t)(s->l * s->ldq - 3) * sizeof *over);
+        s->q = over;
+        set->attention(s, 0, s->l, scratch);
+        assert_floats_same(whole, over, (size_t)s->l, (size_t)s->dv, ld, set->name);
+        s->q = q;
+    }
+    floats_free(whole);
+    floats_free(parts);
+    floats_free(over);
+    free(s->panels);
+    free(scratch);
+}
+
 static void check_head(void **state)
 {
     const struct head      *t = *state;
+    const long              rows = 2 * t->length + 2;
     struct packed_attention s = {.l = t->l,
                                  .s = t->s,
                                  .d = t->d,
@@ -100,55 +167,45 @@ static void check_head(void **state)
                                  .ldq = t->d + 3,
                                  .ldk = t->d + 1,
                                  .ldv = t->dv + 2,
-                                 .ldy = t->dv + 5,
+                                 .ldy = t->dv + 3,
                                  .ld_bias = t->s};
     float                  *q = floats_random((size_t)(s.l * s.ldq - 3), 1, 1),
           *k = floats_random((size_t)(s.s * s.ldk - 1), 2, 2);
     float *v = floats_random((size_t)(s.s * s.ldv - 2), 3, 3),
           *bias = floats_random((size_t)(s.l * s.s), 1, 4);
-    float *key = floats_random((size_t)(TABLE_ROWS * t->d), 1, 5),
-          *value = floats_random((size_t)(TABLE_ROWS * t->dv), 1, 6);
-    float   *want = floats_of((size_t)(s.l * s.ldy), 0, 7);
-    int16_t *index = malloc((size_t)(s.l * s.s * (t->tables + 1)) * sizeof *index);
+    float *key[2], *value[2], *packed[2], *want = floats_of((size_t)(s.l * s.ldy), 0, 7);
 
     for (long i = 0; i < s.l * s.s; i++)
         if ((t->bias >= 2 && i % s.s % 3 == 1) || (t->bias == 3 && i / s.s == 5))
             bias[i] = -INFINITY;
-    for (long i = 0; i < s.l * s.s * t->tables; i++)
-        index[i] = (int16_t)(i * i / 7 % TABLE_ROWS);
     s.q = q;
     s.k = k;
     s.v = v;
     s.bias = t->bias ? bias : NULL;
-    s.relative = (struct packed_relative){t->tables, TABLE_ROWS, key, value, t->d, t->dv, index};
-    expect_head(&s, want);
-    FOR_EVERY_SET(set)
-    {
-        float *whole = floats_of((size_t)(s.l * s.ldy), 1, 7),
-              *parts = floats_of((size_t)(s.l * s.ldy), 1, 7);
-        void *scratch = NULL;
+    s.relative = (struct packed_relative){.side = t->side, .length = t->length, .ld_value = t->dv};
+    for (int i = 0; i < 2; i++) {
+        struct kernel_weight w = {
+            .n = rows, .k = t->d, .kernel_h = 1, .kernel_w = 1, .ld_n = t->d, .ld_k = 1};
 
-        assert_int_equal(posix_memalign(&scratch, 64, packed_attention_scratch(&s)), 0);
-        memset(scratch, 0xff, packed_attention_scratch(&s));
-        s.y = whole;
-        set->attention(&s, 0, s.l, scratch);
-        s.y = parts;
-        for (long i = 0, step = 1; i < s.l; i += step, step += 2)
-            set->attention(&s, i, i + step < s.l ? i + step : s.l, scratch);
-        assert_floats_close(whole, want, (size_t)s.l, (size_t)s.dv, (size_t)s.ldy, 2e-6, set->name);
-        assert_floats_same(whole, parts, (size_t)s.l, (size_t)s.dv, (size_t)s.ldy, set->name);
-        floats_free(whole);
-        floats_free(parts);
-        free(scratch);
+        w.data = key[i] = floats_random((size_t)(rows * t->d), 1, (uint32_t)(5 + i));
+        s.relative.value[i] = value[i] =
+            floats_random((size_t)(rows * t->dv), 1, (uint32_t)(7 + i));
+        packed[i] = aligned(kernel_pack_bytes(&w));
+        s.relative.key[i] = kernel_pack(&w, packed[i]);
+    }
+    expect_head(&s, (const float *const *)key, want);
+    FOR_EVERY_SET(set)
+    run_head(set, &s, want);
+    for (int i = 0; i < 2; i++) {
+        floats_free(key[i]);
+        floats_free(value[i]);
+        free(packed[i]);
     }
     floats_free(q);
     floats_free(k);
     floats_free(v);
     floats_free(bias);
-    floats_free(key);
-    floats_free(value);
     floats_free(want);
-    free(index);
 }
 
 /* ---- rows --------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 
 #include "support/alloc.h"
 #include "support/net.h"
+#include "support/whole.h"
 
 #define CONV_BN                                                                                    \
     "{\"name\": \"conv\", \"type\": \"Conv2d\", \"in_channels\": 2, \"out_channels\": \"w\", "     \
@@ -173,6 +174,46 @@ static void fused_chain_computes_what_it_says(void **state)
     free(scratch);
     free(again);
     free(bytes);
+}
+
+/* Attention makes its weights only for who reads them. Without, it takes over the addition behind
+ * it, and adds up the same. */
+static void attention_that_nobody_watches_is_fused(void **state)
+{
+#define BLOCK(outputs)                                                                             \
+    "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [{\"name\": \"x\", \"shape\": [2, " \
+    "5, "                                                                                          \
+    "4]}], \"choices\": {\"h\": [1, 2]}, \"model\": {\"type\": \"Graph\", \"inputs\": [\"x\"], "   \
+    "\"outputs\": [" outputs "], \"nodes\": [{\"name\": \"attn\", \"type\": "                      \
+    "\"MultiheadAttention\", \"embed_dim\": 4, \"num_heads\": \"h\", \"batch_first\": true, "      \
+    "\"inputs\": [\"x\", \"x\", \"x\"]}, {\"name\": \"sum\", \"type\": \"Add\", \"inputs\": "      \
+    "[\"x\", "                                                                                     \
+    "\"attn\"]}]}}"
+    static const char *const spec[] = {BLOCK("\"sum\""), BLOCK("\"sum\", \"attn.1\"")};
+    const sn_desc            in = {
+                   SN_F32, {3, {2, 5, 4}}
+    };
+    const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
+    float                    x[40], y[2][90];
+
+    (void)state;
+    fill(x, 40);
+    for (size_t i = 0; i < 2; i++) {
+        struct whole w;
+        sn_subnet   *subnet;
+        sn_plan     *plan = NULL;
+
+        whole_load(&w, spec[i]);
+        subnet = net_choose(w.net, "h=2");
+        assert_int_equal(sn_plan_compile(subnet, &options, &plan, NULL), SN_OK);
+        assert_int_equal(sn_plan_describe(plan)->n_steps, i + 1);
+        assert_int_equal(whole_run(subnet, x, y[i], 90), i == 0 ? 40 : 90);
+        sn_plan_unref(plan);
+        sn_subnet_unref(subnet);
+        whole_fini(&w);
+    }
+    for (int i = 0; i < 40; i++)
+        assert_float_equal(y[0][i], y[1][i], 1e-5);
 }
 
 /* A plan for 5 images runs 1 to 5, each image as if it were alone; more are refused. */
@@ -375,6 +416,7 @@ int main(void)
     enum { N_FUSIONS = sizeof fusions / sizeof fusions[0] };
     const struct CMUnitTest fixed[] = {
         cmocka_unit_test(fused_chain_computes_what_it_says),
+        cmocka_unit_test(attention_that_nobody_watches_is_fused),
         cmocka_unit_test(batches_up_to_the_largest),
         cmocka_unit_test(a_run_stops_when_asked),
         cmocka_unit_test(a_run_allocates_nothing),

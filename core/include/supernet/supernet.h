@@ -422,7 +422,8 @@ typedef struct sn_variant {
      * but param: what is live was written down in priv by infer. Its plans are smaller. */
     bool lean;
 
-    /* After infer: can this call run so? */
+    /* After infer: can this call run so? Here and in forward, call->n_out leaves out the last
+     * outputs that nobody reads. */
     bool (*fits)(const sn_call *call);
 
     /* Bytes of params[k] prepared (0: as it is), and preparing it. Sees the whole

@@ -47,16 +47,18 @@ size_t packed_winograd_scratch(const struct packed_conv *s, long n, int m)
     return (size_t)sum;
 }
 
-size_t packed_attention_scratch(const struct packed_attention *s)
+size_t packed_attention_panels(const struct packed_attention *s)
 {
-    const long keys = round_up(s->s, KERNEL_PANEL), out = round_up(s->dv, KERNEL_PANEL);
-    const long rows = s->relative.tables ? round_up(s->relative.rows, KERNEL_PANEL) : 0;
-    long       sum = 0;
+    const struct attention_layout a = attention_layout(s);
+    long                          sum = 0;
 
-    if (!add(&sum, keys, s->d, 1, sizeof(float)) || !add(&sum, s->s, out, 1, sizeof(float)) ||
-        !add(&sum, ATTENTION_ROWS, ATTENTION_KEYS, 1, sizeof(float)) ||
-        !add(&sum, rows, s->d, 1, sizeof(float)) || !add(&sum, rows, out, 1, sizeof(float)) ||
-        !add(&sum, 2 * ATTENTION_ROWS, rows, 1, sizeof(float)))
+    if (!add(&sum, round_up(s->s, KERNEL_PANEL), s->d, 1, sizeof(float)) ||
+        !add(&sum, s->s + a.tables, round_up(s->dv, KERNEL_PANEL), 1, sizeof(float)))
         return 0;
     return (size_t)sum;
+}
+
+size_t packed_attention_scratch(const struct packed_attention *s)
+{
+    return (size_t)attention_layout(s).floats * sizeof(float);
 }

@@ -22,8 +22,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
     _(3, 1)                                                                                        \
     _(4, 1)                                                                                        \
     _(5, 1)                                                                                        \
-    _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3)        \
-        _(3, 3) _(4, 3) _(1, 8)
+    _(6, 1)                                                                                        \
+    _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3) _(3, 3)        \
+        _(4, 3) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8, TAPS_HELD = 0 };
@@ -96,6 +97,12 @@ INLINE vec vec_min(vec a, vec b)
 {
     return _mm256_min_ps(a, b);
 }
+INLINE vec vec_reciprocal(vec a)
+{
+    const vec r = _mm256_rcp_ps(a);
+
+    return vec_fma(r, vec_fma(-a, r, vec_set(1.0f)), r);
+}
 INLINE vec vec_sqrt(vec a)
 {
     return _mm256_sqrt_ps(a);
@@ -109,6 +116,23 @@ INLINE float vec_sum(vec a)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
+INLINE vec vec_sums(const float *p)
+{
+    __m256 sum[2];
+
+    for (int i = 0; i < 2; i++, p += 4 * VL)
+        sum[i] = _mm256_hadd_ps(_mm256_hadd_ps(vec_load(p), vec_load(p + VL)),
+                                _mm256_hadd_ps(vec_load(p + 2 * VL), vec_load(p + 3 * VL)));
+    return _mm256_add_ps(_mm256_permute2f128_ps(sum[0], sum[1], 0x20),
+                         _mm256_permute2f128_ps(sum[0], sum[1], 0x31));
+}
+INLINE float vec_most(vec a)
+{
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
 INLINE ivec vec_to_int(vec a)
 {
     return (ivec)_mm256_cvttps_epi32(a);

@@ -22,8 +22,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 8, 8, [8] = 1};
     _(3, 1)                                                                                        \
     _(4, 1)                                                                                        \
     _(5, 1)                                                                                        \
-    _(6, 1) _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2)        \
-        _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
+    _(6, 1)                                                                                        \
+    _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3)        \
+        _(2, 3) _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8, TAPS_HELD = 1 };
@@ -90,6 +91,12 @@ INLINE vec vec_min(vec a, vec b)
 {
     return _mm512_min_ps(a, b);
 }
+INLINE vec vec_reciprocal(vec a)
+{
+    const vec r = _mm512_rcp14_ps(a);
+
+    return vec_fma(r, vec_fma(-a, r, vec_set(1.0f)), r);
+}
 INLINE vec vec_sqrt(vec a)
 {
     return _mm512_sqrt_ps(a);
@@ -97,6 +104,33 @@ INLINE vec vec_sqrt(vec a)
 INLINE float vec_sum(vec a)
 {
     return _mm512_reduce_add_ps(a);
+}
+
+/* Quarters of i, i + 4, i + 8 and i + 12 next to one another, their halves added. */
+INLINE __m512 vec_quarters(const float *p)
+{
+    const __m512 a = _mm512_loadu_ps(p), b = _mm512_loadu_ps(p + 4 * VL);
+    const __m512 c = _mm512_loadu_ps(p + 8 * VL), d = _mm512_loadu_ps(p + 12 * VL);
+    const __m512 ab =
+        _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    const __m512 cd =
+        _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+
+    return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+}
+
+INLINE vec vec_sums(const float *p)
+{
+    const __m512 a = vec_quarters(p), b = vec_quarters(p + VL);
+    const __m512 c = vec_quarters(p + 2 * VL), d = vec_quarters(p + 3 * VL);
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+
+    return _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+}
+INLINE float vec_most(vec a)
+{
+    return _mm512_reduce_max_ps(a);
 }
 INLINE ivec vec_to_int(vec a)
 {

@@ -7,6 +7,9 @@
  *   vec_load, vec_store         any address
  *   vec_load_n, vec_store_n     the first n lanes, 1 <= n <= VL; the others are 0, or untouched
  *   vec_max, vec_min            b where either is NaN: max(0, x) keeps it
+ *   vec_sum, vec_most           of all lanes; vec_most only if none is NaN
+ *   vec_sums                    lane i is the sum of vector i of VL
+ *   vec_reciprocal              1 / a to two units in the last place, a in [1, 2^100]
  *   vec_held, vec_spread        loads that stay in a register (see simd_avx2.h)
  *   STRIP, STRIP_COUNTS        pixels of a strip (see depthwise.h)
  *   TAPS_HELD                  whether nine taps have room in registers beside a strip
@@ -97,6 +100,10 @@ INLINE vec vec_min(vec a, vec b)
     return vec_select(a < b, a, b);
 }
 
+INLINE vec vec_reciprocal(vec a)
+{
+    return vec_set(1.0f) / a;
+}
 INLINE vec vec_sqrt(vec a)
 {
     for (int i = 0; i < VL; i++)
@@ -107,6 +114,20 @@ INLINE vec vec_sqrt(vec a)
 INLINE float vec_sum(vec a)
 {
     return (a[0] + a[2]) + (a[1] + a[3]);
+}
+INLINE vec vec_sums(const float *p)
+{
+    vec sums;
+
+    for (int i = 0; i < VL; i++)
+        sums[i] = vec_sum(vec_load(p + i * VL));
+    return sums;
+}
+INLINE float vec_most(vec a)
+{
+    const float x = a[0] > a[1] ? a[0] : a[1], y = a[2] > a[3] ? a[2] : a[3];
+
+    return x > y ? x : y;
 }
 INLINE ivec vec_to_int(vec a)
 {

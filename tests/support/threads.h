@@ -1,0 +1,13 @@
+/* threads: what a caller of the library passes as sn_parallel. */
+#ifndef SUPPORT_THREADS_H
+#define SUPPORT_THREADS_H
+
+#include "supernet/supernet.h"
+
+/* A loop over up to n threads of its own, started for each run. */
+sn_parallel threads_of(int n);
+
+/* How many parts all runs so far had, to see that work was shared at all. */
+int threads_parts(void);
+
+#endif
