@@ -135,8 +135,13 @@ install: all  ## install daemon, library, header and pkg-config file below PREFI
 $(B)/bench_demo: $(B)/tests/bench/bench_demo.o $(B)/libsupernet.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
 
-$(B)/bench_kernel: $(B)/tests/bench/bench_kernel.o $(B)/libsupernet.a
+$(B)/bench_kernel: $(B)/tests/bench/bench_kernel.o $(B)/tests/bench/peak.o $(B)/libsupernet.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lopenblas $(libs.core) -pthread
+
+# The runner sees what a user sees: the public header.
+$(B)/tests/bench/bench_subnet.o: inc.tests := -iquote tests -Icore/include
+$(B)/bench_subnet: $(patsubst %,$(B)/tests/bench/%.o,bench_subnet peak team) $(B)/libsupernet.a
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
 
 .PHONY: bench-kernel
 bench-kernel: setup-build $(B)/bench_kernel  ## every kernel beside OpenBLAS, in percent of what this CPU can multiply and add
