@@ -30,7 +30,7 @@ COUNTED_AS = {"autoformer-tiny-rpe": "autoformer-tiny"}  # operations are those 
 BATCHES, THREADS = (1, 16), (1, 2)
 
 MOST_ERROR, MOST_ERROR_RATIO = 1e-4, 4  # of the largest output; of ONNX Runtime's error
-N_COMPILED = 200
+N_COMPILED, N_PAIRS = 200, 15
 
 
 class Peer:
@@ -75,7 +75,7 @@ class Candidate:
         return float(abs(output - reference).max() / abs(reference).max())
 
     def ms(self):
-        return statistics.median(self.times) / 1e3
+        return round(statistics.median(self.times) / 1e3, 5)
 
 
 class Report:
@@ -134,18 +134,16 @@ def check(report, name, errors):
         report.fail("%s: the error %.1e is above %d times ONNX Runtime's, %.1e" % (name, ours, MOST_ERROR_RATIO, ort))
 
 
-COLUMNS = ("%-22s %5s %7s |%9s %9s %9s %9s |%6s %6s %6s |%8s %6s |%8s %8s %8s |%9s")
-HEADING = (COLUMNS % ("", "", "", "median ms", "", "", "", "times", "as", "fast", "", "% of", "largest", "error", "",
-                      "ORT's own"),
-           COLUMNS % ("model", "batch", "threads", "ours", "ORT", "torch", "jit", "ORT", "torch", "jit", "GFLOP/s",
-                      "peak", "ours", "ORT", "torch", "ms"))
+COLUMNS = "%-21s %5s %7s | %8s %8s %8s %8s | %6s %6s %6s | %8s %6s | %7s %7s %7s | %7s"
+HEADING = COLUMNS % ("model", "batch", "threads", "ours ms", "ORT", "torch", "jit", "x ORT", "torch", "jit", "GFLOP/s",
+                     "% peak", "error", "ORT", "torch", "binding")
 
 
 def row_of(name, batch, threads, ours, others, errors, gflop, peak):
     ort, eager, jit, identity = (candidate.ms() for candidate in others)
     ms = ours.ms()
     return {"model": name, "batch": batch, "threads": threads, "ours_ms": ms, "ort_ms": ort, "torch_ms": eager,
-            "torch_jit_ms": jit, "gflops": gflop / ms * 1e3, "peak_percent": gflop / ms * 1e5 / peak,
+            "torch_jit_ms": jit, "gflops": round(gflop / ms * 1e3, 2), "peak_percent": round(gflop / ms * 1e5 / peak, 1),
             "ort_binding_ms": identity, "errors": errors}
 
 
@@ -183,17 +181,13 @@ def bench_rows(report, runner, model, folder, gflop, batches, threads, peak, qui
     return rows
 
 
-def bench_switch(runner, folder, quick):
+def bench_switch(runner, model, folder):
     """A never-seen subnet, and two requests at once."""
     with Peer(runner, folder) as library:
         *compile_us, plan_bytes = map(float, library.ask("compile", N_COMPILED))
-        pairs = []
-        end = time.monotonic() + (0.5 if quick else 2)
-        while len(pairs) < 3 or time.monotonic() < end:
-            alone, both = map(float, library.ask("pair", 1))
-            pairs.append(2 * alone / both)
-    return {"compile_us": statistics.median(compile_us), "plan_bytes": int(plan_bytes),
-            "two_at_once": statistics.median(pairs)}
+        two_at_once = map(float, library.ask("pair", N_PAIRS))
+    return {"model": model, "compile_us": statistics.median(compile_us), "plan_bytes": int(plan_bytes),
+            "two_at_once": statistics.median(two_at_once)}
 
 
 def machine():
@@ -210,50 +204,87 @@ def versions():
     return "ONNX Runtime %s, PyTorch %s" % (ort, torch)
 
 
-NOTES = """\
-times as fast: the peer's time by ours. jit: torch.jit.trace and freeze. GFLOP/s: two operations for every
-multiply-add of the direct sums, also where Winograd's algorithm or tables of positions do other ones; peak:
-fused multiply-adds on registers, %(peak)s GFLOP/s on %(threads)s threads. largest error: max|a - b| / max|b| against
-the network in float64. ORT's own ms: what its binding for node takes for a network that does nothing, included
-in its figures."""
+NOTES = """
+Milliseconds are medians. jit: torch.jit.trace and freeze. x: the time of a peer by ours. GFLOP/s: two for every
+multiply-add that the plan counts (direct sums; the tables of relative positions are not counted). %% peak: of fused
+multiply-adds on registers, measured as %s GFLOP/s on %s threads. error: max|a - b| / max|b| against
+the same network in float64, for ours, ORT and torch. binding: what ORT's binding for node takes for a network that
+does nothing with such an input; its figures contain it."""
+
+PAGE = """\
+# Figures
+
+What `make bench RESULTS=1` printed and wrote here; how it measures is in `compare.py`.
+
+```text
+%s
+```
+"""
+
+SWITCHING = "%-21s %29s %24s %36s"
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("build")
-    parser.add_argument("--only", type=lambda text: text.replace(",", " ").split(), default=MODELS)
+    parser.add_argument("--only", type=lambda text: text.replace(",", " ").split(), help="some of: " + " ".join(MODELS))
     parser.add_argument("--batch", type=int, choices=BATCHES)
     parser.add_argument("--threads", type=int, choices=THREADS)
     parser.add_argument("--quick", action="store_true", help="a second for each row")
-    parser.add_argument("--results", metavar="FILE")
+    parser.add_argument("--results", metavar="FILE", help="write a page with all that is printed")
     options = parser.parse_args()
-    unknown = set(options.only) - set(MODELS)
+    unknown = set(options.only or ()) - set(MODELS)
     if unknown:
-        parser.error("no such model: %s; models are %s" % (", ".join(unknown), ", ".join(MODELS)))
-    runner = os.path.join(options.build, "bench_subnet")
-    report, rows, switches = Report(), [], []
-    folders = {model: prepare(options.build, model)
-               for model in dict.fromkeys([m for o in options.only for m in (o, COUNTED_AS.get(o, o))])}
-    with Peer(runner, folders[options.only[0]]) as library:
+        parser.error("there is no model %s; models are %s" % (" ".join(unknown), " ".join(MODELS)))
+    return options
+
+
+def bench_networks(report, options):
+    runner, models = os.path.join(options.build, "bench_subnet"), options.only or MODELS
+    batches = [options.batch] if options.batch else BATCHES
+    counted = [COUNTED_AS.get(model, model) for model in models]
+    folders = {model: prepare(options.build, model) for model in dict.fromkeys(models + counted)}
+    with Peer(runner, folders[models[0]]) as library:
         peaks = {threads: max(float(library.ask("peak", threads)[0]) for _ in range(5)) for threads in THREADS}
-    report.say("%s, %s, %s\n" % (machine(), datetime.date.today(), versions()))
-    for line in HEADING:
-        report.say(line)
-    for model in options.only:
-        with Peer(runner, folders[COUNTED_AS.get(model, model)]) as library:
+    report.say(HEADING)
+    rows, switches = [], []
+    for model, like in zip(models, counted):
+        with Peer(runner, folders[like]) as library:
             gflop = 2e-9 * float(library.ask("info", 1, 1, "direct")[0])
         for threads in [options.threads] if options.threads else THREADS:
-            rows += bench_rows(report, runner, model, folders[model], gflop,
-                               [options.batch] if options.batch else BATCHES, threads, peaks[threads], options.quick)
-        switches.append(dict(model=model, **bench_switch(runner, folders[model], options.quick)))
-    report.say("\n" + NOTES % {"peak": " and ".join("%.0f" % peaks[t] for t in THREADS),
-                               "threads": " and ".join(map(str, THREADS))})
-    report.say("\n%-22s %22s %18s %26s" % ("model", "choices to plan, us", "largest plan, KB", "two at once, times one"))
+            rows += bench_rows(report, runner, model, folders[model], gflop, batches, threads, peaks[threads],
+                               options.quick)
+        switches.append(bench_switch(runner, model, folders[model]))
+    report.say(NOTES % (" and ".join("%.0f" % peaks[t] for t in THREADS), " and ".join(map(str, THREADS))))
+    report.say("\n" + SWITCHING % ("model", "a new subnet, to its plan, us", "bytes of its plan, most",
+                                   "two workers' throughput by one's"))
     for row in switches:
-        report.say("%-22s %22.1f %18.1f %26.2f" % (row["model"], row["compile_us"], row["plan_bytes"] / 1e3,
-                                                   row["two_at_once"]))
+        report.say(SWITCHING % (row["model"], "%.1f" % row["compile_us"], row["plan_bytes"],
+                                "%.2f" % row["two_at_once"]))
+    return {"models": rows, "switching": switches, "peak_gflops": peaks}
+
+
+def bench_demo(report, build):
+    """What the demo costs through the library and through HTTP."""
+    report.say()
+    with subprocess.Popen([os.path.join(HERE, "bench.sh"), build], stdout=subprocess.PIPE, text=True) as demo:
+        for line in demo.stdout:
+            report.say(line.rstrip())
+    if demo.returncode:
+        report.fail("bench.sh")
+
+
+def main():
+    options, report = arguments(), Report()
+    report.say("%s, %s, %s\n" % (machine(), versions(), datetime.date.today()))
+    figures = bench_networks(report, options)
     with open(os.path.join("build", "bench.json"), "w") as f:
-        json.dump({"models": rows, "switching": switches, "peak_gflops": peaks}, f, indent=1)
+        json.dump(figures, f, indent=1)
+    if not options.only:
+        bench_demo(report, options.build)
+    if options.results:
+        with open(options.results, "w") as f:
+            f.write(PAGE % "\n".join(report.lines))
     sys.exit(1 if report.failures else 0)
 
 
