@@ -31,6 +31,7 @@ BATCHES, THREADS = (1, 16), (1, 2)
 
 MOST_ERROR, MOST_ERROR_RATIO = 1e-4, 4  # of the largest output; of ONNX Runtime's error
 N_COMPILED, N_PAIRS = 200, 15
+TURN, REST = 0.1, 0.1  # seconds of a candidate's turn, and for which the peers' threads may still spin after a turn
 
 
 class Peer:
@@ -111,17 +112,17 @@ def prepare(build, model):
 
 
 def take_turns(candidates, seconds, rest):
-    """Rounds of about 0.1 s for each, for `seconds` in all; `rest` lets the threads of the last one fall asleep."""
-    counts = []
+    """Rounds of about 0.1 s for each, for `seconds` in all, with a `rest` before each turn."""
     for candidate in candidates:
-        candidate.run(2)
-        slowest = max(candidate.run(2)) / 1e6
-        counts.append(1 if slowest > 0.2 else max(3, int(0.1 / slowest)))
-    end, rounds = time.monotonic() + seconds, 0
+        candidate.run(2)  # not counted: first touches, and what jit learns
+    counts, rounds = [1] * len(candidates), 0
+    end = time.monotonic() + seconds
     while rounds < 3 or time.monotonic() < end:
-        for candidate, count in zip(candidates, counts):
+        for i, candidate in enumerate(candidates):
             time.sleep(rest)
-            candidate.times += candidate.run(count)
+            times = candidate.run(counts[i])
+            candidate.times += times
+            counts[i] = max(1, int(TURN / max(statistics.median(times) / 1e6, 1e-6)))
         rounds += 1
 
 
@@ -131,7 +132,8 @@ def check(report, name, errors):
     if not ours <= MOST_ERROR:
         report.fail("%s: the error %.1e is above %g" % (name, ours, MOST_ERROR))
     if name.split()[0] not in WINOGRAD.values() and not ours <= MOST_ERROR_RATIO * ort:
-        report.fail("%s: the error %.1e is above %d times ONNX Runtime's, %.1e" % (name, ours, MOST_ERROR_RATIO, ort))
+        report.fail("%s: the error %.1e is above %d times ONNX Runtime's, %.1e" % (name, ours, MOST_ERROR_RATIO,
+                                                                                  ort))
 
 
 COLUMNS = "%-21s %5s %7s | %8s %8s %8s %8s | %6s %6s %6s | %8s %6s | %7s %7s %7s | %7s"
@@ -172,9 +174,10 @@ def bench_rows(report, runner, model, folder, gflop, batches, threads, peak, qui
             reference = numpy.fromfile(os.path.join(folder, "reference%d" % batch))
             errors = dict(zip(("ort", "torch", "jit"), (other.error(reference) for other in others[:3])))
             own = {name: candidate.error(reference) for name, candidate in ours.items()}
-            take_turns(list(ours.values()) + others, 1 if quick else 6, 0.05 if threads > 1 else 0)
+            take_turns(list(ours.values()) + others, 1 if quick else 6, REST if threads > 1 else 0)
             for name, candidate in ours.items():
-                row = row_of(name, batch, threads, candidate, others, dict(errors, ours=own[name]), gflop * batch, peak)
+                row = row_of(name, batch, threads, candidate, others, dict(errors, ours=own[name]), gflop * batch,
+                             peak)
                 report.say(line_of(row))
                 check(report, "%s batch %d threads %d" % (name, batch, threads), row["errors"])
                 rows.append(row)
@@ -192,8 +195,10 @@ def bench_switch(runner, model, folder):
 
 def machine():
     with open("/proc/cpuinfo") as f:
-        name = re.search("model name.*: (.*)", f.read()).group(1)
-    return "%s, %d cores" % (name, os.cpu_count())
+        info = f.read()
+    name, family = (re.search(key + r"\s*: (.*)", info).group(1) for key in ("model name", "cpu family"))
+    widest = next((flag for flag in ("avx512f", "avx2", "asimd") if flag in info), "no vectors")
+    return "%s (family %s, %s), %d cores" % (name, family, widest, os.cpu_count())
 
 
 def versions():
@@ -208,8 +213,8 @@ NOTES = """
 Milliseconds are medians. jit: torch.jit.trace and freeze. x: the time of a peer by ours. GFLOP/s: two for every
 multiply-add that the plan counts (direct sums; the tables of relative positions are not counted). %% peak: of fused
 multiply-adds on registers, measured as %s GFLOP/s on %s threads. error: max|a - b| / max|b| against
-the same network in float64, for ours, ORT and torch. binding: what ORT's binding for node takes for a network that
-does nothing with such an input; its figures contain it."""
+the same network in float64, for ours, ORT and torch. binding: the milliseconds that ORT's binding for node takes for
+an identity network, the input handed back but for all rows and columns except the first; its figures contain them."""
 
 PAGE = """\
 # Figures

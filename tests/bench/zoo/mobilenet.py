@@ -3,7 +3,8 @@ from .layers import conv, conv_norm, document, graph, linear, plain, repeat, seq
 
 KERNELS, EXPANDS, DEPTHS = [3, 5, 7], [3, 4, 6], [2, 3, 4]
 #         stride, activation, squeeze-and-excitation
-STAGES = [(2, "ReLU", False), (2, "ReLU", True), (2, "Hardswish", False), (1, "Hardswish", True), (2, "Hardswish", True)]
+STAGES = [(2, "ReLU", False), (2, "ReLU", True), (2, "Hardswish", False), (1, "Hardswish", True),
+          (2, "Hardswish", True)]
 
 # The subnets of the benchmark: kernel and expansion by stage and block; the depth cuts the rows.
 KERNEL = [[7, 3, 5, 3], [5, 7, 3, 5], [3, 7, 5, 3], [7, 3, 5, 5], [5, 7, 3, 7]]
