@@ -90,7 +90,7 @@ test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=
 .PHONY: setup-build setup-test setup-ci setup-bench
 setup-build setup-test setup-ci setup-bench:
 	@deploy/setup.sh $(@:setup-%=%)
-ifneq ($(filter run test conformance bench fuzz image-test,$(MAKECMDGOALS)),)
+ifneq ($(filter run test conformance bench bench-demo fuzz image-test,$(MAKECMDGOALS)),)
 setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz,$(MAKECMDGOALS)),setup-ci)
 endif
 
@@ -135,15 +135,32 @@ install: all  ## install daemon, library, header and pkg-config file below PREFI
 $(B)/bench_demo: $(B)/tests/bench/bench_demo.o $(B)/libsupernet.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
 
-$(B)/bench_kernel: $(B)/tests/bench/bench_kernel.o $(B)/libsupernet.a
+$(B)/bench_kernel: $(B)/tests/bench/bench_kernel.o $(B)/tests/bench/peak.o $(B)/libsupernet.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ -lopenblas $(libs.core) -pthread
+
+# The runner sees what a user sees: the public header.
+$(B)/tests/bench/bench_subnet.o: inc.tests := -iquote tests -Icore/include
+$(B)/bench_subnet: $(patsubst %,$(B)/tests/bench/%.o,bench_subnet peak team) $(B)/libsupernet.a
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
 
 .PHONY: bench-kernel
 bench-kernel: setup-build $(B)/bench_kernel  ## every kernel beside OpenBLAS, in percent of what this CPU can multiply and add
 	@$(B)/bench_kernel
 
+# The peer, below build/ and checked against the lock; its own set-up, for GPUs, does not run.
+NODE := build/bench/node_modules/.package-lock.json
+$(NODE): tests/bench/package.json tests/bench/package-lock.json
+	@{ command -v node && command -v npm; } >/dev/null || deploy/setup.sh node
+	@mkdir -p build/bench && cp $^ build/bench/
+	$(Q)cd build/bench && npm ci --ignore-scripts --silent
+	@touch $@
+
 .PHONY: bench
-bench: setup-build setup-bench $(B)/bench_demo $(B)/supernetd  ## latency, throughput and memory of the demo, library and HTTP
+bench: setup-build setup-bench $(NODE) $(B)/bench_subnet $(B)/bench_demo $(B)/supernetd  ## the library beside its peers, then bench-demo (ONLY=model,... QUICK=1 RESULTS=1)
+	@tests/bench/compare.py $(B) $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick) $(if $(RESULTS),--results tests/bench/RESULTS.md)
+
+.PHONY: bench-demo
+bench-demo: setup-build setup-bench $(B)/bench_demo $(B)/supernetd  ## latency, throughput and memory of the demo, library and HTTP
 	@tests/bench/bench.sh $(B)
 
 # ---- fuzzing: clang's libFuzzer over the parsers -----------------------------------------

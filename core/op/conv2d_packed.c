@@ -62,14 +62,15 @@ bool conv2d_fits_packed(const sn_call *call)
             p->shape.c_out / p->shape.groups % KERNEL_PANEL == 0);
 }
 
-/* With few channels, a pixel is too short to be read alone. */
+/* With few channels, a pixel is too short to be read alone. A kernel as large as a patch of a
+ * transformer has rows that are long enough. */
 bool conv2d_fits_planes(const sn_call *call)
 {
     const struct conv2d_priv *p = call->priv;
 
     return call->in[0].shape.rank == 4 && !p->margins && p->shape.groups == 1 &&
-           p->shape.c_in <= 4 && p->shape.dilation_h == 1 && p->shape.dilation_w == 1 &&
-           !conv_is_pointwise(&p->shape);
+           p->shape.c_in <= 4 && p->shape.c_in * p->shape.kernel_h * p->shape.kernel_w <= 256 &&
+           p->shape.dilation_h == 1 && p->shape.dilation_w == 1 && !conv_is_pointwise(&p->shape);
 }
 
 /* A 3x3 weight that is no crop, with enough channels to pay for the transforms. */

@@ -10,64 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/peak.h"
 #include "kernel/packed.h"
 
 enum { TURNS = 31, MOST = 5 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static int by_size(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
 
     return (x > y) - (x < y);
-}
-
-/* ---- the machine -------------------------------------------------------------------------- */
-
-/* Multiply-adds on registers alone: assembly, because a compiler would leave them out. */
-static double fma_seconds(long rounds)
-{
-    const double start = now();
-
-#ifdef __x86_64__
-#define FMA(width, i) "vfmadd231ps %%" width "mm14, %%" width "mm15, %%" width "mm" #i "\n"
-#define ROUND(width)                                                                               \
-    FMA(width, 0)                                                                                  \
-    FMA(width, 1)                                                                                  \
-    FMA(width, 2) FMA(width, 3) FMA(width, 4) FMA(width, 5) FMA(width, 6) FMA(width, 7)            \
-        FMA(width, 8) FMA(width, 9) FMA(width, 10) FMA(width, 11)
-#define CLOBBERED                                                                                  \
-    "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
-        "xmm11"
-    if (__builtin_cpu_supports("avx512f"))
-        __asm__ volatile("1:\n" ROUND("z") "dec %0\njnz 1b\nvzeroupper" : "+r"(rounds)::CLOBBERED);
-    else if (__builtin_cpu_supports("fma"))
-        __asm__ volatile("1:\n" ROUND("y") "dec %0\njnz 1b\nvzeroupper" : "+r"(rounds)::CLOBBERED);
-#endif
-    return now() - start;
-}
-
-/* Floating-point operations a second; 0 where there is no such instruction. */
-static double machine_peak(void)
-{
-    const long rounds = 200000;
-    double     best = INFINITY, lanes = 0;
-
-#ifdef __x86_64__
-    lanes = __builtin_cpu_supports("avx512f") ? 16 : __builtin_cpu_supports("fma") ? 8 : 0;
-#endif
-    for (int i = 0; i < 30; i++)
-        best = fmin(best, fma_seconds(rounds));
-    return (double)rounds * 12 * 2 * lanes / best;
 }
 
 /* ---- candidates --------------------------------------------------------------------------- */
@@ -101,13 +54,13 @@ static void race(const char *name, double flops, candidate *run, candidate *othe
         count++;
     for (int turn = 0; turn < TURNS; turn++)
         for (int i = 0; i <= count; i++) {
-            const double start = now();
+            const double start = bench_now();
 
             for (int r = 0; i < count && r < repeats; r++)
                 run(kernel_table_at(i), arg);
             for (int r = 0; i == count && other && r < repeats; r++)
                 other(NULL, arg);
-            seconds[i][turn] = (now() - start) / repeats;
+            seconds[i][turn] = (bench_now() - start) / repeats;
         }
     printf("%-28s", name);
     for (int i = 0; i <= count; i++) {
@@ -565,7 +518,7 @@ int main(int argc, char **argv)
         {"rows",      bench_rows     }
     };
 
-    peak = machine_peak();
+    peak = bench_peak();
     if (peak <= 0) {
         fprintf(stderr, "bench_kernel: no fused multiply-add to compare with\n");
         return 1;
