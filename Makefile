@@ -74,8 +74,9 @@ $(B)/conformance: $(call objs,tests/conformance) $(B)/libsupernet.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
 
 .PHONY: conformance
-conformance: setup-build $(B)/conformance  ## run the golden cases against the library
+conformance: setup-build $(B)/conformance  ## run the golden cases against the library, in the default mode and exact
 	$(B)/conformance tests/conformance
+	$(B)/conformance --exact tests/conformance
 
 # What a check outside the release build runs: the parts that a sanitizer can judge.
 SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh

@@ -292,6 +292,12 @@ static int64_t largest_batch(const struct forward *f)
     return n < max ? n : max;
 }
 
+static sn_exactness exactness_of(const struct api_config *config)
+{
+    if (config->exact) return SN_EXACTNESS_DIRECT;
+    return config->winograd ? SN_EXACTNESS_WINOGRAD : SN_EXACTNESS_SPEC;
+}
+
 static enum problem_code compile(struct forward *f)
 {
     struct api        *api = f->call->api;
@@ -300,6 +306,7 @@ static enum problem_code compile(struct forward *f)
     sn_compile_options options = {.size = sizeof options, .in = in};
 
     options.mode = f->train ? SN_TRAIN : SN_EVAL;
+    options.exactness = exactness_of(&api->config);
     options.n_in = sn_supernet_n_inputs(net);
     options.scratch_limit_bytes = api->config.max_scratch_bytes;
     for (size_t i = 0; i < options.n_in; i++) {

@@ -26,6 +26,8 @@ static struct api *create_api(const struct config *c, char *why, size_t n_why)
         .max_batch = c->max_batch,
         .max_subnets = (size_t)c->max_subnets,
         .blas_threads = (int)c->blas_threads,
+        .exact = c->exact,
+        .winograd = c->winograd,
         .plugin = c->plugin,
         .n_plugins = c->n_plugins,
     };

@@ -76,6 +76,12 @@ static const struct {
     {"seconds",                        NULL, NULL, "--deadline", "7s",                 MEMBER(deadline), 7000},
     {"no time",                        NULL, NULL, "--grace", "0s",                    MEMBER(grace), 0},
     {"a level",                        NULL, NULL, "--log-level", "debug",             MEMBER(log_level), LOG_DEBUG},
+    {"what is not said is false",      NULL, NULL, NULL, NULL,                         MEMBER(exact), 0},
+    {"a flag alone is true",           NULL, NULL, "--exact", NULL,                    MEMBER(exact), 1},
+    {"a flag alone takes no value",    NULL, NULL, "--exact", "--port=1",              MEMBER(port), 1},
+    {"a flag that says false",         "winograd = true\n", NULL, "--winograd=false", "--exact", MEMBER(winograd), 0},
+    {"a variable that says true",      NULL, "SUPERNETD_WINOGRAD=true", NULL, NULL,    MEMBER(winograd), 1},
+    {"a line that says true",          "exact = true\n", NULL, NULL, NULL,             MEMBER(exact), 1},
   /* clang-format on */
 };
 
@@ -124,6 +130,15 @@ static const struct {
      "--deadline 30: allowed is a time from 1ms to 86400s with its unit, such as 500ms or 30s"},
     {NULL, NULL, "--log-level", "loud",
      "--log-level loud: allowed is error, warn, info or debug"},
+    {NULL, NULL, "--exact=yes", NULL,
+     "--exact yes: allowed is true or false"},
+    {NULL, "SUPERNETD_EXACT=1", NULL, NULL,
+     "SUPERNETD_EXACT=1: allowed is true or false"},
+    {NULL, NULL, "--exact", "true",
+     "\"true\" is no option; --help lists all of them"},
+    {"winograd = true\n", NULL, "--exact", NULL,
+     "exact and winograd are both true: one forbids what the other allows; set one of them, or "
+     "none to do as each specification says"},
     {NULL, NULL, "--supernet", "digits",
      "--supernet digits: allowed is NAME=DIR, with a name of up to 64 letters, digits, '.', '_' and "
      "'-' that is not taken yet and starts with a letter or digit"},
