@@ -79,9 +79,9 @@ conformance: setup-build $(B)/conformance  ## run the golden cases against the l
 	$(B)/conformance --exact tests/conformance
 
 # What a check outside the release build runs: the parts that a sanitizer can judge.
-SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh
+SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh tests/server/threads.sh
 SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example.sh $(B)" \
-                   $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
+                   $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/threads.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
 
 .PHONY: test
 test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=asan or tsan: what they can judge)

@@ -53,6 +53,9 @@ static const struct option options[] = {
      "Supernets may be loaded over HTTP from below this folder; empty: from nowhere."},
     {"workers", "N", COUNT, AT(workers), 0, 48, "0",
      "Threads that compute, one request each; 0: as many as there are cores."},
+    {"threads-per-request", "N", COUNT, AT(threads_per_request), 0, 48, "0",
+     "Most workers that compute one request together while no other waits; the answer is the same "
+     "to the last bit. 1: never more than one; 0: as many as there are cores."},
     {"blas-threads", "N", COUNT, AT(blas_threads), 1, 48, "1",
      "Threads of the BLAS inside one request. More than 1 only with a single worker."},
     {"exact", "", BOOL, AT(exact), 0, 0, "false",

@@ -95,6 +95,8 @@ bool limits_settle(const struct limits *l, struct config *c, int64_t *ret_bytes,
     int64_t       scratch, subnets, connections, sum = BASE_BYTES;
 
     if (c->workers == 0) c->workers = c->blas_threads > 1 ? 1 : l->cores < 48 ? l->cores : 48;
+    if (c->threads_per_request == 0) c->threads_per_request = l->cores;
+    if (c->threads_per_request > c->workers) c->threads_per_request = c->workers;
     if (c->blas_threads > 1 && c->workers > 1) {
         snprintf(why, n_why,
                  "blas-threads is %lld with %lld workers: more than 1 needs workers = 1, since "

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct api;
+struct sn_parallel; /* supernet.h */
 
 /* Limits and places, all set by the server from its option table. */
 struct api_config {
@@ -23,6 +24,7 @@ struct api_config {
     int64_t      max_batch;
     size_t       max_subnets;     /* per call of resample or forward */
     int          blas_threads;    /* process-wide, set by api_create() before the first plan */
+    int          n_threads;       /* most threads of one forward, see api_worker.parallel; 0: 1 */
     bool         exact, winograd; /* for all plans; neither: as each specification says */
     char *const *plugin;          /* shared objects with operators and policies */
     size_t       n_plugins;
@@ -52,10 +54,12 @@ struct api_request {
     const atomic_bool *stop; /* set at the deadline or when draining; may be NULL */
 };
 
-/* Memory that a worker keeps from request to request (activations). */
+/* What a worker keeps from request to request, and what its thread can do. */
 struct api_worker {
-    void  *scratch;
-    size_t n_scratch;
+    void                     *scratch; /* activations */
+    size_t                    n_scratch;
+    const struct sn_parallel *parallel; /* the caller's; NULL: each request on one thread */
+    uint64_t                  n_shared; /* loops of it that ran on several; the caller counts */
 };
 
 struct api_response {
