@@ -142,6 +142,11 @@ static void put_models(struct api_buf *b, struct model **all, size_t n)
     for (size_t i = 0; i < n; i++)
         api_buf_printf(b, "supernetd_supernet_weight_bytes{supernet=\"%s\"} %zu\n", all[i]->name,
                        all[i]->weight_bytes);
+    family(b, "supernet_packed_bytes", "gauge",
+           "Memory of weights that are prepared for its plans.");
+    for (size_t i = 0; i < n; i++)
+        api_buf_printf(b, "supernetd_supernet_packed_bytes{supernet=\"%s\"} %zu\n", all[i]->name,
+                       sn_supernet_packed_bytes(all[i]->net));
     family(b, "supernet_version", "gauge", "Number of the load that is being served.");
     for (size_t i = 0; i < n; i++)
         api_buf_printf(b, "supernetd_supernet_version{supernet=\"%s\"} %llu\n", all[i]->name,

@@ -92,7 +92,10 @@ static const struct option options[] = {
      "Sealed subnets that are remembered by id, per supernet."},
     {"memory-limit", "SIZE", BYTES, AT(memory_limit), 0, 1024 * T, "0",
      "The sum of all limits above must stay below it, or the daemon does not start; 0: the memory "
-     "of this machine or container. The files of weights are mapped and do not count."},
+     "of this machine or container. The files of weights are mapped and do not count, nor does "
+     "what is prepared from them in place of their pages: about as much memory as the files take, "
+     "for 3x3 convolutions by Winograd's algorithm up to 7 times as much. GET /v1/supernets says "
+     "how much (packed_bytes)."},
     {"log-level", "LEVEL", LEVEL, AT(log_level), 0, 0, "info",
      "What is logged to stderr: error, warn, info (every request) or debug."},
 };

@@ -4,7 +4,9 @@
  *   plan cache + workers * (scratch + stack) + buffers + connections * 64 KB
  *   + supernets * remembered subnets * 1 KB + a fixed base
  *
- * Files of weights are mapped read-only: the kernel can drop their pages. */
+ * Files of weights are mapped read-only: the kernel can drop their pages. What is prepared
+ * from them takes their place, about as large; nobody knows it before a supernet is loaded,
+ * which may be any time, so it does not count, and is reported instead (packed_bytes). */
 #include "limits.h"
 
 #include "pool.h"
