@@ -131,15 +131,16 @@ static void keep(struct plan_cache *c, const struct model *m, const struct key *
 enum problem_code api_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
                                    sn_plan **ret_plan, struct problem *p)
 {
-    sn_compile_options alone = *options;
-    sn_error           err = {0}, again = {0};
+    sn_compile_options fewer = *options;
+    sn_error           err;
+    sn_status          rc;
 
-    alone.n_threads = 1;
-    if (sn_plan_compile(subnet, options, ret_plan, &err) == SN_OK) return P_OK;
-    if (err.code == SN_E_LIMIT && options->n_threads > 1 &&
-        sn_plan_compile(subnet, &alone, ret_plan, &again) == SN_OK)
-        return P_OK;
-    return api_fail_library(p, &err, NULL);
+    do {
+        err = (sn_error){0};
+        rc = sn_plan_compile(subnet, &fewer, ret_plan, &err);
+        fewer.n_threads /= 2;
+    } while (rc == SN_E_LIMIT && fewer.n_threads > 0);
+    return rc == SN_OK ? P_OK : api_fail_library(p, &err, NULL);
 }
 
 enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_subnet *subnet,

@@ -27,8 +27,8 @@ struct plan_cache_figures {
 bool api_plan_cache_init(struct plan_cache *c, size_t max_bytes);
 void api_plan_cache_fini(struct plan_cache *c);
 
-/* sn_plan_compile(); for one thread, where the temporary memory of `n_threads` is what exceeds
- * the limit: a plan that fits must not be refused for being fast. */
+/* sn_plan_compile(); for fewer threads, where the temporary memory of `n_threads` is above the
+ * limit: what one thread can run is not refused. */
 enum problem_code api_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
                                    sn_plan **ret_plan, struct problem *p);
 

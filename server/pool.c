@@ -149,7 +149,7 @@ static size_t n_free(struct pool *p)
     return p->n_waiting || n_called >= n_idle ? 0 : n_idle - n_called;
 }
 
-/* Cut the next region into as many parts as there are threads for it: under load each part
+/* Cut the next loop into as many parts as there are threads for it: under load each part
  * more is only work. Never into one: then it would not be asked here any more. */
 static void size_team(struct worker *w)
 {

@@ -365,7 +365,7 @@ typedef struct sn_call {
 typedef struct sn_parallel {
     void (*run)(void *pool, int n, void (*body)(void *cls, int i), void *cls);
     void *pool;
-    int   n_threads;
+    int   n_threads; /* may be another one for the next loop */
 } sn_parallel;
 
 /* The data of one forward call. */
