@@ -74,13 +74,14 @@ $(B)/conformance: $(call objs,tests/conformance) $(B)/libsupernet.a
 	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
 
 .PHONY: conformance
-conformance: setup-build $(B)/conformance  ## run the golden cases against the library
+conformance: setup-build $(B)/conformance  ## run the golden cases against the library, in the default mode and exact
 	$(B)/conformance tests/conformance
+	$(B)/conformance --exact tests/conformance
 
 # What a check outside the release build runs: the parts that a sanitizer can judge.
-SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh
+SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh tests/server/threads.sh
 SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example.sh $(B)" \
-                   $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
+                   $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/threads.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
 
 .PHONY: test
 test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=asan or tsan: what they can judge)

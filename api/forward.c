@@ -272,14 +272,9 @@ static enum problem_code bind(struct forward *f)
 static enum problem_code plan_of(struct forward *f, sn_subnet *subnet,
                                  const sn_compile_options *options, sn_plan **ret_plan)
 {
-    sn_error err = {0};
-
-    if (!f->train)
-        return api_plan_cache_get(&f->call->api->plans, f->call->model, subnet, options, ret_plan,
-                                  problem(f));
-    if (sn_plan_compile(subnet, options, ret_plan, &err) != SN_OK)
-        return api_fail_library(problem(f), &err, NULL);
-    return P_OK;
+    if (f->train) return api_plan_compile(subnet, options, ret_plan, problem(f));
+    return api_plan_cache_get(&f->call->api->plans, f->call->model, subnet, options, ret_plan,
+                              problem(f));
 }
 
 static int64_t largest_batch(const struct forward *f)
@@ -292,6 +287,12 @@ static int64_t largest_batch(const struct forward *f)
     return n < max ? n : max;
 }
 
+static sn_exactness exactness_of(const struct api_config *config)
+{
+    if (config->exact) return SN_EXACTNESS_DIRECT;
+    return config->winograd ? SN_EXACTNESS_WINOGRAD : SN_EXACTNESS_SPEC;
+}
+
 static enum problem_code compile(struct forward *f)
 {
     struct api        *api = f->call->api;
@@ -300,6 +301,8 @@ static enum problem_code compile(struct forward *f)
     sn_compile_options options = {.size = sizeof options, .in = in};
 
     options.mode = f->train ? SN_TRAIN : SN_EVAL;
+    options.exactness = exactness_of(&api->config);
+    options.n_threads = api->config.n_threads;
     options.n_in = sn_supernet_n_inputs(net);
     options.scratch_limit_bytes = api->config.max_scratch_bytes;
     for (size_t i = 0; i < options.n_in; i++) {
@@ -381,7 +384,10 @@ enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_
 
 enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
 {
-    sn_run_options options = {.size = sizeof options, .probs = f->probs};
+    struct api_worker *worker = f->call->worker;
+    sn_run_options     options = {
+            .size = sizeof options, .probs = f->probs, .parallel = worker->parallel};
+    const uint64_t n_shared = worker->n_shared;
     sn_error       err = {0};
 
     if (scratch(f, sn_plan_describe(f->plan[i])->scratch_bytes, &options.scratch) != P_OK)
@@ -398,7 +404,8 @@ enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
     }
     if (sn_plan_forward(f->plan[i], f->in, out, &options, &err) != SN_OK)
         return api_fail_library(problem(f), &err, NULL);
-    api_metrics_count_run(&f->call->api->metrics, (uint64_t)(f->batch ? f->batch : 1));
+    api_metrics_count_run(&f->call->api->metrics, (uint64_t)(f->batch ? f->batch : 1),
+                          worker->n_shared > n_shared);
     return P_OK;
 }
 

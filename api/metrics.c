@@ -48,9 +48,10 @@ void api_metrics_count(struct metrics *m, size_t route, int status, uint64_t ns)
     add(i < METRICS_BUCKETS ? &r->n_within[i] : &r->n_slower, 1);
 }
 
-void api_metrics_count_run(struct metrics *m, uint64_t n_samples)
+void api_metrics_count_run(struct metrics *m, uint64_t n_samples, bool split)
 {
     add(&m->n_runs, 1);
+    add(&m->n_splits, split);
     add(&m->n_samples, n_samples);
 }
 
@@ -141,6 +142,11 @@ static void put_models(struct api_buf *b, struct model **all, size_t n)
     for (size_t i = 0; i < n; i++)
         api_buf_printf(b, "supernetd_supernet_weight_bytes{supernet=\"%s\"} %zu\n", all[i]->name,
                        all[i]->weight_bytes);
+    family(b, "supernet_packed_bytes", "gauge",
+           "Memory of weights that are prepared for its plans.");
+    for (size_t i = 0; i < n; i++)
+        api_buf_printf(b, "supernetd_supernet_packed_bytes{supernet=\"%s\"} %zu\n", all[i]->name,
+                       sn_supernet_packed_bytes(all[i]->net));
     family(b, "supernet_version", "gauge", "Number of the load that is being served.");
     for (size_t i = 0; i < n; i++)
         api_buf_printf(b, "supernetd_supernet_version{supernet=\"%s\"} %llu\n", all[i]->name,
@@ -167,6 +173,8 @@ enum problem_code api_get_metrics(struct call *call)
     put_seconds(b, &api->metrics);
     number(b, "forward_runs_total", "counter", "Subnets run by forwards.",
            get(&api->metrics.n_runs));
+    number(b, "forward_split_total", "counter", "Those runs that several workers shared.",
+           get(&api->metrics.n_splits));
     number(b, "forward_samples_total", "counter", "Samples in those runs.",
            get(&api->metrics.n_samples));
     put_plans(b, &api->plans);

@@ -21,10 +21,10 @@ struct metrics_route {
 
 struct metrics {
     struct metrics_route route[METRICS_MAX_ROUTES + 1]; /* the last: no route matched */
-    atomic_uint_fast64_t n_runs, n_samples;             /* plans run; inputs in them */
+    atomic_uint_fast64_t n_runs, n_samples, n_splits;   /* plans run; inputs in them; on threads */
 };
 
 void api_metrics_count(struct metrics *m, size_t route, int status, uint64_t ns);
-void api_metrics_count_run(struct metrics *m, uint64_t n_samples);
+void api_metrics_count_run(struct metrics *m, uint64_t n_samples, bool split);
 
 #endif

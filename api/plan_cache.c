@@ -128,6 +128,21 @@ static void keep(struct plan_cache *c, const struct model *m, const struct key *
     free_list(drop);
 }
 
+enum problem_code api_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
+                                   sn_plan **ret_plan, struct problem *p)
+{
+    sn_compile_options fewer = *options;
+    sn_error           err;
+    sn_status          rc;
+
+    do {
+        err = (sn_error){0};
+        rc = sn_plan_compile(subnet, &fewer, ret_plan, &err);
+        fewer.n_threads /= 2;
+    } while (rc == SN_E_LIMIT && fewer.n_threads > 0);
+    return rc == SN_OK ? P_OK : api_fail_library(p, &err, NULL);
+}
+
 enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_subnet *subnet,
                                      const sn_compile_options *options, sn_plan **ret_plan,
                                      struct problem *p)
@@ -135,11 +150,9 @@ enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_s
     const struct key k = {m->version, subnet, options->n_in, options->in};
     const uint64_t   hash = hash_of(&k);
     sn_plan         *plan = find(c, &k, hash);
-    sn_error         err = {0};
 
     if (!plan) {
-        if (sn_plan_compile(subnet, options, &plan, &err) != SN_OK)
-            return api_fail_library(p, &err, NULL);
+        if (api_plan_compile(subnet, options, &plan, p) != P_OK) return p->code;
         keep(c, m, &k, hash, plan);
     }
     *ret_plan = plan;

@@ -27,6 +27,11 @@ struct plan_cache_figures {
 bool api_plan_cache_init(struct plan_cache *c, size_t max_bytes);
 void api_plan_cache_fini(struct plan_cache *c);
 
+/* sn_plan_compile(); for fewer threads, where the temporary memory of `n_threads` is above the
+ * limit: what one thread can run is not refused. */
+enum problem_code api_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
+                                   sn_plan **ret_plan, struct problem *p);
+
 /* The plan of `subnet` for the inputs `in` (the batch dimension holds the largest
  * batch), referenced: from the cache, or compiled now. */
 enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_subnet *subnet,

@@ -79,10 +79,12 @@ static void put_model(struct api_buf *b, struct model *m, bool with_modules)
         if (i) api_buf_text(b, ", ");
         put_port(b, sn_supernet_output(m->net, i));
     }
-    api_buf_printf(b, "], \"parameters\": %llu, \"weight_bytes\": %zu, \"choices\": %zu",
-                   (unsigned long long)m->n_params, m->weight_bytes, sn_supernet_n_choices(m->net));
-    api_buf_printf(b, ", \"space_size\": \"%s\", \"subnets\": %zu, \"current\": ",
-                   sn_supernet_space_size(m->net), api_model_n_subnets(m));
+    api_buf_printf(b, "], \"parameters\": %llu, \"weight_bytes\": %zu, \"packed_bytes\": %zu",
+                   (unsigned long long)m->n_params, m->weight_bytes,
+                   sn_supernet_packed_bytes(m->net));
+    api_buf_printf(b, ", \"choices\": %zu, \"space_size\": \"%s\", \"subnets\": %zu, \"current\": ",
+                   sn_supernet_n_choices(m->net), sn_supernet_space_size(m->net),
+                   api_model_n_subnets(m));
     if (current)
         api_buf_string(b, sn_subnet_id(current));
     else

@@ -16,6 +16,7 @@ enum type {
     BYTES,    /* a whole number with k, M or G */
     TIME,     /* a whole number with ms or s */
     LEVEL,    /* one of `levels` */
+    BOOL,     /* true or false; the flag alone says true */
     PATHS,    /* any number of them */
     SUPERNETS /* name=dir, any number of them */
 };
@@ -52,8 +53,17 @@ static const struct option options[] = {
      "Supernets may be loaded over HTTP from below this folder; empty: from nowhere."},
     {"workers", "N", COUNT, AT(workers), 0, 48, "0",
      "Threads that compute, one request each; 0: as many as there are cores."},
+    {"threads-per-request", "N", COUNT, AT(threads_per_request), 0, 48, "0",
+     "Most workers that compute one request together while no other waits; the answer is the same "
+     "to the last bit. 1: never more than one; 0: as many as there are cores."},
     {"blas-threads", "N", COUNT, AT(blas_threads), 1, 48, "1",
      "Threads of the BLAS inside one request. More than 1 only with a single worker."},
+    {"exact", "", BOOL, AT(exact), 0, 0, "false",
+     "Every product of a convolution is made and added, also where a specification says "
+     "\"winograd\": true."},
+    {"winograd", "", BOOL, AT(winograd), 0, 0, "false",
+     "3x3 convolutions of all supernets may be computed by Winograd's algorithm: up to twice as "
+     "fast, with errors of about 1e-5 of the largest output of a layer instead of 2e-7."},
     {"queue", "N", COUNT, AT(queue), 1, 65536, "64",
      "Requests that may wait for a worker. One more is answered 503 at once."},
     {"deadline", "TIME", TIME, AT(deadline), 1, 86400000, "30s",
@@ -82,7 +92,10 @@ static const struct option options[] = {
      "Sealed subnets that are remembered by id, per supernet."},
     {"memory-limit", "SIZE", BYTES, AT(memory_limit), 0, 1024 * T, "0",
      "The sum of all limits above must stay below it, or the daemon does not start; 0: the memory "
-     "of this machine or container. The files of weights are mapped and do not count."},
+     "of this machine or container. The files of weights are mapped and do not count, nor does "
+     "what is prepared from them in place of their pages: about as much memory as the files take, "
+     "for 3x3 convolutions by Winograd's algorithm up to 7 times as much. GET /v1/supernets says "
+     "how much (packed_bytes)."},
     {"log-level", "LEVEL", LEVEL, AT(log_level), 0, 0, "info",
      "What is logged to stderr: error, warn, info (every request) or debug."},
 };
@@ -168,6 +181,9 @@ static void describe_allowed(const struct option *o, char *buf, size_t n)
         return;
     case LEVEL:
         snprintf(buf, n, "error, warn, info or debug");
+        return;
+    case BOOL:
+        snprintf(buf, n, "true or false");
         return;
     case PATHS:
         snprintf(buf, n, "a path of %d to %d bytes", (int)o->min, (int)o->max);
@@ -361,6 +377,10 @@ static bool set(struct loader *l, const struct option *o, const char *value,
                 good = true;
             }
         break;
+    case BOOL:
+        good = !strcmp(value, "true") || !strcmp(value, "false");
+        *(int64_t *)at = value[0] == 't';
+        break;
     case PATHS:
     case SUPERNETS:
         good = add_items(l, o, value, from);
@@ -490,6 +510,7 @@ static bool next_flag(struct loader *l, int argc, char *const *argv, int *i, str
         return false;
     }
     value = flag[n] ? flag + n + 1 : NULL;
+    if (!value && ret_flag->o && ret_flag->o->type == BOOL) value = "true";
     if (!value && *i + 1 < argc) value = argv[++*i];
     if (!value) {
         snprintf(l->why, l->n_why, "%s needs a value: %s", flag,
@@ -534,6 +555,12 @@ enum config_action config_load(struct config *config, int argc, char *const *arg
     for (int i = 1; i < argc;) {
         next_flag(&l, argc, argv, &i, &flag); /* good, as seen above */
         if (flag.o && !set(&l, flag.o, flag.value, &flags)) return CONFIG_BAD;
+    }
+    if (config->exact && config->winograd) {
+        snprintf(why, n_why,
+                 "exact and winograd are both true: one forbids what the other allows; set one of "
+                 "them, or none to do as each specification says");
+        return CONFIG_BAD;
     }
     return CONFIG_RUN;
 }
@@ -590,7 +617,7 @@ void config_write_help(FILE *to)
     for (size_t i = 0; i < N_OPTIONS; i++) {
         const struct option *o = &options[i];
 
-        snprintf(left, sizeof left, "  --%s %s", o->name, o->operand);
+        snprintf(left, sizeof left, o->operand[0] ? "  --%s %s" : "  --%s", o->name, o->operand);
         fprintf(to, "%-30sdefault %s\n", left, o->fallback[0] ? o->fallback : "none");
         write_wrapped(to, "      ", o->help);
     }
@@ -602,8 +629,8 @@ void config_write_help(FILE *to)
     fprintf(to,
             "\nSizes take k, M or G; times need ms or s. Every option is also a variable\n"
             "(--max-body 8M is SUPERNETD_MAX_BODY=8M; an empty one counts as not set) and a line\n"
-            "of the configuration file (max-body = 8M). Flags win over variables, variables over\n"
-            "the file.\n\n"
+            "of the configuration file (max-body = 8M). A flag without a value (--exact) is true\n"
+            "or false there. Flags win over variables, variables over the file.\n\n"
             "SIGTERM or SIGINT: finish the requests in flight, then exit; again: hurry.\n\n"
             "exit status: 0 stopped as asked; 1 could not start, or failed; 2 an option or the\n"
             "configuration is wrong\n");

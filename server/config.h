@@ -20,12 +20,13 @@ struct config_supernet {
 struct config {
     char                   *host;
     int64_t                 port;
-    int64_t                 workers; /* 0: config_settle decides, see limits.h */
+    int64_t                 workers, threads_per_request; /* 0: for limits_settle() to decide */
     int64_t                 queue, deadline, max_body, buffer_memory, max_connections, idle_timeout;
     int64_t                 plan_cache, subnet_cache, max_batch, max_subnets, max_scratch;
     int64_t                 blas_threads, memory_limit, grace, log_level;
-    char                   *model_dir; /* NULL: none */
-    struct config_supernet *supernet;  /* as given on the command line, or elsewhere */
+    int64_t                 exact, winograd; /* 0 or 1, not both */
+    char                   *model_dir;       /* NULL: none */
+    struct config_supernet *supernet;        /* as given on the command line, or elsewhere */
     size_t                  n_supernets;
     char                  **plugin;
     size_t                  n_plugins;

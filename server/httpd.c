@@ -200,7 +200,10 @@ static bool start_daemon(struct httpd *h)
 bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct config *config,
                 char *why, size_t n_why)
 {
-    const struct pool_class class = {.run = conn_run, .wake = wake_loop, .cls = h};
+    const struct pool_class class = {.run = conn_run,
+                                     .wake = wake_loop,
+                                     .cls = h,
+                                     .n_team = (size_t)config->threads_per_request};
     const union MHD_DaemonInfo *info;
 
     *h = (struct httpd){.api = api, .config = config};

@@ -4,7 +4,9 @@
  *   plan cache + workers * (scratch + stack) + buffers + connections * 64 KB
  *   + supernets * remembered subnets * 1 KB + a fixed base
  *
- * Files of weights are mapped read-only: the kernel can drop their pages. */
+ * Files of weights are mapped read-only: the kernel can drop their pages. What is prepared
+ * from them takes their place, about as large; nobody knows it before a supernet is loaded,
+ * which may be any time, so it does not count, and is reported instead (packed_bytes). */
 #include "limits.h"
 
 #include "pool.h"
@@ -95,6 +97,8 @@ bool limits_settle(const struct limits *l, struct config *c, int64_t *ret_bytes,
     int64_t       scratch, subnets, connections, sum = BASE_BYTES;
 
     if (c->workers == 0) c->workers = c->blas_threads > 1 ? 1 : l->cores < 48 ? l->cores : 48;
+    if (c->threads_per_request == 0) c->threads_per_request = l->cores;
+    if (c->threads_per_request > c->workers) c->threads_per_request = c->workers;
     if (c->blas_threads > 1 && c->workers > 1) {
         snprintf(why, n_why,
                  "blas-threads is %lld with %lld workers: more than 1 needs workers = 1, since "

@@ -26,6 +26,9 @@ static struct api *create_api(const struct config *c, char *why, size_t n_why)
         .max_batch = c->max_batch,
         .max_subnets = (size_t)c->max_subnets,
         .blas_threads = (int)c->blas_threads,
+        .n_threads = (int)c->threads_per_request,
+        .exact = c->exact,
+        .winograd = c->winograd,
         .plugin = c->plugin,
         .n_plugins = c->n_plugins,
     };
@@ -60,7 +63,8 @@ static void on_ready(void *cls, const char *url)
     const struct config *c = cls;
     const char          *name = c->n_supernets ? c->supernet[0].name : demo;
 
-    log_event(LOG_INFO, "ready", "listening on %s with %lld workers", url, (long long)c->workers);
+    log_event(LOG_INFO, "ready", "listening on %s with %lld workers, up to %lld at one request",
+              url, (long long)c->workers, (long long)c->threads_per_request);
     printf("supernetd is listening on %s. Try:\n\n"
            "  curl %s/v1/supernets\n"
            "  curl --json '{\"seed\": 7}' %s/v1/supernets/%s/resample\n"

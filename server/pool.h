@@ -23,7 +23,8 @@ struct pool_job {
 struct pool_class {
     void (*run)(void *cls, struct api_worker *worker, struct pool_job *job); /* on a worker */
     void (*wake)(void *cls); /* on a worker: there is something to collect; calls coalesce */
-    void *cls;
+    void  *cls;
+    size_t n_team; /* most workers at one job, which `worker` lets share; 0, 1: one */
 };
 
 struct pool;

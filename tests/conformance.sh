@@ -1,6 +1,6 @@
 #!/bin/bash
-# conformance.sh BUILD: every golden case, and the proof that their runner can fail. The
-# sanitizers get every third case: they judge memory, not numbers.
+# conformance.sh BUILD: every golden case, in the default mode and with --exact, and the
+# proof that their runner can fail. The sanitizers get every third case: they judge memory, not numbers.
 set -u
 build=$1
 every=1
@@ -12,6 +12,9 @@ echo "$selftest"
 golden=$("$build/conformance" --every "$every" tests/conformance 2>&1)
 status=$((status + $?))
 echo "$golden"
-printf '%s\n%s\n' "$(tail -n 1 <<<"$selftest")" "$(tail -n 1 <<<"$golden")" |
+exact=$("$build/conformance" --exact --every "$every" tests/conformance 2>&1)
+status=$((status + $?))
+echo "$exact"
+printf '%s\n' "$(tail -n 1 <<<"$selftest")" "$(tail -n 1 <<<"$golden")" "$(tail -n 1 <<<"$exact")" |
     awk '{ ok += $1; bad += $3 } END { print ok " passed, " bad + 0 " failed" }'
 [ "$status" -eq 0 ]

@@ -16,7 +16,7 @@ declare -A may=(
     [model]="base tensor space op weights structure policy"
     [subnet]="base tensor space model"
     [policy]="base tensor space model"
-    [plan]="base tensor space op kernel model subnet"
+    [plan]="base tensor space weights op kernel model subnet"
     [export]="base tensor space model subnet plan"
 )
 

@@ -12,19 +12,22 @@
 #include <stdint.h>
 
 struct api;
+struct sn_parallel; /* supernet.h */
 
 /* Limits and places, all set by the server from its option table. */
 struct api_config {
-    const char *model_dir;           /* PUT loads from below it; NULL: nothing may be loaded */
-    size_t      plan_cache_bytes;    /* for all supernets together */
-    size_t      subnet_cache;        /* sealed subnets remembered per supernet */
-    size_t      max_body_bytes;      /* of a forward; other routes have smaller bounds of their own */
-    size_t      max_scratch_bytes;   /* one forward may not need more */
-    int64_t     max_batch;
-    size_t      max_subnets;         /* per call of resample or forward */
-    int         blas_threads;        /* process-wide, set by api_create() before the first plan */
-    char *const *plugin;             /* shared objects with operators and policies */
-    size_t      n_plugins;
+    const char  *model_dir;        /* PUT loads from below it; NULL: nothing may be loaded */
+    size_t       plan_cache_bytes; /* for all supernets together */
+    size_t       subnet_cache;     /* sealed subnets remembered per supernet */
+    size_t       max_body_bytes;   /* of a forward; other routes have smaller bounds of their own */
+    size_t       max_scratch_bytes; /* one forward may not need more */
+    int64_t      max_batch;
+    size_t       max_subnets;     /* per call of resample or forward */
+    int          blas_threads;    /* process-wide, set by api_create() before the first plan */
+    int          n_threads;       /* most threads of one forward, see api_worker.parallel; 0: 1 */
+    bool         exact, winograd; /* for all plans; neither: as each specification says */
+    char *const *plugin;          /* shared objects with operators and policies */
+    size_t       n_plugins;
 };
 
 enum api_lane {
@@ -36,35 +39,37 @@ enum api_lane {
  * api_handle() would answer anyway. */
 struct api_route {
     int           status;
-    const char   *name;           /* "forward", for logs */
+    const char   *name; /* "forward", for logs */
     enum api_lane lane;
     size_t        max_body_bytes;
 };
 
 struct api_request {
-    const char *method, *path;    /* path as sent, percent-encoded, without the query */
-    const char *query;            /* "a=1&b=2", percent-encoded; NULL or "" for none */
-    const char *content_type, *accept, *origin; /* NULL if not sent */
-    const char *request_id;       /* never NULL; comes back in error documents */
-    const void *body;
-    size_t      n_body;
-    const atomic_bool *stop;      /* set at the deadline or when draining; may be NULL */
+    const char        *method, *path; /* path as sent, percent-encoded, without the query */
+    const char        *query;         /* "a=1&b=2", percent-encoded; NULL or "" for none */
+    const char        *content_type, *accept, *origin; /* NULL if not sent */
+    const char        *request_id; /* never NULL; comes back in error documents */
+    const void        *body;
+    size_t             n_body;
+    const atomic_bool *stop; /* set at the deadline or when draining; may be NULL */
 };
 
-/* Memory that a worker keeps from request to request (activations). */
+/* What a worker keeps from request to request, and what its thread can do. */
 struct api_worker {
-    void  *scratch;
-    size_t n_scratch;
+    void                     *scratch; /* activations */
+    size_t                    n_scratch;
+    const struct sn_parallel *parallel; /* the caller's; NULL: each request on one thread */
+    uint64_t                  n_shared; /* loops of it that ran on several; the caller counts */
 };
 
 struct api_response {
-    int         status;           /* HTTP status code */
-    const char *content_type;     /* static string; NULL: no body */
-    void       *body;             /* malloc()ed; the receiver frees it */
+    int         status;       /* HTTP status code */
+    const char *content_type; /* static string; NULL: no body */
+    void       *body;         /* malloc()ed; the receiver frees it */
     size_t      n_body;
-    int         retry_after;      /* seconds; 0: no header */
-    char        allow[64];        /* methods, for 405 */
-    char        note[160];        /* for the log: "model=digits subnet=9f3a..." */
+    int         retry_after; /* seconds; 0: no header */
+    char        allow[64];   /* methods, for 405 */
+    char        note[160];   /* for the log: "model=digits subnet=9f3a..." */
 };
 
 /* The library and the BLAS behind it in one line, "supernet 0.1.0, OpenBLAS 0.3.21 ...": for

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tensor/tensor.h"
+#include "weights/weights.h"
 
 /* Names that are missing, or left over: ten of them are shown. */
 struct names {
@@ -62,6 +63,7 @@ static sn_status widen(struct builder *b, const sn_tensor *narrow, const char *n
     bytes += -(uintptr_t)bytes & (SN_ALIGN_BYTES - 1);
     *ret_wide = sn_tensor_dense(SN_F32, &narrow->shape, bytes);
     tensor_copy(narrow, ret_wide);
+    weights_release(b->net->weights, narrow->data, (size_t)n * sn_dtype_bytes(narrow->dtype));
     return SN_OK;
 }
 

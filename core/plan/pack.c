@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plan/plan.h"
+#include "weights/weights.h"
 
 static void *pack_alloc(size_t *n_bytes)
 {
@@ -28,6 +29,11 @@ static const void *pack_publish(_Atomic(void *) *slot, void *mine, size_t n_byte
     return now;
 }
 
+static size_t bytes_of(const sn_tensor *t)
+{
+    return (size_t)sn_shape_count(&t->shape) * sn_dtype_bytes(t->dtype);
+}
+
 sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k, sn_error *err)
 {
     const sn_variant *variant = &m->op->variants[v];
@@ -45,6 +51,7 @@ sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k,
     if (!mine) return fail_no_memory(err, m->where);
     variant->pack(whole, k, mine);
     pack_publish(slot, mine, n_bytes, net);
+    weights_release(net->weights, whole->data, bytes_of(whole));
     return SN_OK;
 }
 

@@ -47,3 +47,13 @@ void mapping_close(struct mapping *m)
     if (m->bytes) munmap((void *)m->bytes, m->n_bytes);
     *m = (struct mapping){0};
 }
+
+void mapping_release(const struct mapping *m, const void *at, size_t n_bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)at,
+                    file = (uintptr_t)m->bytes;
+    const uintptr_t start = (from + page - 1) & ~(page - 1), stop = (from + n_bytes) & ~(page - 1);
+
+    if (!m->bytes || from < file || from + n_bytes > file + m->n_bytes || start >= stop) return;
+    madvise((void *)start, stop - start, MADV_DONTNEED); /* refused: they only stay */
+}

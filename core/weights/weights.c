@@ -189,6 +189,11 @@ SN_EXPORT size_t sn_weights_bytes(const sn_weights *w)
     return w->n_bytes;
 }
 
+void weights_release(const sn_weights *w, const void *at, size_t n_bytes)
+{
+    mapping_release(&w->file, at, n_bytes);
+}
+
 SN_EXPORT sn_weights *sn_weights_ref(sn_weights *w)
 {
     ref_take(&w->n_refs);

@@ -25,6 +25,16 @@ struct mapping {
 sn_status mapping_open(const char *path, struct mapping *ret_mapping, sn_error *err);
 void      mapping_close(struct mapping *m);
 
+/* Give memory back: the pages that hold nothing but these bytes. They come from the file again
+ * when they are read. */
+void mapping_release(const struct mapping *m, const void *at, size_t n_bytes);
+
+/* ---- weights.c ---- */
+
+/* These bytes have been copied to where they will be read from now on: do not keep them twice.
+ * Nothing happens if they are not in a mapped file. */
+void weights_release(const sn_weights *w, const void *at, size_t n_bytes);
+
 /* ---- header.c: what the document says, checked ---- */
 
 struct tensor_entry {

@@ -116,7 +116,8 @@ bool trial_choose(struct trial *t, sn_draft *draft); /* the labels of `chosen` *
 sn_policy *trial_differentiable(struct trial *t);
 void       trial_fini(struct trial *t);
 
-void run_network(const struct golden *g, sn_registry *reg, struct report *r);
+void run_network(const struct golden *g, sn_registry *reg, sn_exactness exactness,
+                 struct report *r);
 void run_expression(const struct golden *g, struct report *r);
 void run_probs(const struct golden *g, sn_registry *reg, struct report *r);
 void run_substate(const struct golden *g, sn_registry *reg, struct report *r);

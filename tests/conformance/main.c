@@ -13,6 +13,7 @@
 static const char usage[] =
     "usage: conformance [options] DIR|FILE...\n"
     "  --policy NAME      only cases of this policy (path, differentiable), and those of none\n"
+    "  --exact            plans without Winograd's algorithm, whatever the specification says\n"
     "  --eval             only cases that are not in training mode\n"
     "  --group NAME       only cases of this group\n"
     "  --every N          only each N-th case of what is left\n"
@@ -22,7 +23,7 @@ static const char usage[] =
 
 struct options {
     const char *policy, *group, *deviations;
-    bool        eval, verbose;
+    bool        eval, exact, verbose;
     size_t      every;
 };
 
@@ -50,8 +51,10 @@ static bool is_wanted(struct suite *s, const struct golden *g)
     return s->tally.n_seen++ % o->every == 0;
 }
 
-static void dispatch(const struct golden *g, sn_registry *reg, struct report *r)
+static void dispatch(const struct suite *s, const struct golden *g, struct report *r)
 {
+    sn_registry *reg = s->registry;
+
     if (strcmp(g->op, "Expr") == 0 || strcmp(g->op, "Dedup") == 0 || strcmp(g->op, "Weights") == 0)
         run_expression(g, r);
     else if (strcmp(g->group, "probs") == 0)
@@ -59,7 +62,7 @@ static void dispatch(const struct golden *g, sn_registry *reg, struct report *r)
     else if (strcmp(g->group, "substate") == 0)
         run_substate(g, reg, r);
     else
-        run_network(g, reg, r);
+        run_network(g, reg, s->options.exact ? SN_EXACTNESS_DIRECT : SN_EXACTNESS_SPEC, r);
 }
 
 static void run_case(struct suite *s, const char *path)
@@ -70,7 +73,7 @@ static void run_case(struct suite *s, const char *path)
     const char   *reason = NULL;
 
     if (is_wanted(s, &g)) {
-        if (complete) dispatch(&g, s->registry, &r);
+        if (complete) dispatch(s, &g, &r);
         if (complete && r.n_reasons > 0) reason = deviations_find(&s->deviations, &g, &r);
         if (r.n_reasons == 0) {
             s->tally.n_passed++;
@@ -153,6 +156,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 
         if (strcmp(argv[i], "-v") == 0)
             o->verbose = true;
+        else if (strcmp(argv[i], "--exact") == 0)
+            o->exact = true;
         else if (strcmp(argv[i], "--eval") == 0)
             o->eval = true;
         else if (value && strcmp(argv[i], "--policy") == 0)

@@ -12,6 +12,7 @@ enum { SEED = 20230401 };
 /* One case on its way; what it holds is freed at the end, wherever it stopped. */
 struct run {
     struct trial t;
+    sn_exactness exactness;
     sn_draft    *draft;
     sn_policy   *policy;
     sn_subnet   *subnet;
@@ -232,6 +233,7 @@ static bool compile(struct run *x)
 
     if (sn_draft_seal(x->draft, &x->subnet, &x->t.err) != SN_OK) return refuse(x, PHASE_RESAMPLE);
     if (!collect_inputs(x)) return false;
+    options.exactness = x->exactness;
     options.in = x->in_desc;
     options.n_in = x->n_in;
     if (sn_plan_compile(x->subnet, &options, &x->plan, &x->t.err) != SN_OK)
@@ -334,10 +336,10 @@ static void fini(struct run *x)
     trial_fini(&x->t);
 }
 
-void run_network(const struct golden *g, sn_registry *reg, struct report *r)
+void run_network(const struct golden *g, sn_registry *reg, sn_exactness exactness, struct report *r)
 {
     const json_t *error = json_object_get(g->doc, "error");
-    struct run    x = {0};
+    struct run    x = {.exactness = exactness};
     const bool    done = trial_load(&x.t, g, reg, r) && decide(&x) && compile(&x) && forward(&x);
 
     if (json_is_object(error)) {

@@ -52,6 +52,36 @@ static void id_of(struct api *api, int w, char id[33])
     answer_fini(&a);
 }
 
+/* The memory of all threads together may be above the limit; then fewer have to do. */
+static void threads_do_not_make_a_forward_too_large(void **state)
+{
+    static const char body[] =
+        "{\"inputs\": {\"image\": [[[[0,0,0,0,0,0,0,0],[0,0,0,0,0,0,0,0],[0,0,0,0,0,0,0,0],"
+        "[0,0,0,0,0,0,0,0],[0,0,0,0,0,0,0,0],[0,0,0,0,0,0,0,0],[0,0,0,0,0,0,0,0],"
+        "[0,0,0,0,0,0,0,0]]]]}}";
+    struct api_config config = {.plan_cache_bytes = 1 << 20,
+                                .subnet_cache = 4,
+                                .max_body_bytes = 1 << 20,
+                                .max_scratch_bytes = 1 << 20,
+                                .max_batch = 1,
+                                .max_subnets = 1};
+    const int         n_threads[] = {1, 48};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct api *api;
+        char        why[256];
+
+        config.n_threads = n_threads[i];
+        api = api_create(&config, why, sizeof why);
+        assert_non_null(api);
+        assert_true(api_load(api, "digits", NULL, why, sizeof why));
+        api_expect(api, 200, "POST /v1/supernets/digits/resample", "{\"seed\": 7}");
+        api_expect(api, 200, "POST /v1/supernets/digits/forward", body);
+        api_free(api);
+    }
+}
+
 static void a_batch_is_computed(void **state)
 {
     struct answer a =
@@ -497,6 +527,7 @@ static void nobody_disturbs_anybody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_do_not_make_a_forward_too_large),
         cmocka_unit_test(a_batch_is_computed),
         cmocka_unit_test(several_subnets_answer_in_order),
         cmocka_unit_test(an_inline_subnet_is_not_current),

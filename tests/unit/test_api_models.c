@@ -272,6 +272,23 @@ static void plans_are_cached_by_buckets_of_the_batch(void **state)
     assert_float_equal(series(api, "supernetd_forward_samples_total"), samples + 36, 0);
 }
 
+static void prepared_weights_are_reported(void **state)
+{
+    static const char series_name[] = "supernetd_supernet_packed_bytes{supernet=\"packed\"}";
+    struct api       *api = fixture_of(state)->api;
+    struct answer     a;
+
+    api_expect(api, 201, "PUT /v1/supernets/packed", "{\"path\": \"tiny\"}");
+    assert_float_equal(series(api, series_name), 0, 0);
+    api_expect(api, 200, "POST /v1/supernets/packed/forward",
+               "{\"choices\": {\"w\": 1}, \"inputs\": {\"x\": [[1, 2]]}}");
+    a = api_ask_text(api, "GET /v1/supernets/packed", NULL);
+    assert_true(answer_number(&a, "packed_bytes") > 0);
+    assert_float_equal(series(api, series_name), answer_number(&a, "packed_bytes"), 0);
+    answer_fini(&a);
+    api_expect(api, 204, "DELETE /v1/supernets/packed", NULL);
+}
+
 static void an_unloaded_supernet_leaves_no_plans(void **state)
 {
     struct api  *api = fixture_of(state)->api;
@@ -423,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_link_inside_the_directory_is_followed),
         cmocka_unit_test(names_are_sorted_however_they_came),
         cmocka_unit_test(plans_are_cached_by_buckets_of_the_batch),
+        cmocka_unit_test(prepared_weights_are_reported),
         cmocka_unit_test(an_unloaded_supernet_leaves_no_plans),
         cmocka_unit_test(the_plan_cache_keeps_its_bound),
         cmocka_unit_test(scratch_memory_is_bounded),

@@ -76,6 +76,12 @@ static const struct {
     {"seconds",                        NULL, NULL, "--deadline", "7s",                 MEMBER(deadline), 7000},
     {"no time",                        NULL, NULL, "--grace", "0s",                    MEMBER(grace), 0},
     {"a level",                        NULL, NULL, "--log-level", "debug",             MEMBER(log_level), LOG_DEBUG},
+    {"what is not said is false",      NULL, NULL, NULL, NULL,                         MEMBER(exact), 0},
+    {"a flag alone is true",           NULL, NULL, "--exact", NULL,                    MEMBER(exact), 1},
+    {"a flag alone takes no value",    NULL, NULL, "--exact", "--port=1",              MEMBER(port), 1},
+    {"a flag that says false",         "winograd = true\n", NULL, "--winograd=false", "--exact", MEMBER(winograd), 0},
+    {"a variable that says true",      NULL, "SUPERNETD_WINOGRAD=true", NULL, NULL,    MEMBER(winograd), 1},
+    {"a line that says true",          "exact = true\n", NULL, NULL, NULL,             MEMBER(exact), 1},
   /* clang-format on */
 };
 
@@ -124,6 +130,15 @@ static const struct {
      "--deadline 30: allowed is a time from 1ms to 86400s with its unit, such as 500ms or 30s"},
     {NULL, NULL, "--log-level", "loud",
      "--log-level loud: allowed is error, warn, info or debug"},
+    {NULL, NULL, "--exact=yes", NULL,
+     "--exact yes: allowed is true or false"},
+    {NULL, "SUPERNETD_EXACT=1", NULL, NULL,
+     "SUPERNETD_EXACT=1: allowed is true or false"},
+    {NULL, NULL, "--exact", "true",
+     "\"true\" is no option; --help lists all of them"},
+    {"winograd = true\n", NULL, "--exact", NULL,
+     "exact and winograd are both true: one forbids what the other allows; set one of them, or "
+     "none to do as each specification says"},
     {NULL, NULL, "--supernet", "digits",
      "--supernet digits: allowed is NAME=DIR, with a name of up to 64 letters, digits, '.', '_' and "
      "'-' that is not taken yet and starts with a letter or digit"},
@@ -352,9 +367,45 @@ static void check_budgets(void **state)
         if (fits != !budgets[i].refusal ||
             (!fits && strncmp(why, budgets[i].refusal, strlen(budgets[i].refusal))))
             fail_msg("%s: %s", budgets[i].name, fits ? "it fits" : why);
+        assert_in_range(c.threads_per_request, 1, c.workers);
         if (c.workers != budgets[i].workers)
             fail_msg("%s: %" PRId64 " workers", budgets[i].name, c.workers);
         if (fits) assert_true(bytes > c.plan_cache + c.workers * c.max_scratch + c.buffer_memory);
+        config_fini(&c);
+    }
+}
+
+/* ---- threads: on a machine with 4 cores ---- */
+
+static const struct {
+    const char *arg1, *arg2;
+    int64_t     threads_per_request;
+} teams[] = {
+    {NULL,                      NULL,                      4},
+    {"--threads-per-request=3", NULL,                      3},
+    {"--threads-per-request=1", NULL,                      1},
+    {"--workers=2",             NULL,                      2},
+    {"--workers=2",             "--threads-per-request=3", 2},
+    {"--workers=8",             NULL,                      4},
+    {"--workers=8",             "--threads-per-request=6", 6},
+    {"--blas-threads=4",        NULL,                      1},
+};
+
+static void check_teams(void **state)
+{
+    const struct limits machine = {.memory_bytes = INT64_C(4) << 30, .cores = 4, .files = 1024};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof teams / sizeof teams[0]; i++) {
+        struct config c;
+        int64_t       bytes;
+        char          why[1024] = "";
+
+        assert_int_equal(load(&c, NULL, NULL, teams[i].arg1, teams[i].arg2, why, sizeof why),
+                         CONFIG_RUN);
+        if (!limits_settle(&machine, &c, &bytes, why, sizeof why)) fail_msg("row %zu: %s", i, why);
+        if (c.threads_per_request != teams[i].threads_per_request)
+            fail_msg("row %zu: %" PRId64 " threads", i, c.threads_per_request);
         config_fini(&c);
     }
 }
@@ -382,6 +433,7 @@ int main(void)
         cmocka_unit_test(the_sample_file_says_the_defaults),
         cmocka_unit_test(the_help_names_every_option_and_exit_status),
         cmocka_unit_test(check_budgets),
+        cmocka_unit_test(check_teams),
         cmocka_unit_test(this_machine_has_something),
     };
     int rc, fd;

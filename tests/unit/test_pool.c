@@ -16,6 +16,7 @@
 
 #include "log.h"
 #include "pool.h"
+#include "supernet/supernet.h"
 
 /* A job that waits until the gate is open. */
 struct task {
@@ -23,6 +24,7 @@ struct task {
     atomic_int      n_runs;
     bool            signals_blocked;
     void           *worker;
+    bool            alone; /* no loops can be shared */
 };
 
 static struct gate {
@@ -41,6 +43,7 @@ static void run(void *cls, struct api_worker *worker, struct pool_job *base)
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
     t->signals_blocked = sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGINT);
     t->worker = worker;
+    t->alone = !worker->parallel;
     atomic_fetch_add(&t->n_runs, 1);
     pthread_mutex_lock(&g->lock);
     g->n_inside++;
@@ -177,6 +180,7 @@ static void stopping_runs_what_was_accepted(void **state)
         assert_int_equal(task->n_runs, 1);
         assert_true(task->signals_blocked);
         assert_non_null(task->worker);
+        assert_true(task->alone);
         assert_true(job->pushed_ns <= job->started_ns && job->started_ns <= job->done_ns);
     }
     assert_int_equal(n, 8);
@@ -201,6 +205,113 @@ static void nothing_gets_lost(void **state)
     }
     for (int i = 0; i < N; i++)
         assert_int_equal(t[i].n_runs, ROUNDS);
+    pool_free(p);
+}
+
+/* ---- one job on several workers ---- */
+
+/* Jobs that share loops, and how many threads were ever inside at once. */
+struct sharing {
+    struct pool_job base;
+    bool            shares; /* this one, until somebody came and `until` has run */
+    struct sharing *until;
+    atomic_bool     done;
+};
+
+static struct {
+    atomic_int n_inside, most_inside;
+    atomic_int n_wrong; /* teams of no worker, or of more than there are */
+} sharing;
+
+static void enter(void)
+{
+    const int now = atomic_fetch_add(&sharing.n_inside, 1) + 1;
+    int       most = atomic_load(&sharing.most_inside);
+
+    while (now > most && !atomic_compare_exchange_weak(&sharing.most_inside, &most, now))
+        ;
+}
+
+/* A part; the leader is inside already. */
+static void nap(void *cls, int i)
+{
+    const pthread_t *leader = cls;
+    const bool       helps = !pthread_equal(pthread_self(), *leader);
+
+    (void)i;
+    if (helps) enter();
+    usleep(200);
+    if (helps) atomic_fetch_sub(&sharing.n_inside, 1);
+}
+
+static void run_sharing(void *cls, struct api_worker *worker, struct pool_job *base)
+{
+    struct sharing    *s = (struct sharing *)base;
+    const sn_parallel *parallel = worker->parallel;
+    const uint64_t     before = worker->n_shared;
+    pthread_t          self = pthread_self();
+
+    (void)cls;
+    enter();
+    while (s->shares &&
+           (worker->n_shared == before || (s->until && !atomic_load(&s->until->done)))) {
+        if (parallel->n_threads < 2 || parallel->n_threads > 3)
+            atomic_fetch_add(&sharing.n_wrong, 1);
+        parallel->run(parallel->pool, parallel->n_threads, nap, &self);
+    }
+    atomic_fetch_sub(&sharing.n_inside, 1);
+    atomic_store(&s->done, true);
+}
+
+static struct pool *create_sharing(size_t n_workers, size_t n_team)
+{
+    const struct pool_class class = {
+        .run = run_sharing, .wake = wake, .cls = &gate, .n_team = n_team};
+    char         why[256] = "";
+    struct pool *p = pool_create(n_workers, 16, &class, why, sizeof why);
+
+    if (!p) fail_msg("%s", why);
+    set_gate(true);
+    atomic_store(&sharing.most_inside, 0);
+    return p;
+}
+
+/* It ends only if somebody came. */
+static void idle_workers_help(void **state)
+{
+    struct pool *p = create_sharing(3, 3);
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct sharing s = {.shares = true};
+
+        assert_true(pool_push(p, &s.base));
+        assert_int_equal(collect(p, 1), 1);
+    }
+    assert_in_range(sharing.most_inside, 2, 3);
+    assert_int_equal(sharing.n_wrong, 0);
+    pool_free(p);
+}
+
+/* Helpers leave for jobs that wait, even if the one they help never ends before. */
+static void what_waits_gets_the_helper(void **state)
+{
+    struct pool *p = create_sharing(2, 2);
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct sharing last = {0}, between[4] = {0}, first = {.shares = true, .until = &last};
+
+        assert_true(pool_push(p, &first.base));
+        usleep(500);
+        for (int k = 0; k < 4; k++)
+            assert_true(pool_push(p, &between[k].base));
+        usleep(500); /* back it comes */
+        assert_true(pool_push(p, &last.base));
+        assert_int_equal(collect(p, 6), 6);
+    }
+    assert_int_equal(sharing.n_wrong, 0);
+    assert_int_equal(sharing.most_inside, 2); /* no more threads at work than workers */
     pool_free(p);
 }
 
@@ -295,6 +406,8 @@ int main(void)
         cmocka_unit_test(what_waits_can_be_taken_back),
         cmocka_unit_test(stopping_runs_what_was_accepted),
         cmocka_unit_test(nothing_gets_lost),
+        cmocka_unit_test(idle_workers_help),
+        cmocka_unit_test(what_waits_gets_the_helper),
         cmocka_unit_test(check_lines),
         cmocka_unit_test(a_long_value_is_cut_and_says_so),
         cmocka_unit_test(the_level_decides),

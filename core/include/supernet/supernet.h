@@ -365,7 +365,7 @@ typedef struct sn_call {
 typedef struct sn_parallel {
     void (*run)(void *pool, int n, void (*body)(void *cls, int i), void *cls);
     void *pool;
-    int   n_threads;
+    int   n_threads; /* may be another one for the next loop */
 } sn_parallel;
 
 /* The data of one forward call. */
@@ -616,6 +616,10 @@ bool             sn_supernet_find_choice(const sn_supernet *net, const char *lab
 
 /* The number of assignments (product over used choices), exact, as decimal digits. */
 const char *sn_supernet_space_size(const sn_supernet *net);
+
+/* Memory of weights that plans had prepared so far (sn_variant.pack), shared by all of them
+ * and kept as long as the supernet. Each takes the place of its pages of a mapped file. */
+size_t sn_supernet_packed_bytes(const sn_supernet *net);
 
 sn_supernet *sn_supernet_ref(sn_supernet *net);
 sn_supernet *sn_supernet_unref(sn_supernet *net);
