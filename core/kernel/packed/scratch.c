@@ -42,7 +42,8 @@ size_t packed_winograd_scratch(const struct packed_conv *s, long n, int m)
         __builtin_add_overflow(c, n, &channels) ||
         __builtin_add_overflow(channels, KERNEL_PANEL, &channels) ||
         !add(&sum, c, 1, 1, sizeof(float)) || !add(&sum, WINOGRAD_FLOATS, 1, 1, sizeof(float)) ||
-        !add(&sum, channels, taps, WINOGRAD_FEWEST, sizeof(float)))
+        !add(&sum, channels, taps, WINOGRAD_FEWEST, sizeof(float)) ||
+        !add(&sum, 2 * taps, KERNEL_PANEL, 1, sizeof(float)))
         return 0;
     return (size_t)sum;
 }

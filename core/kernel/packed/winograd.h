@@ -50,123 +50,164 @@ INLINE void winograd_out(const int m, vec p[WINOGRAD_MAX])
     }
 }
 
+/* VL channels of a tile, or with `part` fewer: its pixels are at[i] + j * ld, or, where it hangs
+ * over an edge, edge[i * (m + 2) + j]. */
+INLINE void winograd_vector_in(const int m, const bool part, const float *const *at, long ld,
+                               const float *const *edge, long c, long n, float *v, long step)
+{
+    vec d[WINOGRAD_MAX][WINOGRAD_MAX];
+
+#pragma GCC unroll 6
+    for (int j = 0; j < m + 2; j++) {
+        vec column[WINOGRAD_MAX];
+
+#pragma GCC unroll 6
+        for (int i = 0; i < m + 2; i++) {
+            const float *x = (edge ? edge[i * (m + 2) + j] : at[i] + j * ld) + c;
+
+            column[i] = part ? vec_load_n(x, n) : vec_load(x);
+        }
+        winograd_in(m, column);
+#pragma GCC unroll 6
+        for (int i = 0; i < m + 2; i++)
+            d[i][j] = column[i];
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < m + 2; i++) {
+        winograd_in(m, d[i]);
+#pragma GCC unroll 6
+        for (int j = 0; j < m + 2; j++)
+            vec_store(v + (i * (m + 2) + j) * step + c, d[i][j]); /* padded to a panel */
+    }
+}
+
 /* A tile of x under its (m + 2)^2 pixels, transformed: v[(i * (m + 2) + j) * step + c]. */
 INLINE void winograd_tile_in(const int m, const struct packed_conv *s, long ty, long tx,
                              const float *zero, float *v, long step)
 {
     const long   y0 = ty * m - s->pad_top, x0 = tx * m - s->pad_left;
-    const float *at[WINOGRAD_MAX][WINOGRAD_MAX];
+    const bool   inside = y0 >= 0 && y0 + m + 2 <= s->h && x0 >= 0 && x0 + m + 2 <= s->w;
+    const float *at[WINOGRAD_MAX], *edge[WINOGRAD_MAX * WINOGRAD_MAX];
+    long         c = 0;
 
-    for (int i = 0; i < m + 2; i++)
-        for (int j = 0; j < m + 2; j++) {
-            const long y = y0 + i, x = x0 + j;
+    for (int i = 0; inside && i < m + 2; i++)
+        at[i] = s->x + ((y0 + i) * s->w + x0) * s->ldx;
+    for (int i = 0; !inside && i < (m + 2) * (m + 2); i++) {
+        const long y = y0 + i / (m + 2), x = x0 + i % (m + 2);
 
-            at[i][j] =
-                y >= 0 && y < s->h && x >= 0 && x < s->w ? s->x + (y * s->w + x) * s->ldx : zero;
-        }
-    for (long c = 0; c < s->c; c += VL) {
-        const long n = s->c - c < VL ? s->c - c : VL;
-        vec        d[WINOGRAD_MAX][WINOGRAD_MAX];
+        edge[i] = y >= 0 && y < s->h && x >= 0 && x < s->w ? s->x + (y * s->w + x) * s->ldx : zero;
+    }
+    for (; inside && c + VL <= s->c; c += VL)
+        winograd_vector_in(m, false, at, s->ldx, NULL, c, VL, v, step);
+    for (; !inside && c + VL <= s->c; c += VL)
+        winograd_vector_in(m, false, NULL, 0, edge, c, VL, v, step);
+    if (c < s->c && inside)
+        winograd_vector_in(m, true, at, s->ldx, NULL, c, s->c - c, v, step);
+    else if (c < s->c)
+        winograd_vector_in(m, true, NULL, 0, edge, c, s->c - c, v, step);
+}
+
+/* VL channels from c on (fewer: n) of a tile of products p, transformed back into the pixels of y
+ * that exist: `rows` by `columns`, m by m of a `whole` tile. */
+INLINE void winograd_vector_out(const int m, const bool whole, const struct packed_conv *s,
+                                const float *p, long step, float *y, const float *residual, long c,
+                                long n, long rows, long columns)
+{
+    const struct kernel_epilogue *e = &s->epilogue;
+    const vec                     factor = e->scale ? vec_load_n(e->scale + c, n) : vec_set(1.0f);
+    const vec                     shift = e->shift ? vec_load_n(e->shift + c, n) : vec_set(0.0f);
+    const long                    line = s->out_w * s->ldy, ld_line = s->out_w * e->ld_residual;
+    vec                           d[WINOGRAD_MAX][WINOGRAD_MAX];
 
 #pragma GCC unroll 6
-        for (int j = 0; j < m + 2; j++) {
-            vec column[WINOGRAD_MAX];
+    for (int j = 0; j < m + 2; j++) {
+        vec column[WINOGRAD_MAX];
 
 #pragma GCC unroll 6
-            for (int i = 0; i < m + 2; i++)
-                column[i] = n == VL ? vec_load(at[i][j] + c) : vec_load_n(at[i][j] + c, n);
-            winograd_in(m, column);
+        for (int i = 0; i < m + 2; i++)
+            column[i] = vec_load(p + (i * (m + 2) + j) * step);
+        winograd_out(m, column);
 #pragma GCC unroll 6
-            for (int i = 0; i < m + 2; i++)
-                d[i][j] = column[i];
-        }
+        for (int i = 0; i < m; i++)
+            d[i][j] = column[i];
+    }
 #pragma GCC unroll 6
-        for (int i = 0; i < m + 2; i++) {
-            winograd_in(m, d[i]);
+    for (int i = 0; i < m; i++) {
+        if (!whole && i >= rows) break;
+        winograd_out(m, d[i]);
 #pragma GCC unroll 6
-            for (int j = 0; j < m + 2; j++)
-                vec_store(v + (i * (m + 2) + j) * step + c, d[i][j]); /* padded to a panel */
+        for (int j = 0; j < m; j++) {
+            vec v = vec_fma(d[i][j], factor, shift);
+
+            if (!whole && j >= columns) break;
+            if (residual) v += vec_load_n(residual + i * ld_line + j * e->ld_residual + c, n);
+            if (e->act == KERNEL_ACT_RELU) v = vec_relu(v);
+            if (whole)
+                vec_store(y + i * line + j * s->ldy + c, v);
+            else
+                vec_store_n(y + i * line + j * s->ldy + c, v, n);
         }
     }
 }
 
-/* A tile of products p, transformed back into the pixels of y that exist. */
+/* A tile of products p [n0 to n1], transformed back. */
 INLINE void winograd_tile_out(const int m, const struct packed_conv *s, long ty, long tx, long n0,
                               long n1, const float *p, long step)
 {
     const struct kernel_epilogue *e = &s->epilogue;
     const long                    rows = s->out_h - ty * m < m ? s->out_h - ty * m : m;
     const long                    columns = s->out_w - tx * m < m ? s->out_w - tx * m : m;
+    const long                    pixel = ty * m * s->out_w + tx * m;
+    float                        *y = s->y + pixel * s->ldy;
+    const float *residual = e->residual ? e->residual + pixel * e->ld_residual : NULL;
+    long         c = n0;
 
-    for (long c = n0; c < n1; c += VL, p += VL) {
-        const long n = n1 - c < VL ? n1 - c : VL;
-        const vec  factor = e->scale ? vec_load_n(e->scale + c, n) : vec_set(1.0f);
-        const vec  shift = e->shift ? vec_load_n(e->shift + c, n) : vec_set(0.0f);
-        vec        d[WINOGRAD_MAX][WINOGRAD_MAX];
+    for (; rows == m && columns == m && c + VL <= n1; c += VL, p += VL)
+        winograd_vector_out(m, true, s, p, step, y, residual, c, VL, m, m);
+    for (; c < n1; c += VL, p += VL)
+        winograd_vector_out(m, false, s, p, step, y, residual, c, n1 - c < VL ? n1 - c : VL, rows,
+                            columns);
+    for (long i = 0; e->act > KERNEL_ACT_RELU && i < rows; i++) {
+        float *at = y + i * s->out_w * s->ldy + n0;
 
-#pragma GCC unroll 6
-        for (int j = 0; j < m + 2; j++) {
-            vec column[WINOGRAD_MAX];
-
-#pragma GCC unroll 6
-            for (int i = 0; i < m + 2; i++)
-                column[i] = vec_load(p + (i * (m + 2) + j) * step);
-            winograd_out(m, column);
-#pragma GCC unroll 6
-            for (int i = 0; i < m; i++)
-                d[i][j] = column[i];
-        }
-        for (long i = 0; i < rows; i++) {
-            winograd_out(m, d[i]);
-            for (long j = 0; j < columns; j++) {
-                const long pixel = (ty * m + i) * s->out_w + tx * m + j;
-                vec        v = vec_fma(d[i][j], factor, shift);
-
-                if (e->residual) v += vec_load_n(e->residual + pixel * e->ld_residual + c, n);
-                if (e->act == KERNEL_ACT_RELU) v = vec_relu(v);
-                vec_store_n(s->y + pixel * s->ldy + c, v, n);
-            }
-        }
+        act_of[e->act](columns, n1 - n0, at, s->ldy, at, s->ldy);
     }
-    if (e->act > KERNEL_ACT_RELU)
-        for (long i = 0; i < rows; i++) {
-            float *y = s->y + ((ty * m + i) * s->out_w + tx * m) * s->ldy + n0;
-
-            act_of[e->act](columns, n1 - n0, y, s->ldy, y, s->ldy);
-        }
 }
 
 INLINE void winograd_run(const int m, const struct packed_conv *s, long t0, long t1, long n0,
                          long n1, float *scratch)
 {
     const long across = (s->out_w + m - 1) / m, taps = (m + 2) * (m + 2);
+    const long first = t0 * across, end = t1 * across;
     const long c = round_up(s->c, KERNEL_PANEL), n = round_up(n1 - n0, KERNEL_PANEL);
-    const long block = winograd_block(s->c, n1 - n0, m);
-    float     *zero = scratch, *v = zero + c, *p = v + taps * block * c;
+    const long most = winograd_block(s->c, n1 - n0, m), blocks = (end - first + most - 1) / most;
+    const long block = blocks ? (end - first + blocks - 1) / blocks : 1;
+    /* The matrices of the taps start at different sets of the cache. */
+    const long step_v = block * c + KERNEL_PANEL, step_p = block * n + KERNEL_PANEL;
+    float     *zero = scratch, *v = zero + c, *p = v + taps * step_v;
 
     memset(zero, 0, (size_t)c * sizeof(float));
-    for (long t = t0 * across; t < t1 * across; t += block) {
-        const long count = t1 * across - t < block ? t1 * across - t : block;
+    for (long t = first; t < end; t += block) {
+        const long count = end - t < block ? end - t : block;
 
         for (long i = 0; i < count; i++)
-            winograd_tile_in(m, s, (t + i) / across, (t + i) % across, zero, v + i * c, block * c);
+            winograd_tile_in(m, s, (t + i) / across, (t + i) % across, zero, v + i * c, step_v);
         for (long tap = 0; tap < taps; tap++) {
             const struct packed_gemm product = {
                 .k = s->c,
-                .x = v + tap * block * c,
+                .x = v + tap * step_v,
                 .ldx = c,
                 .w = {.at = s->weight.at + n0 / KERNEL_PANEL * s->weight.panel +
                             tap / (m + 2) * s->weight.tap_y + tap % (m + 2) * s->weight.tap_x,
                       .panel = s->weight.panel},
-                .y = p + tap * block * n,
+                .y = p + tap * step_p,
                 .ldy = n,
             };
 
             gemm(&product, 0, count, 0, n);
         }
         for (long i = 0; i < count; i++)
-            winograd_tile_out(m, s, (t + i) / across, (t + i) % across, n0, n1, p + i * n,
-                              block * n);
+            winograd_tile_out(m, s, (t + i) / across, (t + i) % across, n0, n1, p + i * n, step_p);
     }
 }
 
