@@ -306,22 +306,8 @@ static void relative_windows(struct attention_block *b)
 /* n numbers 0, then -inf */
 INLINE vec ends_after(long n)
 {
-    static const float ends[2 * KERNEL_PANEL] = {[KERNEL_PANEL] = -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY};
+    static const float ends[2 * KERNEL_PANEL] = {[KERNEL_PANEL... 2 * KERNEL_PANEL - 1] =
+                                                     -INFINITY};
 
     return vec_load(ends + KERNEL_PANEL - n);
 }
