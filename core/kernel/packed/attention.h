@@ -306,22 +306,8 @@ static void relative_windows(struct attention_block *b)
 /* n numbers 0, then -inf */
 INLINE vec ends_after(long n)
 {
-    static const float ends[2 * KERNEL_PANEL] = {[KERNEL_PANEL] = -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY,
-                                                 -INFINITY};
+    static const float ends[2 * KERNEL_PANEL] = {[KERNEL_PANEL... 2 * KERNEL_PANEL - 1] =
+                                                     -INFINITY};
 
     return vec_load(ends + KERNEL_PANEL - n);
 }
@@ -547,8 +533,8 @@ static void attention(const struct packed_attention *s, long l0, long l1, void *
 {
     struct attention_block b = {.s = s, .a = attention_layout(s), .at = scratch, .first = l0};
 
-    for (long i = 0; i < b.a.line - b.a.scale; i++)
-        b.at[b.a.scale + i] = s->scale * 1.44269504f;
+    for (long i = 0; i < b.a.scales; i += VL)
+        vec_store(b.at + b.a.scale + i, vec_set(s->scale * 1.44269504f));
     /* Between the rows of the tables lie numbers that are read, though not used. */
     memset(b.at + b.a.looked, 0, (size_t)(b.a.share - b.a.looked) * sizeof(float));
     for (; b.first < l1; b.first += b.count) {

@@ -44,7 +44,7 @@ struct attention_layout {
     long ld_score, ld_table;   /* [ATTENTION_ROWS][...] */
     long score, looked, share; /* scores; products with the tables; weights by row of a table */
     long y;                    /* the mixture so far, if the keys come in several blocks */
-    long scale;                /* one number, often */
+    long scale, scales;        /* one number, so often */
     long ld_lines, ld_columns; /* numbers by row and by column of the grid, for a query */
     long by_row, by_column, row_sum, column_sum;
     long line, ld_line; /* [ATTENTION_GROUP][...]: see attention.h */
@@ -73,7 +73,8 @@ static inline struct attention_layout attention_layout(const struct packed_atten
     a.looked = attention_part(&a, ATTENTION_ROWS * a.ld_table);
     a.share = attention_part(&a, ATTENTION_ROWS * a.ld_table);
     a.y = attention_part(&a, s->s > ATTENTION_KEYS ? ATTENTION_ROWS * s->dv : 0);
-    a.scale = attention_part(&a, a.table > ATTENTION_KEYS ? a.table : ATTENTION_KEYS);
+    a.scales = a.table > ATTENTION_KEYS ? a.table : ATTENTION_KEYS;
+    a.scale = attention_part(&a, a.scales);
     a.ld_line = KERNEL_PANEL + round_up(lines, KERNEL_PANEL) * side;
     a.line = attention_part(&a, ATTENTION_GROUP * a.ld_line);
     a.ld_lines = round_up(lines, KERNEL_PANEL) + KERNEL_PANEL;
