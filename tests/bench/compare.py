@@ -219,7 +219,7 @@ an identity network, the input handed back but for all rows and columns except t
 PAGE = """\
 # Figures
 
-What `make bench RESULTS=1` printed and wrote here; how it measures is in `compare.py`.
+What `make bench %s` printed and wrote here; how it measures is in `compare.py`.
 
 ```text
 %s
@@ -242,6 +242,13 @@ def arguments():
     if unknown:
         parser.error("there is no model %s; models are %s" % (" ".join(unknown), " ".join(MODELS)))
     return options
+
+
+def command(options):
+    """The variables of make that these options come from."""
+    given = {"ONLY": ",".join(options.only or ()), "BATCH": options.batch, "THREADS": options.threads,
+             "QUICK": int(options.quick), "RESULTS": 1}
+    return " ".join("%s=%s" % variable for variable in given.items() if variable[1])
 
 
 def bench_networks(report, options):
@@ -281,7 +288,8 @@ def bench_demo(report, build):
 
 def main():
     options, report = arguments(), Report()
-    report.say("%s, %s, %s\n" % (machine(), versions(), datetime.date.today()))
+    report.say("%s; %s; %s" % (machine(), versions(), datetime.date.today()))
+    report.say("Load of the machine before the run: %.2f; above 0.3 other programs disturb it.\n" % os.getloadavg()[0])
     figures = bench_networks(report, options)
     with open(os.path.join("build", "bench.json"), "w") as f:
         json.dump(figures, f, indent=1)
@@ -289,7 +297,7 @@ def main():
         bench_demo(report, options.build)
     if options.results:
         with open(options.results, "w") as f:
-            f.write(PAGE % "\n".join(report.lines))
+            f.write(PAGE % (command(options), "\n".join(report.lines)))
     sys.exit(1 if report.failures else 0)
 
 
