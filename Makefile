@@ -156,9 +156,13 @@ $(NODE): tests/bench/package.json tests/bench/package-lock.json
 	$(Q)cd build/bench && npm ci --ignore-scripts --silent
 	@touch $@
 
+# make bench ONLY=tiny,demo BATCH=1 THREADS=1 QUICK=1: less of it. RESULTS=1: keep the page.
+bench.args = $(if $(ONLY),--only "$(ONLY)") $(if $(BATCH),--batch $(BATCH)) $(if $(THREADS),--threads $(THREADS)) \
+             $(if $(QUICK),--quick) $(if $(RESULTS),--results tests/bench/RESULTS.md)
+
 .PHONY: bench
-bench: setup-build setup-bench $(NODE) $(B)/bench_subnet $(B)/bench_demo $(B)/supernetd  ## the library beside its peers, then bench-demo (ONLY=model,... QUICK=1 RESULTS=1)
-	@tests/bench/compare.py $(B) $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick) $(if $(RESULTS),--results tests/bench/RESULTS.md)
+bench: setup-build setup-bench $(NODE) $(B)/bench_subnet $(B)/bench_demo $(B)/supernetd  ## the library beside ONNX Runtime and PyTorch, then bench-demo
+	@tests/bench/compare.py $(B) $(bench.args)
 
 .PHONY: bench-demo
 bench-demo: setup-build setup-bench $(B)/bench_demo $(B)/supernetd  ## latency, throughput and memory of the demo, library and HTTP

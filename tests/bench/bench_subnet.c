@@ -8,8 +8,9 @@
  *   output BATCH THREADS MODE PATH     the output to PATH, as floats
  *   info BATCH THREADS MODE            multiply-adds, bytes of the plan, bytes packed for it
  *   peak THREADS                       GFLOP/s of fused multiply-adds on registers
- *   compile N                          microseconds from choices to plan for N new subnets, then
- *                                      the bytes of the largest of the plans
+ *   compile N [keep]                   microseconds from choices to plan for N new subnets, then
+ *                                      the bytes of the largest plan; `keep`: plans stay, so that
+ *                                      each needs memory that the process did not have yet
  *   pair N                             N times: requests a second of two workers by those of one
  *   calibrate PATH                     the weights with normalisation statistics of the images
  *   export DIR                         the subnet: DIR/spec.json and DIR/weights.safetensors
@@ -283,52 +284,63 @@ static void peak(const char *arguments)
     printf("%.1f\n", (flops[0] + flops[1]) * 1e-9);
 }
 
-/* From decisions to a plan that could run; the plan's bytes. */
-static size_t switch_to(const sn_draft *draft)
+/* From decisions to a plan that could run. */
+static sn_plan *switch_to(const sn_draft *draft)
 {
     const sn_desc            input = input_of(1);
     const sn_compile_options options = {.size = sizeof options, .in = &input, .n_in = 1};
     sn_subnet               *subnet;
     sn_plan                 *plan;
-    size_t                   n_bytes;
 
     must(sn_draft_seal(draft, &subnet, &err));
     must(sn_plan_compile(subnet, &options, &plan, &err));
-    n_bytes = sn_plan_describe(plan)->plan_bytes;
-    sn_plan_unref(plan);
     sn_subnet_unref(subnet);
-    return n_bytes;
+    return plan;
+}
+
+/* A draft with everything decided by the policy of this name. */
+static sn_draft *draw(const char *name, sn_rng *rng)
+{
+    sn_policy *policy;
+    sn_draft  *draft;
+
+    must(sn_policy_create(bench.net, name, NULL, &policy, &err));
+    must(sn_draft_create(bench.net, &draft, &err));
+    must(sn_policy_resample(policy, rng, draft, &err));
+    sn_policy_free(policy);
+    return draft;
 }
 
 static void compile(const char *arguments)
 {
-    sn_policy *largest, *random;
+    const int  n = atoi(arguments);
+    const bool keep = strstr(arguments, " keep") != NULL;
+    sn_plan  **plan = memory((size_t)n * sizeof(sn_plan *));
+    size_t     most = 0;
     sn_draft  *draft;
     sn_rng     rng;
-    size_t     most;
 
     sn_rng_seed(&rng, 1);
-    must(sn_policy_create(bench.net, "max", NULL, &largest, &err));
-    must(sn_policy_create(bench.net, "random", NULL, &random, &err));
-    must(sn_draft_create(bench.net, &draft, &err));
-    must(sn_policy_resample(largest, &rng, draft, &err));
-    most = switch_to(draft); /* packs every module once, for all that follow */
+    draft = draw("max", &rng);
+    sn_plan_unref(switch_to(draft)); /* packs every module once, for all that follow */
     sn_draft_free(draft);
-    for (int i = atoi(arguments); i > 0; i--) {
+    for (int i = 0; i < n; i++) {
         double start;
         size_t n_bytes;
 
-        must(sn_draft_create(bench.net, &draft, &err));
-        must(sn_policy_resample(random, &rng, draft, &err));
+        draft = draw("random", &rng);
         start = bench_now();
-        n_bytes = switch_to(draft);
+        plan[i] = switch_to(draft);
         printf("%.2f ", (bench_now() - start) * 1e6);
+        n_bytes = sn_plan_describe(plan[i])->plan_bytes;
         most = n_bytes > most ? n_bytes : most;
+        if (!keep) plan[i] = sn_plan_unref(plan[i]);
         sn_draft_free(draft);
     }
     printf("%zu\n", most);
-    sn_policy_free(largest);
-    sn_policy_free(random);
+    for (int i = 0; i < n; i++)
+        sn_plan_unref(plan[i]);
+    free(plan);
 }
 
 struct worker {

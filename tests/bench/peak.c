@@ -17,12 +17,12 @@ static double fma_seconds(long rounds)
     const double start = bench_now();
 
 #ifdef __x86_64__
+/* clang-format off */
 #define FMA(width, i) "vfmadd231ps %%" width "mm14, %%" width "mm15, %%" width "mm" #i "\n"
 #define ROUND(width)                                                                               \
-    FMA(width, 0)                                                                                  \
-    FMA(width, 1)                                                                                  \
-    FMA(width, 2) FMA(width, 3) FMA(width, 4) FMA(width, 5) FMA(width, 6) FMA(width, 7)            \
-        FMA(width, 8) FMA(width, 9) FMA(width, 10) FMA(width, 11)
+    FMA(width, 0) FMA(width, 1) FMA(width, 2) FMA(width, 3) FMA(width, 4) FMA(width, 5)            \
+    FMA(width, 6) FMA(width, 7) FMA(width, 8) FMA(width, 9) FMA(width, 10) FMA(width, 11)
+/* clang-format on */
 #define CLOBBERED                                                                                  \
     "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
         "xmm11"
