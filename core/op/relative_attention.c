@@ -169,8 +169,40 @@ static sn_status check_drop(const sn_call *call, int arg, sn_error *err)
                    VALUE_TEXT(&call->arg[arg].value));
 }
 
+static float scale_of(const sn_call *call)
+{
+    const double given = op_is_null(call, ARG_QK_SCALE) ? 0.0 : op_float(call, ARG_QK_SCALE);
+
+    return (float)(given != 0.0 ? given : 1.0 / sqrt((double)op_int(call, ARG_HEAD_DIM)));
+}
+
+/* What the variant over packed weights reads: sizes and live parameters that are not packed. */
+struct relative_priv {
+    int64_t      d, heads, length; /* length of the tables; -1: none */
+    float        scale;
+    const float *bias[3], *proj_bias, *value_table[2]; /* biases or NULL */
+};
+
+static struct relative_priv priv_of(const sn_call *call)
+{
+    const sn_tensor     *param = call->param;
+    struct relative_priv p = {.d = op_int(call, ARG_HEAD_DIM),
+                              .length = op_bool(call, ARG_RPE) ? op_int(call, ARG_RPE_LENGTH) : -1,
+                              .scale = scale_of(call),
+                              .proj_bias = param[W_PROJ_BIAS].data};
+
+    p.heads = param[W_Q].shape.dim[0] / p.d;
+    for (int i = 0; i < 3; i++)
+        p.bias[i] =
+            op_has_param(call, (size_t)(W_Q + 2 * i + 1)) ? param[W_Q + 2 * i + 1].data : NULL;
+    for (int i = 0; i < 2; i++)
+        p.value_table[i] = p.length < 0 ? NULL : param[W_V_TABLES + i].data;
+    return p;
+}
+
 static sn_status relative_infer(sn_call *call, sn_error *err)
 {
+    struct relative_priv *p = call->priv;
     const int64_t   embed = call->param[W_Q].shape.dim[1], inner = call->param[W_Q].shape.dim[0];
     const sn_shape *x = &call->in[0].shape;
     struct layout   y;
@@ -188,6 +220,7 @@ static sn_status relative_infer(sn_call *call, sn_error *err)
                        "the %lld projected features are no whole number of heads of %lld",
                        (long long)inner, (long long)op_int(call, ARG_HEAD_DIM));
     if ((rc = op_need_int(call, "the number of tokens", x->dim[1], err))) return rc;
+    *p = priv_of(call);
     if (!layout_make(call, &y))
         return op_fail(err, SN_E_LIMIT, call, NULL, "the input %s has too many tokens",
                        SHAPE_TEXT(x));
@@ -285,13 +318,6 @@ static void add_value_distances(const sn_io *io, const struct layout *y, int64_t
     kernel_gemm_nn(t, d, n, by_h, n, io->param[W_V_TABLES + 1].data, d, out, inner, true);
 }
 
-static float scale_of(const sn_call *call)
-{
-    const double given = op_is_null(call, ARG_QK_SCALE) ? 0.0 : op_float(call, ARG_QK_SCALE);
-
-    return (float)(given != 0.0 ? given : 1.0 / sqrt((double)op_int(call, ARG_HEAD_DIM)));
-}
-
 /* Head h; the mixture of values takes the place of its queries. */
 static void run_head(const sn_call *call, const sn_io *io, const struct layout *y, int64_t h)
 {
@@ -346,33 +372,33 @@ static struct kernel_panels panels_of(const sn_call *call, const sn_io *io, int 
     return kernel_packed_at(&w, io->packed[k]);
 }
 
-static struct heads heads_of(const sn_call *call)
+/* x [N, t, embed] */
+static struct heads heads_of(const struct relative_priv *p, const sn_shape *x)
 {
-    const int64_t t = call->in[0].shape.dim[1], embed = call->in[0].shape.dim[2];
-    const int64_t d = op_int(call, ARG_HEAD_DIM);
+    const int64_t t = x->dim[1], embed = x->dim[2];
     struct heads  h = {
          .l = t,
          .s = t,
          .keys = t,
-         .heads = call->param[W_Q].shape.dim[0] / d,
-         .d = d,
+         .heads = p->heads,
+         .d = p->d,
          .width = {embed, embed, embed},
          .ld = {embed, embed, embed},
-         .scale = scale_of(call),
+         .scale = p->scale,
          .width_y = embed,
          .ld_y = embed
     };
 
-    if (op_bool(call, ARG_RPE)) {
+    if (p->length >= 0) {
         h.relative.side = t > 1 ? side_of(t) : 1;
-        h.relative.length = op_int(call, ARG_RPE_LENGTH);
+        h.relative.length = p->length;
     }
     return h;
 }
 
 static size_t relative_scratch_packed(const sn_call *call)
 {
-    const struct heads h = heads_of(call);
+    const struct heads h = heads_of(call->priv, &call->in[0].shape);
 
     return heads_scratch(&h, call->n_threads);
 }
@@ -385,21 +411,20 @@ static bool relative_fits_packed(const sn_call *call)
 static void relative_forward_packed(const sn_call *call, const sn_io *io,
                                     const sn_epilogue *epilogue)
 {
-    const int64_t batch = io->in[0].shape.dim[0];
-    struct heads  h = heads_of(call);
+    const struct relative_priv *p = call->priv;
+    const int64_t               batch = io->in[0].shape.dim[0];
+    struct heads                h = heads_of(p, &io->in[0].shape);
 
     for (int i = 0; i < 3; i++) {
         h.x[i] = io->in[0].data;
-        h.in[i].w = panels_of(call, io, W_Q + 2 * i);
-        if (op_has_param(call, (size_t)(W_Q + 2 * i + 1)))
-            h.in[i].bias = io->param[W_Q + 2 * i + 1].data;
+        h.in[i] = (struct heads_projection){panels_of(call, io, W_Q + 2 * i), p->bias[i]};
     }
     for (int i = 0; h.relative.side && i < 2; i++) {
         h.relative.key[i] = panels_of(call, io, W_K_TABLES + i);
-        h.relative.value[i] = io->param[W_V_TABLES + i].data;
+        h.relative.value[i] = p->value_table[i];
         h.relative.ld_value = h.d;
     }
-    h.out = (struct heads_projection){panels_of(call, io, W_PROJ), io->param[W_PROJ_BIAS].data};
+    h.out = (struct heads_projection){panels_of(call, io, W_PROJ), p->proj_bias};
     h.y = io->out[0].data;
     h.epilogue = op_packed_epilogue(epilogue, NULL, h.width_y, NULL);
     h.epilogue.ld_residual = h.ld_y;
@@ -418,6 +443,7 @@ static const sn_variant relative_variants[] = {
      .name = "packed",
      .layout = SN_LAYOUT_ROWS,
      .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+     .lean = true,
      .fits = relative_fits_packed,
      .packed_bytes = relative_packed_bytes,
      .pack = op_pack,
@@ -446,6 +472,7 @@ const sn_op sn_op_relative_attention = {
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
+    .priv_bytes = sizeof(struct relative_priv),
     .check = relative_check,
     .shape = relative_shape,
     .slice = relative_slice,
