@@ -265,14 +265,12 @@ static void run_images(const void *cls, int64_t from, int64_t to, int thread)
     }
 }
 
-/* Weights are read by every part that has positions, pixels by every part that has channels. */
 static bool wants_channels(const struct packed_run *r)
 {
-    const struct packed_conv *s = &r->s;
-    const int64_t             positions = r->images * s->out_h * s->out_w;
+    const int64_t rows = r->images * r->s.out_h;
 
-    if (r->depthwise) return r->images * s->out_h < 16 && r->c_out >= 64;
-    return positions < (int64_t)r->c_out * s->kernel_h * s->kernel_w;
+    if (r->depthwise) return rows < 16 && r->c_out >= 64;
+    return op_share_channels(rows * r->s.out_w, r->c_out);
 }
 
 static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue, enum way way)
@@ -302,9 +300,14 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
     r.by_channels = wants_channels(&r);
     work = (double)r.images * (double)(s->out_h * s->out_w) * (double)r.c_out *
            (double)(s->c * s->kernel_h * s->kernel_w);
-    if (r.depthwise) work *= 3; /* it computes a third as fast */
+    /* A depthwise sum goes a third as fast, and a few pixels wait for their weights. */
+    if (r.depthwise) work *= 3;
+    if (r.images * s->out_h * s->out_w < 8) work *= 8;
     op_share(call, io, r.by_channels ? r.c_out : r.images * r.units,
-             r.by_channels || pointwise ? 48 : 1, work, pointwise ? run_pointwise : run_images, &r);
+             r.by_channels ? KERNEL_PANEL
+             : pointwise   ? 8
+                           : 1,
+             work, pointwise ? run_pointwise : run_images, &r);
 }
 
 void conv2d_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)

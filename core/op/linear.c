@@ -162,15 +162,16 @@ static void linear_forward_packed(const sn_call *call, const sn_io *io, const sn
                  .g = {.k = p->k, .ldx = p->k, .x = io->in[0].data, .y = io->out[0].data, .ldy = p->n},
                  .m = m,
                  .n = p->n,
-                 .by_channels = m < p->n
+                 .by_channels = op_share_channels(m, p->n)
     };
 
     r.g.w = kernel_packed_at(&w, io->packed[W_WEIGHT]);
     /* No scale comes here, so bias and shift need no merging. */
     r.g.epilogue = op_packed_epilogue(epilogue, p->bias, p->n, NULL);
     r.g.epilogue.ld_residual = p->n;
-    op_share(call, io, r.by_channels ? p->n : m, 48, (double)m * (double)p->n * (double)p->k,
-             linear_part, &r);
+    /* A few rows wait for their weights. */
+    op_share(call, io, r.by_channels ? p->n : m, r.by_channels ? KERNEL_PANEL : 8,
+             (m < 8 ? 8.0 : 1.0) * (double)m * (double)p->n * (double)p->k, linear_part, &r);
 }
 
 static const sn_variant linear_variants[] = {

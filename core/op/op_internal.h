@@ -135,6 +135,13 @@ typedef void op_share_body(const void *cls, int64_t from, int64_t to, int thread
 void op_share(const sn_call *call, const sn_io *io, int64_t n, int64_t grain, double work,
               op_share_body *body, const void *cls);
 
+/* Rows of a product, or rather channels? Rows that one thread has written are best read by the
+ * same, and cores need not share a cache; but a few rows would read all weights twice. */
+static inline bool op_share_channels(int64_t rows, int64_t channels)
+{
+    return rows < 128 && rows < 2 * channels;
+}
+
 /* ---- epilogues ------------------------------------------------------------------------- */
 
 /* The kernel of an activation; NULL for SN_ACT_NONE. */

@@ -112,7 +112,8 @@ def prepare(build, model):
 
 
 def take_turns(candidates, seconds, rest):
-    """Rounds of about 0.1 s for each, for `seconds` in all, with a `rest` before each turn."""
+    """Rounds of about 0.1 s for each, for `seconds` in all, with a `rest` before each turn. A turn begins with a run
+    that is not counted: its caches are full of what others left."""
     for candidate in candidates:
         candidate.run(2)  # not counted: first touches, and what jit learns
     counts, rounds = [1] * len(candidates), 0
@@ -120,7 +121,7 @@ def take_turns(candidates, seconds, rest):
     while rounds < 3 or time.monotonic() < end:
         for i, candidate in enumerate(candidates):
             time.sleep(rest)
-            times = candidate.run(counts[i])
+            times = candidate.run(counts[i] + 1)[1:]
             candidate.times += times
             counts[i] = max(1, int(TURN / max(statistics.median(times) / 1e6, 1e-6)))
         rounds += 1
