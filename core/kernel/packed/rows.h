@@ -67,7 +67,6 @@ INLINE float row_sum_of(const float *x, long n, float mean_of, const int power)
     const vec centre = vec_set(mean_of);
     vec       a = vec_set(0.0f), b = a;
     long      i = 0;
-    float     rest = 0.0f;
 
     for (; i + 2 * VL <= n; i += 2 * VL) {
         const vec u = vec_load(x + i) - centre, v = vec_load(x + i + VL) - centre;
@@ -75,9 +74,16 @@ INLINE float row_sum_of(const float *x, long n, float mean_of, const int power)
         a = power == 1 ? a + u : vec_fma(u, u, a);
         b = power == 1 ? b + v : vec_fma(v, v, b);
     }
-    for (; i < n; i++)
-        rest += power == 1 ? x[i] - mean_of : (x[i] - mean_of) * (x[i] - mean_of);
-    return vec_sum(a + b) + rest;
+    for (; i < n; i += VL) {
+        const long k = n - i < VL ? n - i : VL;
+        float      line[VL];
+        vec        u;
+
+        vec_store(line, centre); /* lanes behind the row stay 0 */
+        u = vec_load_n(x + i, k) - vec_load_n(line, k);
+        a = power == 1 ? a + u : vec_fma(u, u, a);
+    }
+    return vec_sum(a + b);
 }
 
 /* y = (x - mean) * by * weight + bias */
@@ -105,7 +111,36 @@ static void layernorm(long m, long n, const float *x, long ldx, const float *wei
     }
 }
 
-/* Sums over an image are long: a pixel's in floats, all pixels' in a double. */
+/* The sum over `pixels` and n channels of (x - mean)^power. An image is long: some pixels in
+ * floats, all of them in a double. */
+INLINE double image_sum_of(long pixels, long n, const float *x, long ldx, float mean_of,
+                           const int power)
+{
+    enum { STRETCH = 64 };
+    double sum = 0;
+
+    for (long j = 0; j < n; j += VL) {
+        const long k = n - j < VL ? n - j : VL;
+        float      line[VL];
+        vec        centre = vec_set(mean_of);
+
+        vec_store(line, centre);
+        centre = vec_load_n(line, k); /* lanes behind the group stay 0 */
+        for (long i = 0; i < pixels; i += STRETCH) {
+            const long end = i + STRETCH < pixels ? i + STRETCH : pixels;
+            vec        part = vec_set(0.0f);
+
+            for (long at = i; at < end; at++) {
+                const vec u = vec_load_n(x + at * ldx + j, k) - centre;
+
+                part = power == 1 ? part + u : vec_fma(u, u, part);
+            }
+            sum += vec_sum(part);
+        }
+    }
+    return sum;
+}
+
 static void groupnorm(long pixels, long c, long groups, const float *x, long ldx,
                       const float *weight, const float *bias, float eps, float *y, long ldy)
 {
@@ -114,18 +149,20 @@ static void groupnorm(long pixels, long c, long groups, const float *x, long ldx
 
     for (long g = 0; g < groups; g++) {
         const float *from = x + g * n;
-        double       mean_of = 0, var = 0;
+        float       *to = y + g * n;
+        const double mean_of = image_sum_of(pixels, n, from, ldx, 0.0f, 1) / count;
+        const double var = image_sum_of(pixels, n, from, ldx, (float)mean_of, 2) / count;
+        const vec    centre = vec_set((float)mean_of), by = vec_set((float)(1 / sqrt(var + eps)));
 
-        for (long i = 0; i < pixels; i++)
-            mean_of += row_sum_of(from + i * ldx, n, 0.0f, 1);
-        mean_of /= count;
-        for (long i = 0; i < pixels; i++)
-            var += row_sum_of(from + i * ldx, n, (float)mean_of, 2);
-        var /= count;
-        for (long i = 0; i < pixels; i++)
-            row_normalise(from + i * ldx, n, (float)mean_of, (float)(1 / sqrt(var + eps)),
-                          weight ? weight + g * n : NULL, bias ? bias + g * n : NULL,
-                          y + i * ldy + g * n);
+        for (long j = 0; j < n; j += VL) {
+            const long k = n - j < VL ? n - j : VL;
+            const vec  scale = weight ? by * vec_load_n(weight + g * n + j, k) : by;
+            const vec  shift = bias ? vec_load_n(bias + g * n + j, k) : vec_set(0.0f);
+
+            for (long i = 0; i < pixels; i++)
+                vec_store_n(to + i * ldy + j,
+                            vec_fma(vec_load_n(from + i * ldx + j, k) - centre, scale, shift), k);
+        }
     }
 }
 
