@@ -27,7 +27,7 @@ enum { GAP = 16 };
 enum { GAP = 0 };
 #endif
 
-enum { ALIGN = 16, FIRST_BLOCK = 1 << 10, LARGEST_BLOCK = 1 << 16 };
+enum { ALIGN = 16, FIRST_BLOCK = 1 << 10, LARGEST_BLOCK = 1 << 16, LARGEST_TIGHT = 1 << 12 };
 
 struct block {
     struct block *older;
@@ -38,7 +38,8 @@ struct block {
 struct sn_arena {
     struct block *top;
     size_t        next_size; /* of the next ordinary block */
-    size_t        n_bytes;   /* taken from the system */
+    size_t        largest;
+    size_t        n_bytes; /* taken from the system */
 };
 
 static struct block *block_create(sn_arena *a, size_t size)
@@ -72,7 +73,7 @@ static struct block *block_with(sn_arena *a, size_t n)
     if (!b) return NULL;
     b->older = a->top;
     a->top = b;
-    if (a->next_size < LARGEST_BLOCK) a->next_size *= 2;
+    if (a->next_size < a->largest) a->next_size *= 2;
     return b;
 }
 
@@ -80,7 +81,16 @@ SN_EXPORT sn_arena *sn_arena_create(void)
 {
     sn_arena *a = malloc(sizeof *a);
 
-    if (a) *a = (sn_arena){.next_size = FIRST_BLOCK, .n_bytes = sizeof *a};
+    if (a)
+        *a = (sn_arena){.next_size = FIRST_BLOCK, .largest = LARGEST_BLOCK, .n_bytes = sizeof *a};
+    return a;
+}
+
+sn_arena *arena_create_tight(void)
+{
+    sn_arena *a = sn_arena_create();
+
+    if (a) a->largest = LARGEST_TIGHT;
     return a;
 }
 

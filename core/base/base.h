@@ -19,7 +19,8 @@
 void                                       *arena_array(sn_arena *a, size_t n, size_t size);
 char                                       *arena_strdup(sn_arena *a, const char *text);
 __attribute__((format(printf, 2, 3))) char *arena_printf(sn_arena *a, const char *fmt, ...);
-size_t arena_bytes(const sn_arena *a); /* taken from the system */
+sn_arena *arena_create_tight(void);       /* in small blocks, for what is kept by the thousand */
+size_t    arena_bytes(const sn_arena *a); /* taken from the system */
 
 #define ARENA_NEW(a, type) ((type *)arena_array((a), 1, sizeof(type)))
 

@@ -55,7 +55,7 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
 SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
                                     sn_plan **ret_plan, sn_error *err)
 {
-    sn_arena *mem = sn_arena_create(), *work = sn_arena_create();
+    sn_arena *mem = arena_create_tight(), *work = sn_arena_create();
     sn_plan  *p = mem && work ? ARENA_NEW(mem, sn_plan) : NULL;
     sn_status rc;
 
