@@ -170,7 +170,7 @@ static void linear_forward_packed(const sn_call *call, const sn_io *io, const sn
     r.g.epilogue = op_packed_epilogue(epilogue, p->bias, p->n, NULL);
     r.g.epilogue.ld_residual = p->n;
     /* A few rows wait for their weights. */
-    op_share(call, io, r.by_channels ? p->n : m, r.by_channels ? KERNEL_PANEL : 8,
+    op_share(call, io, r.by_channels ? p->n : m, r.by_channels ? KERNEL_PANEL : 1,
              (m < 8 ? 8.0 : 1.0) * (double)m * (double)p->n * (double)p->k, linear_part, &r);
 }
 

@@ -11,11 +11,12 @@ struct share {
     int64_t        n, grain, parts;
 };
 
-/* Where part i of the range begins. */
+/* Where part i of the range begins. The first parts are the larger ones: their threads are awake.
+ */
 static int64_t share_at(const struct share *s, int64_t i)
 {
     const int64_t grains = (s->n + s->grain - 1) / s->grain;
-    const int64_t at = grains * i / s->parts * s->grain;
+    const int64_t at = (grains * i + s->parts - 1) / s->parts * s->grain;
 
     return at < s->n ? at : s->n;
 }
