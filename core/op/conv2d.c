@@ -361,6 +361,7 @@ static const sn_variant conv2d_variants[] = {
      .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .lean = true,
      .fits = conv2d_fits_packed,
+     .gates = conv2d_gates_packed,
      .packed_bytes = op_packed_bytes,
      .pack = op_pack,
      .scratch_bytes = conv2d_scratch_packed,

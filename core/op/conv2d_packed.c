@@ -62,6 +62,15 @@ bool conv2d_fits_packed(const sn_call *call)
             p->shape.c_out / p->shape.groups % KERNEL_PANEL == 0);
 }
 
+/* The gate goes into the weights if these are fewer than the pixels. */
+bool conv2d_gates_packed(const sn_call *call)
+{
+    const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
+
+    return conv2d_fits_packed(call) && s->groups == 1 && conv_is_pointwise(s) &&
+           (int64_t)s->out_h * s->out_w > s->c_out;
+}
+
 /* With few channels, a pixel is too short to be read alone. A kernel as large as a patch of a
  * transformer has rows that are long enough. */
 bool conv2d_fits_planes(const sn_call *call)
@@ -158,11 +167,21 @@ static size_t kernel_bytes(const struct conv_shape *shape, enum way way)
     return way == WAY_PLANES ? packed_planes_scratch(&s) : packed_conv_scratch(&s);
 }
 
+/* The panels of one image, times its gate. Fewer numbers than the image, and for the next
+ * layer to read they are still in the cache. */
+static size_t gated_bytes(const struct conv_shape *s)
+{
+    const size_t panels = ((size_t)s->c_out + KERNEL_PANEL - 1) / KERNEL_PANEL;
+
+    return panels * KERNEL_PANEL * (size_t)s->c_in * sizeof(float);
+}
+
 static size_t scratch_bytes(const sn_call *call, enum way way)
 {
     const struct conv2d_priv *p = call->priv;
 
-    return merged_bytes(&p->shape) + (size_t)call->n_threads * kernel_bytes(&p->shape, way);
+    return merged_bytes(&p->shape) + (size_t)call->n_threads * kernel_bytes(&p->shape, way) +
+           (way == WAY_POSITIONS && conv2d_gates_packed(call) ? gated_bytes(&p->shape) : 0);
 }
 
 size_t conv2d_scratch_packed(const sn_call *call)
@@ -217,6 +236,48 @@ static void run_pointwise(const void *cls, int64_t from, int64_t to, int thread)
         kernel_table()->gemm(&g, 0, m, from, to);
     else
         kernel_table()->gemm(&g, from, to, 0, r->c_out);
+}
+
+/* ---- squeeze and excite: each image with weights of its own ---- */
+
+struct gated_run {
+    struct packed_run r; /* of one image */
+    const float      *gate;
+    float            *at;
+};
+
+static void scale_part(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct gated_run *g = cls;
+
+    (void)thread;
+    kernel_table()->scale_panels(&g->r.s.weight, g->r.s.c, from, to, g->gate, g->at);
+}
+
+static void run_gated(const sn_call *call, const sn_io *io, const struct packed_run *all,
+                      double work)
+{
+    const struct packed_conv *s = &all->s;
+    const long                panel = s->c * KERNEL_PANEL;
+    struct gated_run          g = {
+                 .r = *all,
+                 .gate = io->gate->data,
+                 .at = (float *)(all->scratch + (size_t)call->n_threads * all->scratch_step)};
+
+    g.r.images = 1;
+    for (int64_t i = 0; i < all->images; i++) {
+        op_share(call, io, all->c_out, KERNEL_PANEL, 4.0 * (double)(all->c_out * s->c), scale_part,
+                 &g);
+        g.r.s.weight = (struct kernel_panels){g.at, panel, panel, panel};
+        op_share(call, io, g.r.by_channels ? all->c_out : all->units,
+                 g.r.by_channels ? KERNEL_PANEL : 1, work / (double)all->images, run_pointwise,
+                 &g.r);
+        g.r.s.weight = s->weight;
+        g.r.s.x += s->h * s->w * s->ldx;
+        g.r.s.y += s->out_h * s->out_w * s->ldy;
+        if (g.r.s.epilogue.residual) g.r.s.epilogue.residual += s->out_h * s->out_w * all->c_out;
+        g.gate += s->c;
+    }
 }
 
 /* Units u0 to u1, channels c0 to c1 of one image. */
@@ -303,6 +364,10 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
     /* A depthwise sum goes a third as fast, and a few pixels wait for their weights. */
     if (r.depthwise) work *= 3;
     if (r.images * s->out_h * s->out_w < 8) work *= 8;
+    if (io->gate) {
+        run_gated(call, io, &r, work);
+        return;
+    }
     op_share(call, io, r.by_channels ? r.c_out : r.images * r.units,
              r.by_channels ? KERNEL_PANEL
              : pointwise   ? 8

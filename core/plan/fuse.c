@@ -11,17 +11,23 @@
 struct readers {
     int *n;    /* [n_values] how often a value is read, as an output too */
     int *step; /* [n_values] who reads it last */
+    int *made; /* [n_values] by which step; -1: an input */
 };
 
 static bool count_readers(const struct sn_plan *p, sn_arena *work, struct readers *ret)
 {
     struct readers r = {.n = arena_array(work, (size_t)p->n_values + 1, sizeof *r.n),
-                        .step = arena_array(work, (size_t)p->n_values + 1, sizeof *r.step)};
+                        .step = arena_array(work, (size_t)p->n_values + 1, sizeof *r.step),
+                        .made = arena_array(work, (size_t)p->n_values + 1, sizeof *r.made)};
 
-    if (!r.n || !r.step) return false;
+    if (!r.n || !r.step || !r.made) return false;
+    for (int v = 0; v < p->n_values; v++)
+        r.made[v] = -1;
     for (size_t i = 0; i < p->n_steps; i++) {
         const struct step *s = &p->step[i];
 
+        for (size_t k = 0; k < s->call.n_out; k++)
+            r.made[s->out[k]] = (int)i;
         for (size_t k = 0; k < s->call.n_in; k++)
             if (s->in[k] != VALUE_ABSENT) {
                 r.n[s->in[k]]++;
@@ -92,6 +98,15 @@ static bool fuse_affine(struct sn_plan *p, struct step *s, const struct step *ne
     return *rc == SN_OK && s->scale;
 }
 
+/* [N, C, 1, 1] beside [N, C, H, W] */
+static bool is_gate(const sn_desc *gate, const sn_desc *x)
+{
+    const int64_t *g = gate->shape.dim, *d = x->shape.dim;
+
+    return gate->dtype == SN_F32 && gate->shape.rank == 4 && x->shape.rank == 4 && g[0] == d[0] &&
+           g[1] == d[1] && g[2] == 1 && g[3] == 1;
+}
+
 static bool fuse_residual(const struct sn_plan *p, struct step *s, const struct step *next)
 {
     int other;
@@ -112,6 +127,33 @@ static bool fuse_act(struct step *s, const struct step *next)
         return false;
     s->act = next->module->op->act(&next->call);
     return s->act != SN_ACT_NONE;
+}
+
+/* Squeeze and excite: `s` is the only reader of x * gate, and multiplies on its own. */
+static void fuse_gate(struct sn_plan *p, struct step *s, const struct readers *r)
+{
+    const int    v = s->call.n_in == 1 ? s->in[0] : VALUE_ABSENT;
+    const int    i = v == VALUE_ABSENT || r->n[v] != 1 ? -1 : r->made[v];
+    struct step *mul = i < 0 ? NULL : &p->step[i];
+    int          x, gate;
+
+    if (!mul || mul->kind != STEP_OP || !(mul->module->op->flags & SN_OP_MUL) || mul->n_patches ||
+        mul->call.n_in != 2 || mul->call.mode != SN_EVAL || !s->variant->gates)
+        return;
+    x = mul->in[0];
+    gate = mul->in[1];
+    if (x == VALUE_ABSENT || gate == VALUE_ABSENT || x == gate) return;
+    if (!same_desc(p, x, v)) {
+        x = gate;
+        gate = mul->in[0];
+    }
+    if (!same_desc(p, x, v) || !is_gate(&p->value[gate].desc, &p->value[v].desc) ||
+        !s->variant->gates(&s->call))
+        return;
+    *(int *)s->in = x;
+    s->gated = true;
+    s->gate = gate;
+    mul->kind = STEP_DROPPED;
 }
 
 /* Let `s` do what `next`, the only reader of its result, does. */
@@ -138,6 +180,7 @@ sn_status plan_fuse(struct sn_plan *p, sn_error *err)
         struct step *s = &p->step[i];
 
         if (!s->variant) s->variant = choose(p, s, &r);
+        if (s->variant) fuse_gate(p, s, &r);
         /* Alone, a normalisation is an epilogue without anything before it. */
         if (s->variant && s->module->op->affine && !s->scale)
             rc = fold(p, s, &s->scale, &s->shift, err);

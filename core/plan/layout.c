@@ -80,6 +80,7 @@ static void find_lives(struct sn_plan *p)
         for (size_t k = 0; k < s->call.n_in; k++)
             if (s->in[k] != VALUE_ABSENT) p->value[p->value[s->in[k]].root].last = (int)i;
         if (s->adds) p->value[p->value[s->residual].root].last = (int)i;
+        if (s->gated) p->value[p->value[s->gate].root].last = (int)i;
         for (int k = 0; k < s->n_patches; k++)
             if (s->patch[k].value >= 0) p->value[s->patch[k].value].last = (int)i;
     }

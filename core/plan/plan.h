@@ -108,8 +108,8 @@ struct step {
     const sn_variant  *variant; /* NULL: forward */
     const void *const *packed;  /* by parameter; the module's own */
     const float       *scale, *shift;
-    bool               adds; /* the value `residual` */
-    int                residual;
+    bool               adds, gated; /* by the values `residual` and `gate` */
+    int                residual, gate;
     sn_act             act;
 };
 
@@ -136,8 +136,8 @@ struct task {
     const float         *scale, *shift;
     const struct step   *step; /* blends, distributions, patches; in the plan's `work`, or NULL */
     const int           *io;   /* slots: inputs, then outputs */
-    size_t               offset_bytes; /* temporary memory of this step */
-    int                  residual;     /* slot, or VALUE_ABSENT */
+    size_t               offset_bytes;   /* temporary memory of this step */
+    int                  residual, gate; /* slots, or VALUE_ABSENT */
     uint8_t              kind, act, n_in, n_out;
     bool                 same_shape;
 };

@@ -104,12 +104,13 @@ static void run_op(const struct run *r, const struct task *t, const sn_tensor *i
         io.param = live;
     }
     if (t->variant) {
-        const sn_tensor   residual = tensor_of(r, t->residual);
+        const sn_tensor   residual = tensor_of(r, t->residual), gate = tensor_of(r, t->gate);
         const sn_epilogue epilogue = {.scale = t->scale,
                                       .shift = t->shift,
                                       .residual = t->residual != VALUE_ABSENT ? &residual : NULL,
                                       .act = (sn_act)t->act};
 
+        if (t->gate != VALUE_ABSENT) io.gate = &gate;
         t->variant->forward(call, &io, &epilogue);
         return;
     }

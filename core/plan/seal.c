@@ -50,6 +50,7 @@ static void number_slots(struct slots *t)
         for (int k = 0; k < s->n_patches; k++)
             if (s->patch[k].value >= 0) use(t, s->patch[k].value);
         if (s->adds) use(t, s->residual);
+        if (s->gated) use(t, s->gate);
     }
 }
 
@@ -142,6 +143,7 @@ static sn_status seal_step(struct sn_plan *p, const struct slots *t, const struc
                          .io = io,
                          .offset_bytes = s->offset_bytes,
                          .residual = s->adds ? slot_of(t, s->residual) : VALUE_ABSENT,
+                         .gate = s->gated ? slot_of(t, s->gate) : VALUE_ABSENT,
                          .kind = (uint8_t)s->kind,
                          .act = (uint8_t)s->act,
                          .n_in = (uint8_t)n_in,

@@ -24,15 +24,15 @@ enum { SIDE = 20, BATCH = 3, IMAGE = 3 * SIDE * SIDE, OUT = 7 };
     "{\"name\": \"" name "\", \"type\": \"Conv2d\", \"in_channels\": " in ", \"out_channels\": " out \
     ", \"kernel_size\": " kernel more "}"
 #define NORM(name, n) "{\"name\": \"" name "\", \"type\": \"BatchNorm2d\", \"num_features\": " n "}"
-#define MODEL                                                                                      \
+#define MODEL(norm0, norm1)                                                                        \
     "\"inputs\": [{\"name\": \"x\", \"shape\": [\"N\", 3, 20, 20]}], "                             \
     "\"choices\": {\"w\": [32, 48], \"k\": [3, 5]}, "                                              \
     "\"model\": {\"type\": \"Sequential\", \"layers\": ["                                          \
     CONV("stem", "3", "32", "3", ", \"padding\": 1") ","                                           \
-    NORM("bn0", "32") ","                                                                          \
+    norm0                                                                                          \
     "{\"type\": \"ReLU\"},"                                                                        \
     CONV("wide", "32", "\"w\"", "3", ", \"padding\": 1, \"bias\": false") ","                      \
-    NORM("bn1", "\"w\"") ","                                                                       \
+    norm1                                                                                          \
     "{\"type\": \"Hardswish\"},"                                                                   \
     CONV("back", "\"w\"", "32", "3", ", \"padding\": 1") ","                                       \
     CONV("groups", "32", "32", "3", ", \"padding\": 1, \"stride\": 2, \"groups\": 2") ","          \
@@ -43,27 +43,33 @@ enum { SIDE = 20, BATCH = 3, IMAGE = 3 * SIDE * SIDE, OUT = 7 };
     "\"kernel_size\": 1, \"inputs\": [\"mean\"]},"                                                 \
     "{\"name\": \"act\", \"type\": \"Hardsigmoid\", \"inputs\": [\"gate\"]},"                      \
     "{\"name\": \"y\", \"type\": \"Mul\", \"inputs\": [\"x\", \"act\"]}]},"                        \
+    CONV("project", "32", "16", "1", "") ","                                                       \
     "{\"type\": \"MaxPool2d\", \"kernel_size\": 2},"                                               \
     "{\"type\": \"AvgPool2d\", \"kernel_size\": 2},"                                               \
     "{\"type\": \"Flatten\"},"                                                                     \
-    "{\"name\": \"fc\", \"type\": \"Linear\", \"in_features\": 128, \"out_features\": 7}]}}"
+    "{\"name\": \"fc\", \"type\": \"Linear\", \"in_features\": 64, \"out_features\": 7}]}}"
 /* clang-format on */
 #define HEAD "{\"format\": \"supernet/1\", \"name\": \"t\", "
 
-static const char plain[] = HEAD MODEL, fast[] = HEAD "\"winograd\": true, " MODEL;
+#define NORMED MODEL(NORM("bn0", "32") ",", NORM("bn1", "\"w\"") ",")
 
+static const char plain[] = HEAD NORMED, fast[] = HEAD "\"winograd\": true, " NORMED;
+static const char without_norms[] = HEAD MODEL("", "");
+
+/* Those of the normalisations stand first: a network without them has the rest. */
+enum { N_NORMS = 8 };
 static const struct net_tensor tensors[] = {
-    {"stem.weight",      4, {32, 3, 3, 3} },
-    {"stem.bias",        1, {32}          },
     {"bn0.weight",       1, {32}          },
     {"bn0.bias",         1, {32}          },
     {"bn0.running_mean", 1, {32}          },
     {"bn0.running_var",  1, {32}          },
-    {"wide.weight",      4, {48, 32, 3, 3}},
     {"bn1.weight",       1, {48}          },
     {"bn1.bias",         1, {48}          },
     {"bn1.running_mean", 1, {48}          },
     {"bn1.running_var",  1, {48}          },
+    {"stem.weight",      4, {32, 3, 3, 3} },
+    {"stem.bias",        1, {32}          },
+    {"wide.weight",      4, {48, 32, 3, 3}},
     {"back.weight",      4, {32, 48, 3, 3}},
     {"back.bias",        1, {32}          },
     {"groups.weight",    4, {32, 16, 3, 3}},
@@ -72,13 +78,15 @@ static const struct net_tensor tensors[] = {
     {"depth.bias",       1, {32}          },
     {"se.gate.weight",   4, {32, 32, 1, 1}},
     {"se.gate.bias",     1, {32}          },
-    {"fc.weight",        2, {7, 128}      },
+    {"project.weight",   4, {16, 32, 1, 1}},
+    {"project.bias",     1, {16}          },
+    {"fc.weight",        2, {7, 64}       },
     {"fc.bias",          1, {7}           },
     {NULL,               0, {0}           },
 };
 
 /* Run a batch of `n` images from `first` on, through a plan for BATCH. */
-static sn_plan *compile(sn_subnet *subnet, sn_exactness exactness, int n_threads)
+static sn_plan *compile_mode(sn_subnet *subnet, sn_mode mode, sn_exactness exactness, int n_threads)
 {
     const sn_desc in = {
         SN_F32, {4, {BATCH, 3, SIDE, SIDE}}
@@ -86,12 +94,18 @@ static sn_plan *compile(sn_subnet *subnet, sn_exactness exactness, int n_threads
     const sn_compile_options options = {.size = sizeof options,
                                         .in = &in,
                                         .n_in = 1,
+                                        .mode = mode,
                                         .exactness = exactness,
                                         .n_threads = n_threads};
     sn_plan                 *plan;
 
     assert_int_equal(sn_plan_compile(subnet, &options, &plan, NULL), SN_OK);
     return plan;
+}
+
+static sn_plan *compile(sn_subnet *subnet, sn_exactness exactness, int n_threads)
+{
+    return compile_mode(subnet, SN_EVAL, exactness, n_threads);
 }
 
 static void run(const sn_plan *plan, int first, int n, const sn_parallel *parallel, float *y)
@@ -124,7 +138,7 @@ static struct world open_world(const char *spec, const char *choices)
 {
     struct world w;
 
-    w.net = net_load(spec, tensors, &w.bytes);
+    w.net = net_load(spec, tensors + (spec == without_norms ? N_NORMS : 0), &w.bytes);
     w.subnet = net_choose(w.net, choices);
     return w;
 }
@@ -154,6 +168,23 @@ static double difference(const float *got, const float *want)
         most = fmax(most, fabs((double)got[i] - want[i]));
     }
     return most / largest;
+}
+
+/* Training mode takes the plain forward of every operator. */
+static void kernels_compute_what_operators_define(void **state)
+{
+    struct world w = open_world(without_norms, "w=48 k=3");
+    sn_plan     *by_definition = compile_mode(w.subnet, SN_TRAIN, SN_EXACTNESS_SPEC, 1);
+    float        want[BATCH * OUT], y[BATCH * OUT];
+
+    (void)state;
+    run(by_definition, 0, BATCH, NULL, want);
+    once(&w, SN_EXACTNESS_DIRECT, y);
+    assert_true(difference(y, want) < 2e-6);
+    once(&w, SN_EXACTNESS_WINOGRAD, y);
+    assert_true(difference(y, want) < 1e-5);
+    sn_plan_unref(by_definition);
+    close_world(&w);
 }
 
 static void winograd_only_where_asked_for(void **state)
@@ -223,7 +254,9 @@ static void weights_are_prepared_once(void **state)
     close_world(&w);
 }
 
-/* Plans are kept by the thousand: about half a kilobyte for a step. */
+/* Six convolutions that took over norms, activations and the product of squeeze-and-excite; its
+ * mean and gate, two pools, the way back to rows, and the linear layer. Plans are kept by the
+ * thousand: about half a kilobyte for a step. */
 static void plans_are_small(void **state)
 {
     struct world        w = open_world(plain, "w=32 k=3");
@@ -231,6 +264,7 @@ static void plans_are_small(void **state)
     const sn_plan_info *info = sn_plan_describe(plan);
 
     (void)state;
+    assert_int_equal(info->n_steps, 12);
     assert_in_range(info->plan_bytes, 1, 4096 + 600 * info->n_steps);
     sn_plan_unref(plan);
     close_world(&w);
@@ -240,6 +274,7 @@ int main(void)
 {
     static sn_exactness     direct = SN_EXACTNESS_DIRECT, winograd = SN_EXACTNESS_WINOGRAD;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kernels_compute_what_operators_define),
         cmocka_unit_test(winograd_only_where_asked_for),
         {"threads and batches change no bit of direct sums", nothing_else_changes_a_bit, NULL, NULL,
                                          &direct  },

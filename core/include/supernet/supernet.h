@@ -377,6 +377,7 @@ typedef struct sn_io {
     void              *scratch;  /* SN_ALIGN_BYTES aligned */
     const sn_parallel *parallel; /* may be NULL */
     const void *const *packed;   /* a variant's prepared weights, by parameter; NULL: none */
+    const sn_tensor   *gate;     /* sn_variant.gates: input 0 counts times this; NULL: as it is */
 } sn_io;
 
 /* What a step does to its result before it stores it:
@@ -426,6 +427,10 @@ typedef struct sn_variant {
      * outputs that nobody reads. */
     bool (*fits)(const sn_call *call);
 
+    /* Optional: can input 0 [N, C, H, W] of this call be multiplied by a gate [N, C, 1, 1] on the
+     * way (squeeze and excite), and is that less work? Must not depend on the batch. */
+    bool (*gates)(const sn_call *call);
+
     /* Bytes of params[k] prepared (0: as it is), and preparing it. Sees the whole
      * parameter, so that every prefix and crop can be addressed in the result. */
     size_t (*packed_bytes)(const sn_tensor *whole, size_t k);
@@ -440,7 +445,8 @@ typedef struct sn_variant {
 typedef enum sn_op_flags {
     SN_OP_ALIAS = 1,     /* output 0 is input 0 under another shape: nothing to run */
     SN_OP_POINTWISE = 2, /* inputs of one shape: element i of the output depends on elements i */
-    SN_OP_ADD = 4        /* the sum of its inputs */
+    SN_OP_ADD = 4,       /* the sum of its inputs */
+    SN_OP_MUL = 8        /* their product */
 } sn_op_flags;
 
 typedef struct sn_op {
