@@ -35,6 +35,7 @@ void op_share(const sn_call *call, const sn_io *io, int64_t n, int64_t grain, do
     struct share s = {.body = body, .cls = cls, .n = n, .grain = grain, .parts = 1};
     const double worth = work / SHARE_WORTH;
 
+    if (n == 0) return;
     if (io->parallel) {
         s.parts =
             io->parallel->n_threads < call->n_threads ? io->parallel->n_threads : call->n_threads;

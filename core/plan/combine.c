@@ -58,6 +58,17 @@ static sn_status concat_shape(const struct step *s, const sn_desc *in, sn_shape 
     return SN_OK;
 }
 
+/* Bytes that can be counted. */
+static sn_status check_size(const struct step *s, const sn_shape *shape, sn_error *err)
+{
+    const int64_t n = sn_shape_count(shape);
+    char          text[192];
+
+    if (n >= 0 && n <= PTRDIFF_MAX / (int64_t)sizeof(float)) return SN_OK;
+    return sn_fail(err, SN_E_LIMIT, s->call.where, "the result of shape %s is too large",
+                   sn_shape_text(shape, text, sizeof text));
+}
+
 sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, sn_error *err)
 {
     size_t n_absent = 0;
@@ -75,12 +86,16 @@ sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, s
         if (in[i].dtype != SN_F32)
             return sn_fail(err, SN_E_DTYPE, s->call.where, "item %zu is %s, only F32 can be summed",
                            i, sn_dtype_name(in[i].dtype));
-    if (s->kind == STEP_CONCAT) return concat_shape(s, in, &out->shape, err);
+    if (s->kind == STEP_CONCAT) {
+        const sn_status rc = concat_shape(s, in, &out->shape, err);
+
+        return rc ? rc : check_size(s, &out->shape, err);
+    }
     for (size_t i = 1; i < s->call.n_in; i++)
         if (s->same_shape ? !sn_shape_equal(&out->shape, &in[i].shape)
                           : !broadcast(&out->shape, &in[i].shape))
             return fail_formats(s, in, "items to be summed have shapes that do not fit", err);
-    return SN_OK;
+    return check_size(s, &out->shape, err);
 }
 
 /* y (+)= w * x where x broadcasts to y. */

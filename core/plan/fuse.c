@@ -42,6 +42,17 @@ static bool count_readers(const struct sn_plan *p, sn_arena *work, struct reader
     return true;
 }
 
+/* Variants of what works element by element compare shapes; these must agree for every batch. */
+static bool agree_on_batch(const struct sn_plan *p, const struct step *s)
+{
+    const unsigned grows = p->value[s->out[0]].batch_dims;
+
+    if (!(s->module->op->flags & SN_OP_POINTWISE) || p->fixed_batch) return true;
+    for (size_t k = 0; k < s->call.n_in; k++)
+        if (s->in[k] != VALUE_ABSENT && p->value[s->in[k]].batch_dims != grows) return false;
+    return true;
+}
+
 /* A variant does not see the last outputs that nobody reads. */
 static const sn_variant *choose(const struct sn_plan *p, struct step *s, const struct readers *r)
 {
@@ -49,7 +60,8 @@ static const sn_variant *choose(const struct sn_plan *p, struct step *s, const s
     sn_call      call = s->call;
 
     /* A blended or private parameter is not the one that was prepared. */
-    if (s->kind != STEP_OP || s->n_patches || s->call.mode != SN_EVAL) return NULL;
+    if (s->kind != STEP_OP || s->n_patches || s->call.mode != SN_EVAL || !agree_on_batch(p, s))
+        return NULL;
     while (call.n_out > 1 && r->n[s->out[call.n_out - 1]] == 0)
         call.n_out--;
     for (size_t v = 0; op->variants && op->variants[v].name; v++)
@@ -60,10 +72,11 @@ static const sn_variant *choose(const struct sn_plan *p, struct step *s, const s
     return NULL;
 }
 
-/* The channels of a value: dimension 1 of an image, the last one otherwise. */
+/* For every batch. */
 static bool same_desc(const struct sn_plan *p, int a, int b)
 {
     return p->value[a].desc.dtype == p->value[b].desc.dtype &&
+           p->value[a].batch_dims == p->value[b].batch_dims &&
            sn_shape_equal(&p->value[a].desc.shape, &p->value[b].desc.shape);
 }
 
@@ -77,6 +90,7 @@ static sn_status fold(struct sn_plan *p, const struct step *s, const float **ret
     float       *scale, *shift;
     sn_status    rc;
 
+    if (s->n_gathers) return SN_OK; /* not copied together yet */
     rc = pack_affine(s->module, p->subnet->net, &s->call, ret_scale, ret_shift, err);
     if (rc != SN_OK || *ret_scale) return rc;
     scale = arena_array(p->mem, n, sizeof *scale);
@@ -99,12 +113,14 @@ static bool fuse_affine(struct sn_plan *p, struct step *s, const struct step *ne
 }
 
 /* [N, C, 1, 1] beside [N, C, H, W] */
-static bool is_gate(const sn_desc *gate, const sn_desc *x)
+static bool is_gate(const struct value *gate_value, const struct value *x_value)
 {
+    const sn_desc *gate = &gate_value->desc, *x = &x_value->desc;
     const int64_t *g = gate->shape.dim, *d = x->shape.dim;
 
-    return gate->dtype == SN_F32 && gate->shape.rank == 4 && x->shape.rank == 4 && g[0] == d[0] &&
-           g[1] == d[1] && g[2] == 1 && g[3] == 1;
+    return gate_value->batch_dims == x_value->batch_dims && gate->dtype == SN_F32 &&
+           gate->shape.rank == 4 && x->shape.rank == 4 && g[0] == d[0] && g[1] == d[1] &&
+           g[2] == 1 && g[3] == 1;
 }
 
 static bool fuse_residual(const struct sn_plan *p, struct step *s, const struct step *next)
@@ -147,7 +163,7 @@ static void fuse_gate(struct sn_plan *p, struct step *s, const struct readers *r
         x = gate;
         gate = mul->in[0];
     }
-    if (!same_desc(p, x, v) || !is_gate(&p->value[gate].desc, &p->value[v].desc) ||
+    if (!same_desc(p, x, v) || !is_gate(&p->value[gate], &p->value[v]) ||
         !s->variant->gates(&s->call))
         return;
     *(int *)s->in = x;
@@ -160,6 +176,7 @@ static void fuse_gate(struct sn_plan *p, struct step *s, const struct readers *r
 static bool take_over(struct sn_plan *p, struct step *s, const struct step *next, sn_error *err,
                       sn_status *rc)
 {
+    if (next->adds) return false; /* it reads our result as its residual */
     if (next->kind == STEP_ALIAS) return same_desc(p, next->out[0], s->out[0]);
     if (next->kind != STEP_OP || next->call.mode != SN_EVAL) return false;
     return fuse_affine(p, s, next, err, rc) ||
@@ -184,6 +201,7 @@ sn_status plan_fuse(struct sn_plan *p, sn_error *err)
         /* Alone, a normalisation is an epilogue without anything before it. */
         if (s->variant && s->module->op->affine && !s->scale)
             rc = fold(p, s, &s->scale, &s->shift, err);
+        if (s->variant && s->module->op->affine && !s->scale && !s->adds) s->variant = NULL;
         while (rc == SN_OK && s->variant && s->call.n_out == 1 && r.n[s->out[0]] == 1) {
             struct step *next = &p->step[r.step[s->out[0]]];
 

@@ -122,9 +122,49 @@ static bool find_batch_dims(struct value *v, int64_t batch)
     return v->unit.rank == v->desc.shape.rank;
 }
 
+/* What infer wrote down for each operator, one after the other; priv is cleared for the next pass.
+ */
+static char *take_privs(struct sn_plan *p)
+{
+    size_t n_bytes = 1;
+    char  *all, *at;
+
+    for (size_t i = 0; i < p->n_steps; i++)
+        if (p->step[i].module->op) n_bytes += p->step[i].module->op->priv_bytes;
+    all = at = sn_arena_alloc(p->work, n_bytes);
+    for (size_t i = 0; all && i < p->n_steps; i++) {
+        const sn_op *op = p->step[i].module->op;
+
+        if (!op || !p->step[i].call.priv) continue;
+        memcpy(at, p->step[i].call.priv, op->priv_bytes);
+        memset(p->step[i].call.priv, 0, op->priv_bytes);
+        at += op->priv_bytes;
+    }
+    return all;
+}
+
+/* With the batch anywhere but in front, what an operator takes for the height of an image may
+ * grow with it. Then its notes are true for one batch only. */
+static bool notes_depend_on_batch(const struct sn_plan *p, const char *at)
+{
+    bool elsewhere = false;
+
+    for (int v = 0; v < p->n_values; v++)
+        elsewhere = elsewhere || p->value[v].batch_dims & ~1u;
+    for (size_t i = 0; elsewhere && i < p->n_steps; i++) {
+        const sn_op *op = p->step[i].module->op;
+
+        if (!op || !p->step[i].call.priv) continue;
+        if (memcmp(at, p->step[i].call.priv, op->priv_bytes)) return true;
+        at += op->priv_bytes;
+    }
+    return false;
+}
+
 sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err)
 {
     const sn_supernet *net = p->subnet->net;
+    const char        *notes = NULL;
     sn_status          rc;
 
     for (size_t i = 0; i < net->n_inputs; i++) {
@@ -138,6 +178,8 @@ sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err)
         p->fixed_batch = infer_steps(p, NULL) != SN_OK; /* training may need more than one */
         for (int v = 0; v < p->n_values; v++)
             p->value[v].unit = p->value[v].desc.shape;
+        notes = take_privs(p);
+        if (!notes) return fail_no_memory(err, "plan");
     }
     set_inputs(p, in, false);
     rc = infer_steps(p, err);
@@ -148,5 +190,6 @@ sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err)
         else if (!p->fixed_batch && !find_batch_dims(&p->value[v], p->info.max_batch))
             p->fixed_batch = true;
     }
+    if (notes && !p->fixed_batch) p->fixed_batch = notes_depend_on_batch(p, notes);
     return SN_OK;
 }

@@ -93,6 +93,7 @@ sn_status pack_affine(const struct module *m, sn_supernet *net, const sn_call *c
     if (!folded) {
         sn_call whole = *call;
         sn_desc in = call->in[0];
+        sn_arg  arg[SN_MAX_ARGS];
         float  *mine = pack_alloc(&n_bytes);
 
         if (!mine) return fail_no_memory(err, m->where);
@@ -100,6 +101,11 @@ sn_status pack_affine(const struct module *m, sn_supernet *net, const sn_call *c
         in.shape.dim[1] = n;
         whole.in = &in;
         whole.param = m->param;
+        whole.arg = arg;
+        for (size_t a = 0; a < m->n_args; a++) {
+            arg[a] = call->arg[a];
+            arg[a].value = arg[a].super;
+        }
         if (!m->op->affine(&whole, mine, mine + room)) {
             free(mine);
             return SN_OK;

@@ -121,6 +121,7 @@ sn_status plan_gather(struct sn_plan *p, sn_arena *mem, const struct step *s, sn
         const struct gather *g = &s->gather[i];
         const int64_t        count = sn_shape_count(&param[g->param].shape);
 
+        if (s->packed && s->packed[g->param]) continue; /* the variant reads what was prepared */
         param[g->param].data = gather(&s->module->param[g->param], &g->cut, count, mem);
         if (!param[g->param].data) return fail_no_memory(err, s->call.where);
         p->info.packed_bytes += (size_t)count * sizeof(float);

@@ -1,4 +1,6 @@
 /* plan: compile in the order of plan.h; describe; reference count. */
+#include <string.h>
+
 #include "plan/plan.h"
 
 static sn_status describe(struct sn_plan *p, const sn_desc *in, sn_error *err)
@@ -55,27 +57,28 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
 SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
                                     sn_plan **ret_plan, sn_error *err)
 {
-    sn_arena *mem = arena_create_tight(), *work = sn_arena_create();
-    sn_plan  *p = mem && work ? ARENA_NEW(mem, sn_plan) : NULL;
-    sn_status rc;
+    sn_arena          *mem = arena_create_tight(), *work = sn_arena_create();
+    sn_plan           *p = mem && work ? ARENA_NEW(mem, sn_plan) : NULL;
+    sn_compile_options o = {0}; /* the caller may know fewer members, or more */
+    sn_status          rc;
 
     if (!p) {
         sn_arena_free(mem);
         sn_arena_free(work);
         return fail_no_memory(err, "plan");
     }
+    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     atomic_init(&p->n_refs, 1);
     p->mem = mem;
     p->work = work;
-    p->mode = options->mode;
-    p->n_threads = options->n_threads > 1 ? options->n_threads : 1;
-    p->winograd = options->exactness == SN_EXACTNESS_SPEC
-                      ? subnet->net->winograd
-                      : options->exactness == SN_EXACTNESS_WINOGRAD;
+    p->mode = o.mode;
+    p->n_threads = o.n_threads > 1 ? o.n_threads : 1;
+    p->winograd = o.exactness == SN_EXACTNESS_SPEC ? subnet->net->winograd
+                                                   : o.exactness == SN_EXACTNESS_WINOGRAD;
     p->subnet = sn_subnet_ref(subnet);
     p->info.n_in = subnet->net->n_inputs;
     p->info.n_out = subnet->net->n_outputs;
-    rc = compile(p, options, err);
+    rc = compile(p, &o, err);
     if (rc)
         sn_plan_unref(p);
     else

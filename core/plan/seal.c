@@ -70,14 +70,15 @@ static sn_status fill_slots(const struct slots *t, sn_error *err)
         const sn_shape     *shape = p->fixed_batch ? &value->desc.shape : &value->unit;
 
         if (t->of[v] == VALUE_ABSENT) continue;
-        p->slot[t->of[v]] = (struct slot){.dim = dim,
-                                          .offset_bytes = root->offset_bytes,
-                                          .port = root->port,
-                                          .rank = (uint8_t)shape->rank,
-                                          .batch_dims = (uint8_t)value->batch_dims,
-                                          .dtype = (uint8_t)value->desc.dtype,
-                                          .place = (uint8_t)root->place,
-                                          .layout = (uint8_t)value->layout};
+        p->slot[t->of[v]] =
+            (struct slot){.dim = dim,
+                          .offset_bytes = root->offset_bytes,
+                          .port = root->port,
+                          .rank = (uint8_t)shape->rank,
+                          .batch_dims = p->fixed_batch ? 0 : (uint8_t)value->batch_dims,
+                          .dtype = (uint8_t)value->desc.dtype,
+                          .place = (uint8_t)root->place,
+                          .layout = (uint8_t)value->layout};
         memcpy(dim, shape->dim, (size_t)shape->rank * sizeof *dim);
         dim += shape->rank;
     }

@@ -318,8 +318,9 @@ typedef enum sn_param_flags {
     SN_PARAM_UNUSED = 4 /* carried by checkpoints, never read: may be missing */
 } sn_param_flags;
 
-/* How far a plan may go from the sums that define its operators. All plans of one
- * exactness give the same bits on one CPU, whatever the batch and the number of threads. */
+/* How far a plan may go from the sums that define its operators. In evaluation mode and without
+ * distributions, all plans of one exactness give the same bits on one CPU, whatever the batch
+ * and the number of threads. */
 typedef enum sn_exactness {
     SN_EXACTNESS_SPEC,    /* as the specification says: "winograd": true, else direct */
     SN_EXACTNESS_DIRECT,  /* every product is made and added: "--exact" */
@@ -349,7 +350,9 @@ typedef struct sn_call {
     bool             nni;   /* "compatibility": "nni-2.8" */
     const sn_arg    *arg;   /* in the order of sn_op.args */
     const sn_tensor *param; /* in the order of sn_op.params: whole at load and in slice,
-                             * the live part in infer and after; SN_NONE if absent */
+                             * the live part in infer and after; SN_NONE if absent. Without
+                             * data before forward if it has several pieces, and in forward
+                             * too if a variant has it packed */
     const sn_tensor *whole; /* the whole parameters, also in infer and after */
     size_t           n_in, n_out;
     const sn_desc   *in;   /* n_in of them; SN_NONE for an absent optional input */
@@ -494,7 +497,8 @@ typedef struct sn_op {
 
     /* For the planner, all optional. variants: in order of preference, ended by one
      * without a name. act: this call is just that activation. affine: this call is
-     * y = x * scale + shift by channel; fills both (for all live channels), or says false. */
+     * y = x * scale + shift by channel; fills both (for all live channels), or says false. A
+     * variant of such an operator finds them in its epilogue. */
     const sn_variant *variants;
     sn_act (*act)(const sn_call *call);
     bool (*affine)(const sn_call *call, float *scale, float *shift);
@@ -518,7 +522,7 @@ sn_status sn_registry_add_policy(sn_registry *reg, const struct sn_policy_class 
 /* Plug-ins: a shared object that adds operators and policies the way the built-in
  * ones are added. It contains SN_PLUGIN once, and defines sn_plugin_main(), which calls
  * the two functions above. See api/plugins.md. */
-enum { SN_PLUGIN_ABI = 1 };
+enum { SN_PLUGIN_ABI = 2 };
 
 #if defined(__GNUC__)
 #define SN_PLUGIN_EXPORT __attribute__((visibility("default")))

@@ -11,7 +11,7 @@ INLINE long gemm_block(long m, long k, long n)
 
     if (rows < 24) rows = 24;
     blocks = (m + rows - 1) / rows;
-    return (m + blocks - 1) / blocks;
+    return blocks > 0 ? (m + blocks - 1) / blocks : 1;
 }
 
 static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1)

@@ -1,0 +1,314 @@
+/* Shapes that meet the batch in unusual ways: N on any axis, constants that happen to equal it,
+ * nothing at all, and more than memory has. What fits is computed, the rest is refused. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "supernet/supernet.h"
+#include "support/net.h"
+
+#define SPEC(inputs, model)                                                                        \
+    "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [" inputs "], \"model\": " model "}"
+#define IN(name, shape) "{\"name\": \"" name "\", \"shape\": [" shape "]}"
+#define GRAPH(inputs, nodes, outputs)                                                              \
+    "{\"type\": \"Graph\", \"inputs\": [" inputs "], \"outputs\": [" outputs                       \
+    "], \"nodes\": [" nodes "]}"
+
+static const struct net_tensor no_tensors[] = {
+    {NULL, 0, {0}}
+};
+
+struct world {
+    void        *bytes;
+    sn_supernet *net;
+    sn_subnet   *subnet;
+    sn_plan     *plan;
+    sn_error     err;
+};
+
+/* Load, seal and compile for inputs of these shapes. */
+static sn_status compile(struct world *w, const char *spec, const struct net_tensor *tensors,
+                         const sn_shape *shape, size_t n_in)
+{
+    sn_desc            in[2] = {0};
+    sn_compile_options options = {.size = sizeof options, .in = in, .n_in = n_in};
+
+    *w = (struct world){0};
+    for (size_t i = 0; i < n_in; i++)
+        in[i] = (sn_desc){SN_F32, shape[i]};
+    w->net = net_load(spec, tensors, &w->bytes);
+    w->subnet = net_choose(w->net, "");
+    return sn_plan_compile(w->subnet, &options, &w->plan, &w->err);
+}
+
+/* Run on 0.1, 0.2, ..., 1.7, 0.1, ...; the output is malloc()ed. */
+static sn_status forward(struct world *w, const sn_shape *shape, size_t n_in, int64_t batch,
+                         float **ret_y)
+{
+    const sn_plan_info *info = sn_plan_describe(w->plan);
+    sn_run_options      options = {.size = sizeof options,
+                                   .scratch = aligned_alloc(64, (info->scratch_bytes + 127) / 64 * 64)};
+    sn_tensor           in[2], out;
+    float              *x[2] = {0};
+    sn_desc             desc;
+    sn_status           rc;
+
+    for (size_t i = 0; i < n_in; i++) {
+        const int64_t n = sn_shape_count(&shape[i]);
+
+        x[i] = malloc((size_t)n * sizeof(float) + 1);
+        for (int64_t k = 0; k < n; k++)
+            x[i][k] = (float)(k % 17 + 1) / 10;
+        in[i] = sn_tensor_dense(SN_F32, &shape[i], x[i]);
+    }
+    sn_plan_outputs(w->plan, batch, &desc);
+    *ret_y = malloc((size_t)sn_shape_count(&desc.shape) * sizeof(float) + 1);
+    out = sn_tensor_dense(SN_F32, &desc.shape, *ret_y);
+    rc = sn_plan_forward(w->plan, in, &out, &options, &w->err);
+    free(x[0]);
+    free(x[1]);
+    free(options.scratch);
+    return rc;
+}
+
+static void end(struct world *w)
+{
+    sn_plan_unref(w->plan);
+    sn_subnet_unref(w->subnet);
+    sn_supernet_unref(w->net);
+    free(w->bytes);
+}
+
+/* ---- who reads whose result ------------------------------------------------------------- */
+
+#define CONV                                                                                       \
+    "{\"name\": \"conv\", \"type\": \"Conv2d\", \"in_channels\": 2, \"out_channels\": 2, "         \
+    "\"kernel_size\": 3, \"padding\": 1, \"inputs\": [\"x\"]}"
+#define NORM                                                                                       \
+    "{\"name\": \"bn\", \"type\": \"BatchNorm2d\", \"num_features\": 2, \"inputs\": [\"x\"]}"
+#define SUM "{\"name\": \"sum\", \"type\": \"Add\", \"inputs\": [\"bn\", \"conv\"]}"
+
+/* A normalisation that has taken over the sum reads the convolution as its residual: the
+ * convolution must not take it over in turn. The order of the nodes decides who is first. */
+static void a_residual_is_no_input(void **state)
+{
+    static const struct net_tensor tensors[] = {
+        {"conv.weight",     4, {2, 2, 3, 3}},
+        {"conv.bias",       1, {2}         },
+        {"bn.weight",       1, {2}         },
+        {"bn.bias",         1, {2}         },
+        {"bn.running_mean", 1, {2}         },
+        {"bn.running_var",  1, {2}         },
+        {NULL,              0, {0}         },
+    };
+    static const char *const spec[] = {
+        SPEC(IN("x", "\"N\", 2, 4, 4"), GRAPH("\"x\"", NORM ", " CONV ", " SUM, "\"sum\"")),
+        SPEC(IN("x", "\"N\", 2, 4, 4"), GRAPH("\"x\"", CONV ", " NORM ", " SUM, "\"sum\""))};
+    const sn_shape shape = {
+        4, {1, 2, 4, 4}
+    };
+    float *y[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct world w;
+
+        assert_int_equal(compile(&w, spec[i], tensors, &shape, 1), SN_OK);
+        assert_int_equal(forward(&w, &shape, 1, 1, &y[i]), SN_OK);
+        end(&w);
+    }
+    for (int i = 0; i < 32; i++)
+        assert_true(fabsf(y[0][i] - y[1][i]) < 1e-5f * fabsf(y[0][i]));
+    free(y[0]);
+    free(y[1]);
+}
+
+/* ---- N on another axis ------------------------------------------------------------------- */
+
+#define CONV3                                                                                      \
+    "{\"name\": \"conv\", \"type\": \"Conv2d\", \"in_channels\": 3, \"out_channels\": 4, "         \
+    "\"kernel_size\": 3, \"padding\": 1"
+static const struct net_tensor conv3[] = {
+    {"conv.weight", 4, {4, 3, 3, 3}},
+    {"conv.bias",   1, {4}         },
+    {NULL,          0, {0}         },
+};
+
+/* The height of an image is part of what a convolution is prepared for. */
+static void a_height_is_no_batch(void **state)
+{
+    static const char spec[] =
+        SPEC(IN("x", "1, 3, \"N\", 8"), "{\"type\": \"Sequential\", \"layers\": [" CONV3 "}]}");
+    const sn_shape all =
+                       {
+                           4, {1, 3, 64, 8}
+    },
+                   two = {4, {1, 3, 2, 8}};
+    struct world w;
+    float       *y;
+
+    (void)state;
+    assert_int_equal(compile(&w, spec, conv3, &all, 1), SN_OK);
+    assert_int_equal(forward(&w, &two, 1, 2, &y), SN_E_SHAPE);
+    free(y);
+    assert_int_equal(forward(&w, &all, 1, 64, &y), SN_OK);
+    free(y);
+    end(&w);
+}
+
+/* 5 rows become 3: neither constant nor a multiple. Values before that grow with the batch. */
+static void a_plan_for_one_batch_runs_with_it(void **state)
+{
+    static const char spec[] =
+        SPEC(IN("x", "3, \"N\", 8"),
+             "{\"type\": \"Sequential\", \"layers\": [{\"type\": \"ReLU\"}, " CONV3
+             ", \"stride\": 2}]}");
+    const sn_shape shape = {
+        3, {3, 5, 8}
+    };
+    struct world w;
+    float       *y;
+
+    (void)state;
+    assert_int_equal(compile(&w, spec, conv3, &shape, 1), SN_OK);
+    assert_int_equal(forward(&w, &shape, 1, 5, &y), SN_OK);
+    free(y);
+    end(&w);
+}
+
+/* ---- constants that equal the largest batch ------------------------------------------------ */
+
+/* One image and two gates, or two images to add: two results, whatever the plan is for. */
+static void a_constant_is_no_batch(void **state)
+{
+    static const char add[] = SPEC(
+        IN("x", "\"N\", 2, 3, 3") ", " IN("r", "2, 2, 3, 3"),
+        GRAPH("\"x\", \"r\"",
+              "{\"name\": \"conv\", \"type\": \"Conv2d\", \"in_channels\": 2, \"out_channels\": 2, "
+              "\"kernel_size\": 1, \"bias\": false, \"inputs\": [\"x\"]}, {\"name\": \"y\", "
+              "\"type\": \"Add\", \"inputs\": [\"conv\", \"r\"]}",
+              "\"y\""));
+    static const char mul[] = SPEC(
+        IN("x", "2, 2, 3, 3") ", " IN("g", "\"N\", 2, 1, 1"),
+        GRAPH("\"x\", \"g\"",
+              "{\"name\": \"conv\", \"type\": \"Conv2d\", \"in_channels\": 2, \"out_channels\": 2, "
+              "\"kernel_size\": 1, \"bias\": false, \"inputs\": [\"x\"]}, {\"name\": \"y\", "
+              "\"type\": \"Mul\", \"inputs\": [\"conv\", \"g\"]}",
+              "\"y\""));
+    static const struct net_tensor tensors[] = {
+        {"conv.weight", 4, {2, 2, 1, 1}},
+        {NULL,          0, {0}         },
+    };
+    const sn_shape x2 =
+                       {
+                           4, {2, 2, 3, 3}
+    },
+                   x1 = {4, {1, 2, 3, 3}};
+    const sn_shape g2 =
+                       {
+                           4, {2, 2, 1, 1}
+    },
+                   g1 = {4, {1, 2, 1, 1}};
+    struct world w;
+    float       *y;
+
+    (void)state;
+    assert_int_equal(compile(&w, add, tensors, (const sn_shape[]){x2, x2}, 2), SN_OK);
+    assert_int_equal(forward(&w, (const sn_shape[]){x1, x2}, 2, 1, &y), SN_OK);
+    /* The image counts for both: the results differ as the two that are added do. */
+    for (int i = 0; i < 18; i++)
+        assert_true(fabsf(y[18 + i] - y[i] - ((float)((18 + i) % 17) - (float)(i % 17)) / 10) <
+                    1e-5f);
+    free(y);
+    end(&w);
+
+    assert_int_equal(compile(&w, mul, tensors, (const sn_shape[]){x2, g2}, 2), SN_OK);
+    assert_int_equal(forward(&w, (const sn_shape[]){x2, g1}, 2, 1, &y), SN_OK);
+    for (int i = 0; i < 36; i++)
+        assert_true(isfinite(y[i]));
+    free(y);
+    end(&w);
+}
+
+/* ---- nothing, and too much ------------------------------------------------------------------ */
+
+static void nothing_in_nothing_out(void **state)
+{
+    static const char spec[] =
+        SPEC(IN("x", "\"N\", \"L\", 3"),
+             "{\"type\": \"Sequential\", \"layers\": [{\"name\": \"fc\", \"type\": "
+             "\"Linear\", \"in_features\": 3, \"out_features\": 40}]}");
+    static const struct net_tensor tensors[] = {
+        {"fc.weight", 2, {40, 3}},
+        {"fc.bias",   1, {40}   },
+        {NULL,        0, {0}    },
+    };
+    const sn_shape shape = {
+        3, {2, 0, 3}
+    };
+    struct world w;
+    float       *y;
+
+    (void)state;
+    assert_int_equal(compile(&w, spec, tensors, &shape, 1), SN_OK);
+    assert_int_equal(forward(&w, &shape, 1, 2, &y), SN_OK);
+    free(y);
+    end(&w);
+}
+
+/* Sums broadcast: 2^32 by 2^32 numbers of a few inputs. */
+static void sums_have_a_size(void **state)
+{
+    static const char spec[] =
+        SPEC(IN("x", "\"N\", 1, 1073741824") ", " IN("r", "1073741824, 1073741824, 1"),
+             "{\"type\": \"InputChoice\", \"label\": \"which\", \"n_candidates\": 2, \"n_chosen\": "
+             "null, "
+             "\"reduction\": \"sum\"}");
+    const sn_shape shape[] = {
+        {3, {1, 1, 1 << 30}      },
+        {3, {1 << 30, 1 << 30, 1}}
+    };
+    const sn_desc in[] = {
+        {SN_F32, shape[0]},
+        {SN_F32, shape[1]}
+    };
+    sn_compile_options options = {.size = sizeof options, .in = in, .n_in = 2};
+    const sn_value     both[] = {
+            {.kind = SN_KIND_INT, .as.integer = 0},
+            {.kind = SN_KIND_INT, .as.integer = 1}
+    };
+    const sn_value value = {
+        .kind = SN_KIND_TUPLE, .as.tuple = {both, 2}
+    };
+    sn_draft    *draft;
+    struct world w = {0};
+
+    (void)state;
+    w.net = net_load(spec, no_tensors, &w.bytes);
+    assert_int_equal(sn_draft_create(w.net, &draft, NULL), SN_OK);
+    assert_int_equal(sn_draft_set(draft, "which", &value, NULL), SN_OK);
+    assert_int_equal(sn_draft_seal(draft, &w.subnet, NULL), SN_OK);
+    sn_draft_free(draft);
+    assert_int_equal(sn_plan_compile(w.subnet, &options, &w.plan, &w.err), SN_E_LIMIT);
+    end(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_residual_is_no_input),
+        cmocka_unit_test(a_height_is_no_batch),
+        cmocka_unit_test(a_plan_for_one_batch_runs_with_it),
+        cmocka_unit_test(a_constant_is_no_batch),
+        cmocka_unit_test(nothing_in_nothing_out),
+        cmocka_unit_test(sums_have_a_size),
+    };
+
+    return cmocka_run_group_tests_name("batch", tests, NULL, NULL);
+}
