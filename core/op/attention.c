@@ -15,33 +15,14 @@
  *
  * Batch elements are done one after the other, so that scratch memory does not grow with
  * the batch. */
-#include "kernel/attention.h"
+#include "op/attention.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "kernel/attention.h"
 #include "kernel/eltwise.h"
 #include "kernel/gemm.h"
-#include "op/heads.h"
-
-enum {
-    ARG_EMBED,
-    ARG_HEADS,
-    ARG_DROPOUT,
-    ARG_BIAS,
-    ARG_BIAS_KV,
-    ARG_ZERO_ATTN,
-    ARG_KDIM,
-    ARG_VDIM,
-    ARG_BATCH_FIRST,
-    ARG_NEED_WEIGHTS,
-    ARG_SEPARATE,
-    ARG_K_WIDTH,
-    ARG_V_WIDTH
-};
-enum { IN_QUERY, IN_KEY, IN_VALUE, IN_PADDING, IN_MASK };
-enum { OUT_Y, OUT_WEIGHTS };
-enum { W_IN, W_Q, W_K, W_V, W_IN_BIAS, W_BIAS_K, W_BIAS_V, W_OUT, W_OUT_BIAS, N_PARAMS };
 
 #define ELASTIC (SN_ARG_CHOICE | SN_ARG_SOFT_MASK)
 #define HARD    (SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE)
@@ -221,35 +202,23 @@ static sn_status attention_slice(const sn_call *call, size_t k, int s, const sn_
 
 /* ---- shapes -------------------------------------------------------------------------- */
 
-/* One of query, key and value as a strided matrix for each batch element. */
-struct seq {
-    int64_t length, batch, width;
-    int64_t row, element; /* strides from row to row, from batch element to batch element */
-};
-
-static struct seq read_seq(const sn_call *call, const sn_shape *shape)
+struct attention_seq attention_read(const sn_call *call, const sn_shape *shape)
 {
-    struct seq s = {.width = shape->dim[shape->rank - 1]};
+    struct attention_seq s = {.width = shape->dim[shape->rank - 1]};
 
     if (shape->rank == 2)
-        s = (struct seq){shape->dim[0], 1, s.width, s.width, 0};
+        s = (struct attention_seq){shape->dim[0], 1, s.width, s.width, 0};
     else if (op_bool(call, ARG_BATCH_FIRST))
-        s = (struct seq){shape->dim[1], shape->dim[0], s.width, s.width, shape->dim[1] * s.width};
+        s = (struct attention_seq){shape->dim[1], shape->dim[0], s.width, s.width,
+                                   shape->dim[1] * s.width};
     else
-        s = (struct seq){shape->dim[0], shape->dim[1], s.width, shape->dim[1] * s.width, s.width};
+        s = (struct attention_seq){shape->dim[0], shape->dim[1], s.width, shape->dim[1] * s.width,
+                                   s.width};
     return s;
 }
 
-/* The sizes of one call, and where its parts are in scratch memory, in floats. */
-struct layout {
-    int64_t embed, heads, batch, l, s;
-    int64_t keys;          /* s and the appended ones */
-    int64_t q, k, v, p, m; /* [l, embed] [keys, embed] [keys, embed] [l, keys] [l, keys] */
-    int64_t n_floats;      /* -1: too many */
-};
-
 /* Reserve a * b floats, rounded up so that the next part is aligned. */
-static int64_t reserve(struct layout *y, int64_t a, int64_t b)
+static int64_t reserve(struct attention_sizes *y, int64_t a, int64_t b)
 {
     const int64_t at = y->n_floats, align = SN_ALIGN_BYTES / sizeof(float);
     int64_t       n;
@@ -261,14 +230,14 @@ static int64_t reserve(struct layout *y, int64_t a, int64_t b)
     return at;
 }
 
-static struct layout layout_make(const sn_call *call, const struct seq *query,
-                                 const struct seq *key)
+struct attention_sizes attention_sizes_of(const sn_call *call, const struct attention_seq *query,
+                                          const struct attention_seq *key)
 {
-    struct layout y = {.embed = op_int(call, ARG_EMBED),
-                       .heads = op_int(call, ARG_HEADS),
-                       .batch = query->batch,
-                       .l = query->length,
-                       .s = key->length};
+    struct attention_sizes y = {.embed = op_int(call, ARG_EMBED),
+                                .heads = op_int(call, ARG_HEADS),
+                                .batch = query->batch,
+                                .l = query->length,
+                                .s = key->length};
 
     y.keys = y.s + op_has_param(call, W_BIAS_K) + op_bool(call, ARG_ZERO_ATTN);
     y.q = reserve(&y, y.l, y.embed);
@@ -283,14 +252,14 @@ static struct layout layout_make(const sn_call *call, const struct seq *query,
 /* The inputs against each other and against the live weights. */
 static sn_status check_inputs(const sn_call *call, sn_error *err)
 {
-    const sn_shape *q = &call->in[IN_QUERY].shape, *k = &call->in[IN_KEY].shape;
-    const sn_shape *v = &call->in[IN_VALUE].shape;
-    const int64_t   embed = op_int(call, ARG_EMBED), heads = op_int(call, ARG_HEADS);
-    const bool      packed = op_has_param(call, W_IN);
-    const int64_t   k_width = call->param[packed ? W_IN : W_K].shape.dim[1];
-    const int64_t   v_width = call->param[packed ? W_IN : W_V].shape.dim[1];
-    struct seq      seq_q, seq_k, seq_v;
-    sn_status       rc;
+    const sn_shape      *q = &call->in[IN_QUERY].shape, *k = &call->in[IN_KEY].shape;
+    const sn_shape      *v = &call->in[IN_VALUE].shape;
+    const int64_t        embed = op_int(call, ARG_EMBED), heads = op_int(call, ARG_HEADS);
+    const bool           packed = op_has_param(call, W_IN);
+    const int64_t        k_width = call->param[packed ? W_IN : W_K].shape.dim[1];
+    const int64_t        v_width = call->param[packed ? W_IN : W_V].shape.dim[1];
+    struct attention_seq seq_q, seq_k, seq_v;
+    sn_status            rc;
 
     for (size_t i = IN_QUERY; i <= IN_VALUE; i++)
         if ((rc = op_need_f32(call, i, attention_in[i], 2, err))) return rc;
@@ -315,9 +284,9 @@ static sn_status check_inputs(const sn_call *call, sn_error *err)
     if (v->dim[v->rank - 1] != v_width)
         return op_fail(err, SN_E_SHAPE, call, "vdim", "the last axis of value %s is not vdim, %lld",
                        SHAPE_TEXT(v), (long long)v_width);
-    seq_q = read_seq(call, q);
-    seq_k = read_seq(call, k);
-    seq_v = read_seq(call, v);
+    seq_q = attention_read(call, q);
+    seq_k = attention_read(call, k);
+    seq_v = attention_read(call, v);
     if (seq_k.length != seq_v.length || seq_k.batch != seq_v.batch)
         return op_fail(err, SN_E_SHAPE, call, NULL, "key %s and value %s differ in length or batch",
                        SHAPE_TEXT(k), SHAPE_TEXT(v));
@@ -336,7 +305,7 @@ static bool is_dtype(const sn_call *call, int i, sn_dtype a, sn_dtype b, sn_dtyp
     return call->in[i].dtype == a || call->in[i].dtype == b || call->in[i].dtype == c;
 }
 
-static sn_status check_masks(const sn_call *call, const struct layout *y, sn_error *err)
+static sn_status check_masks(const sn_call *call, const struct attention_sizes *y, sn_error *err)
 {
     const bool      batched = call->in[IN_QUERY].shape.rank == 3;
     const sn_shape  padding = batched ? SHAPE(y->batch, y->s) : SHAPE(y->s);
@@ -369,11 +338,11 @@ static sn_status check_masks(const sn_call *call, const struct layout *y, sn_err
 
 static sn_status attention_infer(sn_call *call, sn_error *err)
 {
-    const sn_shape *query = &call->in[IN_QUERY].shape;
-    struct seq      seq_q, seq_k;
-    struct layout   y;
-    sn_shape        weights;
-    sn_status       rc;
+    const sn_shape        *query = &call->in[IN_QUERY].shape;
+    struct attention_seq   seq_q, seq_k;
+    struct attention_sizes y;
+    sn_shape               weights;
+    sn_status              rc;
 
     if (call->mode == SN_TRAIN && op_float(call, ARG_DROPOUT) != 0.0)
         return op_fail(err, SN_E_UNSUPPORTED, call, "dropout",
@@ -389,9 +358,9 @@ static sn_status attention_infer(sn_call *call, sn_error *err)
                        "which the original refuses",
                        (long long)op_int(call, ARG_EMBED));
     if ((rc = check_inputs(call, err))) return rc;
-    seq_q = read_seq(call, query);
-    seq_k = read_seq(call, &call->in[IN_KEY].shape);
-    y = layout_make(call, &seq_q, &seq_k);
+    seq_q = attention_read(call, query);
+    seq_k = attention_read(call, &call->in[IN_KEY].shape);
+    y = attention_sizes_of(call, &seq_q, &seq_k);
     if ((rc = check_masks(call, &y, err))) return rc;
     if (y.n_floats < 0)
         return op_fail(err, SN_E_LIMIT, call, NULL, "query %s and key %s are too long together",
@@ -407,12 +376,12 @@ static sn_status attention_infer(sn_call *call, sn_error *err)
 
 static void attention_cost(const sn_call *call, sn_cost *ret_cost)
 {
-    const struct seq    q = read_seq(call, &call->in[IN_QUERY].shape);
-    const struct seq    k = read_seq(call, &call->in[IN_KEY].shape);
-    const struct seq    v = read_seq(call, &call->in[IN_VALUE].shape);
-    const struct layout y = layout_make(call, &q, &k);
-    const uint64_t      e = (uint64_t)y.embed;
-    const uint64_t      in = (uint64_t)q.length * e + (uint64_t)k.length * (uint64_t)k.width +
+    const struct attention_seq   q = attention_read(call, &call->in[IN_QUERY].shape);
+    const struct attention_seq   k = attention_read(call, &call->in[IN_KEY].shape);
+    const struct attention_seq   v = attention_read(call, &call->in[IN_VALUE].shape);
+    const struct attention_sizes y = attention_sizes_of(call, &q, &k);
+    const uint64_t               e = (uint64_t)y.embed;
+    const uint64_t in = (uint64_t)q.length * e + (uint64_t)k.length * (uint64_t)k.width +
                         (uint64_t)v.length * (uint64_t)v.width;
     const uint64_t mixing = 2 * (uint64_t)y.l * (uint64_t)y.keys;
     const uint64_t out = (uint64_t)y.l * e;
@@ -442,9 +411,9 @@ static struct matrix projection(const sn_io *io, int third, int64_t embed)
 /* y[rows, embed] = batch element n of input i, through its projection */
 static void project(const sn_call *call, const sn_io *io, int i, int64_t n, int64_t embed, float *y)
 {
-    const struct seq    x = read_seq(call, &io->in[i].shape);
-    const struct matrix w = projection(io, i, embed);
-    const sn_tensor    *bias = &io->param[W_IN_BIAS];
+    const struct attention_seq x = attention_read(call, &io->in[i].shape);
+    const struct matrix        w = projection(io, i, embed);
+    const sn_tensor           *bias = &io->param[W_IN_BIAS];
 
     kernel_gemm_nt((int)x.length, (int)embed, (int)x.width,
                    (const float *)io->in[i].data + n * x.element, (int)x.row, w.data, w.stride, y,
@@ -455,7 +424,7 @@ static void project(const sn_call *call, const sn_io *io, int i, int64_t n, int6
 }
 
 /* The rows after the S given ones: bias_k or bias_v, then zeros. */
-static void append_rows(const sn_io *io, int k, const struct layout *y, float *rows)
+static void append_rows(const sn_io *io, int k, const struct attention_sizes *y, float *rows)
 {
     const size_t row = (size_t)y->embed;
     float       *end = rows + (size_t)y->s * row;
@@ -473,12 +442,8 @@ static bool is_set(const sn_tensor *mask, int64_t i)
     return ((const uint8_t *)mask->data)[i] != 0;
 }
 
-/* What is added to the scores [l, keys] of head h of batch element n, for queries from to
- * `to`. A float mask is added, the others put -inf where they are set. The appended keys are never
- * masked. PyTorch joins the two masks first: a float padding mask counts as True where it is not 0
- * next to a bool attention mask. */
-static void fill_mask(const sn_call *call, const sn_io *io, const struct layout *y, int64_t n,
-                      int64_t h, int64_t from, int64_t to, float *m)
+void attention_mask(const sn_call *call, const sn_io *io, const struct attention_sizes *y,
+                    int64_t n, int64_t h, int64_t from, int64_t to, float *m)
 {
     const sn_tensor *mask = op_has_in(call, IN_MASK) ? &io->in[IN_MASK] : NULL;
     const sn_tensor *padding = op_has_in(call, IN_PADDING) ? &io->in[IN_PADDING] : NULL;
@@ -505,7 +470,8 @@ static void fill_mask(const sn_call *call, const sn_io *io, const struct layout 
 
 /* The heads of batch element n, from q, k, v in scratch to their mixture, which takes the
  * place of q. */
-static void run_heads(const sn_call *call, const sn_io *io, const struct layout *y, int64_t n)
+static void run_heads(const sn_call *call, const sn_io *io, const struct attention_sizes *y,
+                      int64_t n)
 {
     float        *scratch = io->scratch, *q = scratch + y->q, *p = scratch + y->p;
     float        *m = scratch + y->m, *mean = NULL;
@@ -519,7 +485,7 @@ static void run_heads(const sn_call *call, const sn_io *io, const struct layout 
         memset(mean, 0, (size_t)n_scores * sizeof *mean);
     }
     for (int64_t h = 0; h < y->heads; h++) {
-        if (masked && (h == 0 || own_masks)) fill_mask(call, io, y, n, h, 0, y->l, m);
+        if (masked && (h == 0 || own_masks)) attention_mask(call, io, y, n, h, 0, y->l, m);
         kernel_attention((int)y->l, (int)y->keys, d, q + h * d, e, scratch + y->k + h * d, e,
                          scratch + y->v + h * d, e, masked ? m : NULL, p, q + h * d, e);
         for (int64_t i = 0; mean && i < n_scores; i++)
@@ -531,13 +497,13 @@ static void run_heads(const sn_call *call, const sn_io *io, const struct layout 
 
 static void attention_forward(const sn_call *call, const sn_io *io)
 {
-    const struct seq    query = read_seq(call, &io->in[IN_QUERY].shape);
-    const struct seq    key = read_seq(call, &io->in[IN_KEY].shape);
-    const struct layout y = layout_make(call, &query, &key);
-    const sn_tensor    *w = &io->param[W_OUT], *bias = &io->param[W_OUT_BIAS];
-    const float         scale = sqrtf((float)(y.embed / y.heads));
-    float              *scratch = io->scratch;
-    const int           e = (int)y.embed;
+    const struct attention_seq   query = attention_read(call, &io->in[IN_QUERY].shape);
+    const struct attention_seq   key = attention_read(call, &io->in[IN_KEY].shape);
+    const struct attention_sizes y = attention_sizes_of(call, &query, &key);
+    const sn_tensor             *w = &io->param[W_OUT], *bias = &io->param[W_OUT_BIAS];
+    const float                  scale = sqrtf((float)(y.embed / y.heads));
+    float                       *scratch = io->scratch;
+    const int                    e = (int)y.embed;
 
     for (int64_t n = 0; n < y.batch; n++) {
         float *out = (float *)io->out[OUT_Y].data + n * query.element;
@@ -557,145 +523,6 @@ static void attention_forward(const sn_call *call, const sn_io *io)
     }
 }
 
-/* ---- over packed weights --------------------------------------------------------------- */
-
-/* A third of in_proj_weight: each is packed by itself, so that each begins with a panel. */
-static struct kernel_weight third_of(const sn_tensor *whole, int i)
-{
-    struct kernel_weight w = op_packed_weight(whole);
-
-    w.n /= 3;
-    w.data += i * w.n * w.ld_n;
-    return w;
-}
-
-static bool is_matrix(size_t k)
-{
-    return (k >= W_Q && k <= W_V) || k == W_OUT;
-}
-
-static size_t attention_packed_bytes(const sn_tensor *whole, size_t k)
-{
-    const struct kernel_weight w = k == W_IN ? third_of(whole, 0) : op_packed_weight(whole);
-    const size_t               each = kernel_pack_bytes(&w);
-    size_t                     n_bytes;
-
-    if (k != W_IN) return is_matrix(k) ? each : 0;
-    return __builtin_mul_overflow(each, 3, &n_bytes) ? 0 : n_bytes;
-}
-
-static void attention_pack(const sn_tensor *whole, size_t k, void *packed)
-{
-    for (int i = 0; i < (k == W_IN ? 3 : 1); i++) {
-        const struct kernel_weight w = k == W_IN ? third_of(whole, i) : op_packed_weight(whole);
-
-        kernel_pack(&w, (float *)((char *)packed + (size_t)i * kernel_pack_bytes(&w)));
-    }
-}
-
-static struct kernel_panels projection_panels(const sn_call *call, const sn_io *io, int i)
-{
-    const bool                 own = io->param[W_IN].dtype == SN_NONE;
-    const struct kernel_weight w =
-        own ? op_packed_weight(&call->whole[W_Q + i]) : third_of(&call->whole[W_IN], i);
-    const char *at = io->packed[own ? W_Q + i : W_IN];
-
-    return kernel_packed_at(&w, (const float *)(own ? at : at + (size_t)i * kernel_pack_bytes(&w)));
-}
-
-static struct heads heads_of(const sn_call *call, const struct seq seq[3], const struct layout *y)
-{
-    struct heads h = {.l = y->l,
-                      .s = y->s,
-                      .keys = y->keys,
-                      .heads = y->heads,
-                      .d = y->embed / y->heads,
-                      .scale = 1.0f / sqrtf((float)(y->embed / y->heads)),
-                      .mask_by_head = op_has_in(call, IN_MASK) && call->in[IN_MASK].shape.rank == 3,
-                      .width_y = y->embed,
-                      .ld_y = seq[0].row};
-
-    for (int i = 0; i < 3; i++) {
-        h.width[i] = seq[i].width;
-        h.ld[i] = seq[i].row;
-    }
-    return h;
-}
-
-struct mask_of {
-    const sn_call       *call;
-    const sn_io         *io;
-    const struct layout *y;
-    int64_t              n;
-};
-
-static void mask_rows(const void *cls, int64_t h, int64_t from, int64_t to, float *m)
-{
-    const struct mask_of *of = cls;
-
-    fill_mask(of->call, of->io, of->y, of->n, h, from, to, m);
-}
-
-static bool is_masked(const sn_call *call)
-{
-    return op_has_in(call, IN_MASK) || op_has_in(call, IN_PADDING);
-}
-
-static size_t attention_scratch_packed(const sn_call *call)
-{
-    const struct seq    seq[] = {read_seq(call, &call->in[IN_QUERY].shape),
-                                 read_seq(call, &call->in[IN_KEY].shape),
-                                 read_seq(call, &call->in[IN_VALUE].shape)};
-    const struct layout y = layout_make(call, &seq[0], &seq[1]);
-    struct heads        h = heads_of(call, seq, &y);
-
-    if (is_masked(call)) h.mask = mask_rows;
-    return heads_scratch(&h, call->n_threads);
-}
-
-/* The weights of attention never exist as a whole: who wants them gets them from forward. */
-static bool attention_fits_packed(const sn_call *call)
-{
-    return (call->n_out == 1 || call->out[OUT_WEIGHTS].dtype == SN_NONE) &&
-           attention_scratch_packed(call) > 0;
-}
-
-static void attention_forward_packed(const sn_call *call, const sn_io *io,
-                                     const sn_epilogue *epilogue)
-{
-    const struct seq           seq[] = {read_seq(call, &io->in[IN_QUERY].shape),
-                                        read_seq(call, &io->in[IN_KEY].shape),
-                                        read_seq(call, &io->in[IN_VALUE].shape)};
-    const struct layout        y = layout_make(call, &seq[0], &seq[1]);
-    const float               *bias = io->param[W_IN_BIAS].data;
-    const struct kernel_weight w = op_packed_weight(&call->whole[W_OUT]);
-    struct mask_of             mask = {.call = call, .io = io, .y = &y};
-    struct heads               h = heads_of(call, seq, &y);
-
-    for (int i = 0; i < 3; i++)
-        h.in[i] = (struct heads_projection){
-            .w = projection_panels(call, io, i),
-            .bias = op_has_param(call, W_IN_BIAS) ? bias + i * y.embed : NULL};
-    h.out.w = kernel_packed_at(&w, io->packed[W_OUT]);
-    if (op_has_param(call, W_OUT_BIAS)) h.out.bias = io->param[W_OUT_BIAS].data;
-    for (int i = 0; i < 2; i++)
-        if (op_has_param(call, W_BIAS_K)) h.appended[i] = io->param[W_BIAS_K + i].data;
-    if (is_masked(call)) h.mask = mask_rows;
-    h.mask_cls = &mask;
-    h.epilogue = op_packed_epilogue(epilogue, NULL, y.embed, NULL);
-    h.epilogue.ld_residual = seq[0].row;
-    for (mask.n = 0; mask.n < y.batch; mask.n++) {
-        const int64_t at = mask.n * seq[0].element;
-        struct heads  one = h;
-
-        for (int i = 0; i < 3; i++)
-            one.x[i] = (const float *)io->in[i].data + mask.n * seq[i].element;
-        one.y = (float *)io->out[OUT_Y].data + at;
-        if (h.epilogue.residual) one.epilogue.residual = h.epilogue.residual + at;
-        heads_run(&one, call, io);
-    }
-}
-
 static const sn_variant attention_variants[] = {
     {
      .size = sizeof(sn_variant),
@@ -703,7 +530,7 @@ static const sn_variant attention_variants[] = {
      .layout = SN_LAYOUT_ROWS,
      .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
      .fits = attention_fits_packed,
-     .packed_bytes = attention_packed_bytes,
+     .packed_bytes = attention_bytes_packed,
      .pack = attention_pack,
      .scratch_bytes = attention_scratch_packed,
      .forward = attention_forward_packed,
