@@ -6,6 +6,7 @@
 #include "log.h"
 #include "loop.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -103,6 +104,9 @@ int main(int argc, char **argv)
     char          why[1024] = "";
     int           rc = EXIT_OK;
 
+    /* One heap for all workers: with one each, every heap grows to hold all cached plans, since
+     * any worker may compile any of them. Nothing is allocated while a plan runs. */
+    mallopt(M_ARENA_MAX, 1);
     switch (config_load(&config, argc, argv, environ, why, sizeof why)) {
     case CONFIG_RUN:
         log_open((enum log_level)config.log_level);
