@@ -99,6 +99,7 @@ const sn_op sn_op_class_token = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "ClassToken",
+    .flags = SN_OP_SAMPLES,
     .args = class_token_args,
     .params = class_token_params,
     .min_in = 1,

@@ -76,6 +76,7 @@ const sn_op sn_op_concat = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Concat",
+    .flags = SN_OP_SAMPLES,
     .args = concat_args,
     .params = concat_params,
     .min_in = 1,

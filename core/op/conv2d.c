@@ -382,6 +382,7 @@ const sn_op sn_op_conv2d = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Conv2d",
+    .flags = SN_OP_SAMPLES,
     .args = conv2d_args,
     .params = conv2d_params,
     .min_in = 1,

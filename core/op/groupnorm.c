@@ -180,6 +180,7 @@ const sn_op sn_op_groupnorm = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "GroupNorm",
+    .flags = SN_OP_SAMPLES,
     .args = groupnorm_args,
     .params = groupnorm_params,
     .min_in = 1,

@@ -210,6 +210,7 @@ const sn_op sn_op_layernorm = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "LayerNorm",
+    .flags = SN_OP_SAMPLES,
     .args = layernorm_args,
     .params = layernorm_params,
     .min_in = 1,

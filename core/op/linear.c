@@ -212,6 +212,7 @@ const sn_op sn_op_linear = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Linear",
+    .flags = SN_OP_SAMPLES,
     .args = linear_args,
     .params = linear_params,
     .min_in = 1,

@@ -100,6 +100,7 @@ const sn_op sn_op_mean = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Mean",
+    .flags = SN_OP_SAMPLES,
     .args = mean_args,
     .params = mean_params,
     .min_in = 1,

@@ -100,6 +100,7 @@ const sn_op sn_op_position_embedding = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "AbsolutePositionEmbedding",
+    .flags = SN_OP_SAMPLES,
     .args = position_args,
     .params = position_params,
     .min_in = 1,

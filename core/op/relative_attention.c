@@ -467,6 +467,7 @@ const sn_op sn_op_relative_attention = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "RelativePositionSelfAttention",
+    .flags = SN_OP_SAMPLES,
     .args = relative_args,
     .params = relative_params,
     .min_in = 1,

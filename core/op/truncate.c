@@ -68,6 +68,7 @@ const sn_op sn_op_truncate = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Truncate",
+    .flags = SN_OP_SAMPLES,
     .args = truncate_args,
     .params = no_params,
     .min_in = 1,

@@ -72,6 +72,7 @@ const sn_op sn_op_zero = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Zero",
+    .flags = SN_OP_SAMPLES,
     .args = zero_args,
     .params = no_params,
     .min_in = 1,

@@ -24,9 +24,14 @@ static size_t align_up(size_t n)
     return (n + SN_ALIGN_BYTES - 1) & ~(size_t)(SN_ALIGN_BYTES - 1);
 }
 
-static size_t value_bytes(const struct value *v)
+/* Of the samples that are under way at a time. */
+static size_t value_bytes(const struct sn_plan *p, const struct value *v)
 {
-    return (size_t)sn_shape_count(&v->desc.shape) * sn_dtype_bytes(v->desc.dtype);
+    const bool   part = p->stretch < p->info.max_batch && v->batch_dims;
+    const size_t n = part ? (size_t)(sn_shape_count(&v->unit) * p->stretch)
+                          : (size_t)sn_shape_count(&v->desc.shape);
+
+    return n * sn_dtype_bytes(v->desc.dtype);
 }
 
 /* Outputs are the caller's memory: the root of each is written there, or copied
@@ -129,7 +134,7 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
             value->desc.dtype == SN_NONE)
             continue;
         value->place = PLACE_SCRATCH;
-        all[n++] = (struct interval){align_up(value_bytes(value)), value->first, value->last,
+        all[n++] = (struct interval){align_up(value_bytes(p, value)), value->first, value->last,
                                      &value->offset_bytes, 0};
     }
     for (size_t i = 0; i < p->n_steps; i++)

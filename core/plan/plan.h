@@ -6,6 +6,7 @@
  *       -> shapes for batch 1 and largest  infer.c   which dimensions grow with the batch
  *       -> fewer steps that do more        fuse.c    epilogues; variants from the table
  *       -> one layout for each value       variant.c conversions where they differ
+ *       -> samples at a time               stretch.c all, or as many as caches hold
  *       -> offsets in the scratch memory   layout.c  values that never meet share bytes
  *       -> tasks and slots                 seal.c    what a run needs, and nothing else
  *       -> the loop over tasks             run.c     allocates nothing
@@ -150,6 +151,7 @@ struct sn_plan {
     bool          winograd;  /* variants that trade rounding for time may be taken */
     int           n_threads; /* the most that a run may use */
     sn_plan_info  info;
+    int64_t       stretch;     /* samples that go through all steps at a time */
     bool          fixed_batch; /* some shape is neither constant nor proportional to the batch */
     bool          needs_state;
 
@@ -196,6 +198,7 @@ sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choic
 sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
 sn_status plan_fuse(struct sn_plan *p, sn_error *err);
 sn_status plan_variants(struct sn_plan *p, sn_error *err);
+void      plan_stretch(struct sn_plan *p);
 sn_status plan_layout(struct sn_plan *p, sn_error *err);
 sn_status plan_seal(struct sn_plan *p, sn_error *err); /* from `work` to `mem` */
 

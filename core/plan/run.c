@@ -13,7 +13,7 @@ struct run {
     const sn_tensor      *in;
     const sn_tensor      *out;
     char                 *scratch;
-    int64_t               batch;
+    int64_t               batch, first; /* samples under way, and the first of them */
 };
 
 static sn_shape shape_at(const struct slot *v, int64_t batch)
@@ -23,6 +23,17 @@ static sn_shape shape_at(const struct slot *v, int64_t batch)
     for (int d = 0; d < s.rank; d++)
         s.dim[d] = v->batch_dims & (1u << d) ? v->dim[d] * batch : v->dim[d];
     return s;
+}
+
+/* The samples under way, in a tensor of all. */
+static void *part_of(const struct run *r, const struct slot *v, void *all)
+{
+    int64_t n = r->first * (int64_t)sn_dtype_bytes((sn_dtype)v->dtype);
+
+    if (!v->batch_dims || r->first == 0) return all;
+    for (int d = 0; d < v->rank; d++)
+        n *= v->dim[d];
+    return (char *)all + n;
 }
 
 /* Whoever gets a tensor knows its layout, or, working element by element on tensors of one
@@ -37,10 +48,10 @@ static sn_tensor tensor_of(const struct run *r, int slot)
     v = &r->plan->slot[slot];
     switch ((enum place)v->place) {
     case PLACE_INPUT:
-        data = r->in[v->port].data;
+        data = part_of(r, v, r->in[v->port].data);
         break;
     case PLACE_OUTPUT:
-        data = r->out[v->port].data;
+        data = part_of(r, v, r->out[v->port].data);
         break;
     case PLACE_SCRATCH:
         data = r->scratch + v->offset_bytes;
@@ -257,7 +268,8 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
 {
     struct run r = {
         .plan = plan, .options = options, .in = in, .out = out, .scratch = options->scratch};
-    sn_status rc = find_batch(plan, in, &r.batch, err);
+    int64_t   batch = 0;
+    sn_status rc = find_batch(plan, in, &batch, err);
 
     if (!rc) rc = check_probs(plan, options->probs, err);
     if (!rc && plan->needs_state && !options->state)
@@ -267,12 +279,17 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
     for (size_t i = 0; i < plan->n_dists; i++)
         dist_weights(&plan->dist[i], options->probs,
                      (float *)(r.scratch + plan->dist[i].offset_bytes));
-    for (size_t i = 0; i < plan->n_tasks; i++) {
-        if (options->stop && options->stop(options->stop_cls))
-            return sn_fail(err, SN_E_STOPPED, "forward", "stopped after %zu of %zu steps", i,
-                           plan->n_tasks);
-        run_task(&r, &plan->task[i]);
-    }
+    do {
+        r.batch = batch - r.first;
+        if (plan->stretch && r.batch > plan->stretch) r.batch = plan->stretch;
+        for (size_t i = 0; i < plan->n_tasks; i++) {
+            if (options->stop && options->stop(options->stop_cls))
+                return sn_fail(err, SN_E_STOPPED, "forward", "stopped after %zu of %zu steps", i,
+                               plan->n_tasks);
+            run_task(&r, &plan->task[i]);
+        }
+        r.first += r.batch;
+    } while (r.first < batch);
     return SN_OK;
 }
 

@@ -236,6 +236,67 @@ static void a_constant_is_no_batch(void **state)
     end(&w);
 }
 
+/* ---- large samples go through one after the other ------------------------------------------ */
+
+#define LARGE                                                                                      \
+    "{\"name\": \"conv\", \"type\": \"Conv2d\", \"in_channels\": 1, \"out_channels\": 8, "         \
+    "\"kernel_size\": 3, \"padding\": 1}, {\"type\": \"ReLU\"}, {\"type\": \"Mean\", \"dim\": "    \
+    "[2, 3]}"
+static const struct net_tensor large[] = {
+    {"conv.weight", 4, {8, 1, 3, 3}},
+    {"conv.bias",   1, {8}         },
+    {NULL,          0, {0}         },
+};
+
+/* Three samples need the memory of one, and give what each gives alone. */
+static void large_samples_come_one_by_one(void **state)
+{
+    static const char spec[] =
+        SPEC(IN("x", "\"N\", 1, 300, 300"), "{\"type\": \"Sequential\", \"layers\": [" LARGE "]}");
+    const sn_shape three =
+                       {
+                           4, {3, 1, 300, 300}
+    },
+                   one = {4, {1, 1, 300, 300}};
+    struct world w, alone;
+    float       *y, *first;
+
+    (void)state;
+    assert_int_equal(compile(&w, spec, large, &three, 1), SN_OK);
+    assert_int_equal(compile(&alone, spec, large, &one, 1), SN_OK);
+    assert_int_equal(sn_plan_describe(w.plan)->scratch_bytes,
+                     sn_plan_describe(alone.plan)->scratch_bytes);
+    assert_int_equal(forward(&w, &three, 1, 3, &y), SN_OK);
+    assert_int_equal(forward(&alone, &one, 1, 1, &first), SN_OK);
+    assert_memory_equal(y, first, 8 * sizeof *y); /* the pattern of inputs starts anew there */
+    assert_memory_not_equal(y, y + 8, 8 * sizeof *y);
+    free(y);
+    free(first);
+    end(&w);
+    end(&alone);
+}
+
+/* A softmax over the batch looks at all of it. */
+static void samples_that_meet_stay_together(void **state)
+{
+    static const char spec[] =
+        SPEC(IN("x", "\"N\", 1, 300, 300"), "{\"type\": \"Sequential\", \"layers\": [" LARGE
+                                            ", {\"type\": \"Softmax\", \"dim\": 0}]}");
+    const sn_shape three = {
+        4, {3, 1, 300, 300}
+    };
+    struct world w;
+    float       *y;
+
+    (void)state;
+    assert_int_equal(compile(&w, spec, large, &three, 1), SN_OK);
+    assert_int_equal(forward(&w, &three, 1, 3, &y), SN_OK);
+    for (int c = 0; c < 8; c++)
+        assert_true(fabsf(y[c] + y[8 + c] + y[16 + c] - 1) < 1e-5f);
+    free(y);
+    end(&w);
+}
+
 /* ---- nothing, and too much ------------------------------------------------------------------ */
 
 static void nothing_in_nothing_out(void **state)
@@ -306,6 +367,8 @@ int main(void)
         cmocka_unit_test(a_height_is_no_batch),
         cmocka_unit_test(a_plan_for_one_batch_runs_with_it),
         cmocka_unit_test(a_constant_is_no_batch),
+        cmocka_unit_test(large_samples_come_one_by_one),
+        cmocka_unit_test(samples_that_meet_stay_together),
         cmocka_unit_test(nothing_in_nothing_out),
         cmocka_unit_test(sums_have_a_size),
     };

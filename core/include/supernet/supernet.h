@@ -449,7 +449,10 @@ typedef enum sn_op_flags {
     SN_OP_ALIAS = 1,     /* output 0 is input 0 under another shape: nothing to run */
     SN_OP_POINTWISE = 2, /* inputs of one shape: element i of the output depends on elements i */
     SN_OP_ADD = 4,       /* the sum of its inputs */
-    SN_OP_MUL = 8        /* their product */
+    SN_OP_MUL = 8,       /* their product */
+    /* In evaluation mode, and where axis 0 of inputs and outputs is the batch: sample i of the
+     * outputs depends on sample i of the inputs alone. Large batches may then come in parts. */
+    SN_OP_SAMPLES = 16
 } sn_op_flags;
 
 typedef struct sn_op {
