@@ -31,6 +31,7 @@ BATCHES, THREADS = (1, 16), (1, 2)
 
 MOST_ERROR, MOST_ERROR_RATIO = 1e-4, 4  # of the largest output; of ONNX Runtime's error
 N_COMPILED, N_PAIRS = 200, 15
+SHORT = 0.5  # seconds of a run that the state of the caches matters for
 TURN, REST = 0.1, 0.1  # seconds of a candidate's turn, and for which the peers' threads may still spin after a turn
 
 
@@ -112,8 +113,8 @@ def prepare(build, model):
 
 
 def take_turns(candidates, seconds, rest):
-    """Rounds of about 0.1 s for each, for `seconds` in all, with a `rest` before each turn. A turn begins with a run
-    that is not counted: its caches are full of what others left."""
+    """Rounds of about 0.1 s for each, for `seconds` in all, with a `rest` before each turn. A turn of short runs begins
+    with one that is not counted: its caches are full of what others left."""
     for candidate in candidates:
         candidate.run(2)  # not counted: first touches, and what jit learns
     counts, rounds = [1] * len(candidates), 0
@@ -121,7 +122,8 @@ def take_turns(candidates, seconds, rest):
     while rounds < 3 or time.monotonic() < end:
         for i, candidate in enumerate(candidates):
             time.sleep(rest)
-            times = candidate.run(counts[i] + 1)[1:]
+            warm = 1 if counts[i] > 1 or not candidate.times or candidate.times[-1] < SHORT * 1e6 else 0
+            times = candidate.run(counts[i] + warm)[warm:]
             candidate.times += times
             counts[i] = max(1, int(TURN / max(statistics.median(times) / 1e6, 1e-6)))
         rounds += 1
@@ -175,7 +177,7 @@ def bench_rows(report, runner, model, folder, gflop, batches, threads, peak, qui
             reference = numpy.fromfile(os.path.join(folder, "reference%d" % batch))
             errors = dict(zip(("ort", "torch", "jit"), (other.error(reference) for other in others[:3])))
             own = {name: candidate.error(reference) for name, candidate in ours.items()}
-            take_turns(list(ours.values()) + others, 1 if quick else 6, REST if threads > 1 else 0)
+            take_turns(list(ours.values()) + others, 1 if quick else 4, REST if threads > 1 else 0)
             for name, candidate in ours.items():
                 row = row_of(name, batch, threads, candidate, others, dict(errors, ours=own[name]), gflop * batch,
                              peak)
