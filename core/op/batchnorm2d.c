@@ -266,7 +266,6 @@ const sn_op sn_op_batchnorm2d = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "BatchNorm2d",
-    .flags = SN_OP_SAMPLES,
     .args = batchnorm2d_args,
     .params = batchnorm2d_params,
     .min_in = 1,

@@ -297,6 +297,30 @@ static void samples_that_meet_stay_together(void **state)
     end(&w);
 }
 
+/* Without running statistics a normalisation takes those of the whole batch, also in evaluation. */
+static void statistics_of_a_batch_see_all_of_it(void **state)
+{
+    static const char spec[] = SPEC(
+        IN("x", "\"N\", 1, 800, 800"),
+        "{\"type\": \"Sequential\", \"layers\": [{\"type\": \"BatchNorm2d\", \"num_features\": 1, "
+        "\"affine\": false, \"track_running_stats\": false}, {\"type\": \"Mean\", \"dim\": [2, "
+        "3]}]}");
+    const sn_shape three = {
+        4, {3, 1, 800, 800}
+    };
+    struct world w;
+    float       *y;
+
+    (void)state;
+    assert_int_equal(compile(&w, spec, no_tensors, &three, 1), SN_OK);
+    assert_in_range(sn_plan_describe(w.plan)->scratch_bytes, 3 * 800 * 800 * sizeof(float),
+                    SIZE_MAX);
+    assert_int_equal(forward(&w, &three, 1, 3, &y), SN_OK);
+    assert_true(fabsf(y[0] + y[1] + y[2]) < 1e-4f);
+    free(y);
+    end(&w);
+}
+
 /* ---- nothing, and too much ------------------------------------------------------------------ */
 
 static void nothing_in_nothing_out(void **state)
@@ -369,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_constant_is_no_batch),
         cmocka_unit_test(large_samples_come_one_by_one),
         cmocka_unit_test(samples_that_meet_stay_together),
+        cmocka_unit_test(statistics_of_a_batch_see_all_of_it),
         cmocka_unit_test(nothing_in_nothing_out),
         cmocka_unit_test(sums_have_a_size),
     };
