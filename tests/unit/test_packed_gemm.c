@@ -41,6 +41,8 @@ static const struct row {
     {"hardsigmoid",                3,   47,   20,   0,  0,  0, 0, 0,  0, 2,  KERNEL_ACT_HARDSIGMOID},
     {"tanh-gelu",                  3,   48,   20,   0,  0,  0, 0, 0,  0, 2,  KERNEL_ACT_GELU_TANH  },
     {"several blocks of rows",     997, 40,   129,  0,  0,  0, 0, 0,  0, 3,  KERNEL_ACT_RELU       },
+    {"sums in parts",              205, 90,   2501, 0,  6,  2, 1, 3,  1, 7,  KERNEL_ACT_RELU       },
+    {"sums in parts, in place",    20,  33,   4003, 0,  0,  0, 0, 0,  0, 15, KERNEL_ACT_HARDSWISH  },
     {"long sums",                  30,  90,   2003, 0,  5,  0, 0, 0,  0, 3,  KERNEL_ACT_NONE       },
 };
 

@@ -6,6 +6,7 @@
 struct conv_scratch {
     float        *zero;
     long         *tap;  /* [taps]: offset into a panel */
+    long         *step; /* [taps]: from the pixel under the first tap to the one under this */
     const float **rows; /* tile after tile [taps][height] */
     float        *edge; /* merged taps that hang over an edge: [CONV_ROWS * kernel_h][kw * c] */
 };
@@ -27,6 +28,8 @@ static struct conv_taps conv_begin(const struct packed_conv *s, struct conv_scra
     p += round_up(zero * (long)sizeof(float), 64);
     t->tap = (long *)p;
     p += round_up(taps * (long)sizeof(long), 64);
+    t->step = (long *)p;
+    p += round_up(taps * (long)sizeof(long), 64);
     t->rows = (const float **)p;
     p += round_up(taps * CONV_ROWS * (long)sizeof(float *), 64);
     t->edge = (float *)p;
@@ -39,6 +42,9 @@ static struct conv_taps conv_begin(const struct packed_conv *s, struct conv_scra
     } else {
         for (long i = 0; i < taps; i++)
             t->tap[i] = i / s->kernel_w * s->weight.tap_y + i % s->kernel_w * s->weight.tap_x;
+        for (long i = 0; i < taps; i++)
+            t->step[i] =
+                (i / s->kernel_w * s->dilation_h * s->w + i % s->kernel_w * s->dilation_w) * s->ldx;
     }
     return ret;
 }
@@ -49,6 +55,15 @@ static void conv_list(const struct packed_conv *s, const struct conv_scratch *t,
 {
     const long y0 = oy * s->stride_h - s->pad_top, x0 = ox * s->stride_w - s->pad_left;
 
+    if (y0 >= 0 && y0 + (long)(s->kernel_h - 1) * s->dilation_h < s->h && x0 >= 0 &&
+        x0 + (long)(s->kernel_w - 1) * s->dilation_w < s->w) {
+        const float *first = s->x + (y0 * s->w + x0) * s->ldx;
+        const long   taps = (long)s->kernel_h * s->kernel_w;
+
+        for (long tap = 0; tap < taps; tap++, to += height)
+            *to = first + t->step[tap];
+        return;
+    }
     for (int ky = 0; ky < s->kernel_h; ky++) {
         const long y = y0 + (long)ky * s->dilation_h;
 
@@ -114,17 +129,28 @@ static void conv_list_all(const struct packed_conv *s, const struct conv_scratch
     }
 }
 
+/* Positions of a block: as many as the list takes, or as pass over a part of a long sum. */
+INLINE long conv_block(long m, long k)
+{
+    const long rows = tile_in_parts(k, TILE_NV) ? TILE_PART_ROWS : CONV_ROWS;
+    const long blocks = (m + rows - 1) / rows;
+
+    return blocks > 0 ? (m + blocks - 1) / blocks : 1;
+}
+
 static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1, void *scratch)
 {
     struct conv_scratch    t;
     const struct conv_taps taps = conv_begin(s, &t, scratch);
+    const long             block = conv_block(m1 - m0, taps.taps * taps.k);
 
-    for (long m = m0; m < m1; m += CONV_ROWS) {
-        const long rows = m1 - m < CONV_ROWS ? m1 - m : CONV_ROWS;
+    for (long m = m0; m < m1; m += block) {
+        const long rows = m1 - m < block ? m1 - m : block;
         int        take, listed = 0;
 
         for (long n = n0; n < n1; n += take * VL) {
-            struct tile_run   r = {.ldy = s->ldy, .k = taps.k, .taps = taps.taps};
+            struct tile_run r = {
+                .ldy = s->ldy, .k = taps.k, .taps = taps.taps, .list_taps = taps.taps};
             struct tile_split split;
 
             take = tile_take((n1 - n + VL - 1) / VL);
@@ -142,9 +168,9 @@ static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1
             r.last = n + take * VL <= n1 ? VL : n1 - n - (take - 1) * VL;
             if (n + take * VL < n1) {
                 r.next = r.w + take / PANEL_VECS * r.panel;
-                r.next_size = taps.taps * taps.k * KERNEL_PANEL;
+                r.next_end = r.next + taps.taps * taps.k * KERNEL_PANEL;
             }
-            tile_rows_run(&r, tile_listed[take], split);
+            tile_sums_run(&r, take, tile_listed[take], split);
         }
     }
 }

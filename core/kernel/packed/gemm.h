@@ -2,13 +2,20 @@
  * stay in the second-level cache while all panels pass over them; the numbers of x are read
  * where they are, spread over a vector: nothing is copied. */
 
-/* Rows of a block: x takes half of a second-level cache of 512 KB. If the weights fit into
- * the first level, so does the block. Only speed depends on it. */
+/* Rows of a block: x takes half of a second-level cache of 512 KB, or most of it if sums come in
+ * parts, for every block reads all weights. If the weights fit into the first level, so does the
+ * block. Only speed depends on it. */
 INLINE long gemm_block(long m, long k, long n)
 {
     const long row = (k > 0 ? k : 1) * (long)sizeof(float);
-    long       rows = (row * n <= 16 << 10 ? 24 << 10 : 192 << 10) / row / 24 * 24, blocks;
+    long       rows, blocks;
 
+    if (tile_in_parts(k, TILE_NV)) {
+        rows = (400 << 10) / row / TILE_ROWS * TILE_ROWS;
+        if (rows > TILE_PART_ROWS) rows = TILE_PART_ROWS;
+    } else {
+        rows = (row * n <= 16 << 10 ? 24 << 10 : 256 << 10) / row / TILE_ROWS * TILE_ROWS;
+    }
     if (rows < 24) rows = 24;
     blocks = (m + rows - 1) / rows;
     return blocks > 0 ? (m + blocks - 1) / blocks : 1;
@@ -16,8 +23,9 @@ INLINE long gemm_block(long m, long k, long n)
 
 static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1)
 {
-    const long block = gemm_block(m1 - m0, s->k, n1 - n0);
-    const int  take_one = m1 - m0 == 1;
+    static const long origin = 0;
+    const long        block = gemm_block(m1 - m0, s->k, n1 - n0);
+    const bool        take_one = m1 - m0 == 1;
 
     for (long m = m0; m < m1; m += block) {
         const long rows = m1 - m < block ? m1 - m : block;
@@ -25,7 +33,8 @@ static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1
 
         for (long n = n0; n < n1; n += take * VL) {
             const long      vecs = (n1 - n + VL - 1) / VL;
-            struct tile_run r = {.k = s->k, .ldx = s->ldx, .ldy = s->ldy, .taps = 0};
+            struct tile_run r = {
+                .k = s->k, .ldx = s->ldx, .tap = &origin, .taps = 1, .ldy = s->ldy};
 
             /* One row has registers to spare: many panels at once hide the memory's latency. */
             take = take_one && vecs >= TILE_ROW_VECS ? TILE_ROW_VECS : tile_take(vecs);
@@ -38,9 +47,9 @@ static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1
             r.last = n + take * VL <= n1 ? VL : n1 - n - (take - 1) * VL;
             if (n + take * VL < n1 && !take_one) {
                 r.next = r.w + take / PANEL_VECS * r.panel;
-                r.next_size = s->k * KERNEL_PANEL;
+                r.next_end = r.next + s->k * KERNEL_PANEL;
             }
-            tile_rows_run(&r, tile_matrix[take], tile_split(rows, tile_rows[take]));
+            tile_sums_run(&r, take, tile_matrix[take], tile_split(rows, tile_rows[take]));
         }
     }
 }

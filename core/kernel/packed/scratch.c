@@ -16,6 +16,7 @@ size_t packed_conv_scratch(const struct packed_conv *s)
 
     if (!add(&sum, s->c, merge ? s->kernel_w : 1, 1, sizeof(float)) ||
         !add(&sum, s->kernel_h, s->kernel_w, 1, sizeof(long)) ||
+        !add(&sum, s->kernel_h, s->kernel_w, 1, sizeof(long)) ||
         !add(&sum, s->kernel_h, s->kernel_w, CONV_ROWS, sizeof(float *)) ||
         (merge && !add(&sum, s->kernel_h, s->kernel_w * s->c, CONV_ROWS, sizeof(float))))
         return 0;

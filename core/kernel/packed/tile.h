@@ -1,6 +1,8 @@
 /* tile: the micro-kernel (a part of set_*.c). A tile is `mr` positions by `nv` vectors of
  * output channels, held in registers while the products of one tap after another, and of one
- * input channel after another, are added: always in this order, whatever the tile.
+ * input channel after another, are added: always in this order, whatever the tile. A long sum is
+ * added in parts: all tiles use the weights of one part while these are near, and the sums so far
+ * wait in memory.
  *
  *   y[i][j] = epilogue(sum over tap, k of x[tap][i][k] * panel[tap][k][j])
  *
@@ -14,22 +16,27 @@ struct tile_run {
     long                k;
     const float        *x; /* matrix: row stride ldx */
     long                ldx;
-    const float *const *rows; /* list: [count][taps][mr] pointers, and where the taps are */
-    const long         *tap;
+    const float *const *rows; /* list: [count][list_taps][mr] pointers */
+    long                list_taps;
+    const long         *tap; /* where the weights of a tap are */
     long                taps;
     const float        *w; /* first panel */
     long                panel;
+    long                tap_from, k_from; /* where this part of the sum begins */
+    bool                begins, ends;     /* it is the first part; the last one, which makes y */
+    float              *sums;             /* of the parts before: [count * mr][nv * VL] */
     float              *y;
     long                ldy;
     const float        *scale, *shift, *residual; /* of these channels, or NULL */
     long                ld_residual;
     enum kernel_act     act;
-    long                last;      /* channels in the last vector */
-    const float        *next;      /* weights wanted after these, or NULL */
-    long                next_size; /* in elements */
+    long                last;            /* channels in the last vector */
+    const float        *next, *next_end; /* weights of the first panel that are wanted next, and */
+    long                next_step;       /* how many to ask for, of every panel, at a fourth k */
 };
 
-typedef void tile_function(const struct tile_run *r);
+/* Returns which of the weights wanted next is still to be asked for. */
+typedef const float *tile_function(const struct tile_run *r);
 
 /* The numbers of channel k: bv = panel[k], and for every row c += x[k] * bv. */
 INLINE void tile_step(const int mr, const int nv, vec c[][TILE_ROW_VECS], const float *const *x,
@@ -51,6 +58,17 @@ INLINE void tile_step(const int mr, const int nv, vec c[][TILE_ROW_VECS], const 
         for (int j = 0; j < nv; j++)
             c[i][j] = vec_fma(a, b[j], c[i][j]);
     }
+}
+
+/* Short pieces of rows far apart: the CPU does not see them coming. */
+INLINE void tile_want_residual(const int mr, const int nv, const struct tile_run *r,
+                               const float *residual)
+{
+#pragma GCC unroll 8
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < nv; j += PANEL_VECS)
+            __builtin_prefetch(residual + i * r->ld_residual + j * VL, 0, 3);
 }
 
 /* Scale, shift, residual and the cheap activations in registers; the others afterwards,
@@ -114,14 +132,17 @@ INLINE void tile_end(const int mr, const int nv, vec c[][TILE_ROW_VECS], const s
 }
 
 /* Walk the tiles of a run. `listed` and the sizes are constants where this is instantiated. */
-INLINE void tile_walk(const int mr, const int nv, const bool listed, const struct tile_run *r)
+INLINE const float *tile_walk(const int mr, const int nv, const bool listed,
+                              const struct tile_run *r)
 {
     const long          k = r->k, panel = r->panel;
-    const float *const *list = r->rows;
+    const float *const *list = r->rows + (listed ? r->tap_from * mr : 0);
+    const long         *taps = listed ? r->tap + r->tap_from : NULL;
     const float        *first = r->x, *residual = r->residual;
-    float              *y = r->y;
-    const float        *next = r->next ? r->next : r->w;
-    const float *const  next_end = r->next ? r->next + r->next_size : r->w;
+    float              *y = r->y, *sums = r->sums;
+    const float        *next = r->next;
+    const float *const  next_end = r->next_end;
+    const long          step = r->next_step;
 
     for (long t = 0; t < r->count; t++) {
         vec c[TILE_ROWS][TILE_ROW_VECS];
@@ -130,43 +151,54 @@ INLINE void tile_walk(const int mr, const int nv, const bool listed, const struc
         for (int i = 0; i < mr; i++)
 #pragma GCC unroll 8
             for (int j = 0; j < nv; j++)
-                c[i][j] = vec_set(0.0f);
+                c[i][j] = r->begins ? vec_set(0.0f) : vec_load(sums + (i * nv + j) * VL);
+        if (r->ends && residual) tile_want_residual(mr, nv, r, residual + mr * r->ld_residual);
         for (long tap = 0; tap < (listed ? r->taps : 1); tap++) {
             const float *x[TILE_ROWS];
-            const float *w = r->w + (listed ? r->tap[tap] : 0);
+            const float *w = r->w + (listed ? taps[tap] : 0);
             long         i = 0;
 
 #pragma GCC unroll 8
             for (int row = 0; row < mr; row++)
-                x[row] = listed ? list[row] : first + row * r->ldx;
+                x[row] = (listed ? list[tap * mr + row] : first + row * r->ldx) + r->k_from;
             for (; i + 4 <= k; i += 4, w += 4 * KERNEL_PANEL) {
 #pragma GCC unroll 8
                 for (int j = 0; j < nv; j += PANEL_VECS)
                     __builtin_prefetch(next + j / PANEL_VECS * panel, 0, 2);
-                next += next < next_end ? KERNEL_PANEL : 0;
+                next += next < next_end ? step : 0;
 #pragma GCC unroll 4
                 for (int u = 0; u < 4; u++)
                     tile_step(mr, nv, c, x, i + u, w + u * KERNEL_PANEL, panel);
             }
             for (; i < k; i++, w += KERNEL_PANEL)
                 tile_step(mr, nv, c, x, i, w, panel);
-            if (listed) list += mr;
         }
-        tile_end(mr, nv, c, r, y, residual);
+        if (r->ends) {
+            tile_end(mr, nv, c, r, y, residual);
+        } else {
+#pragma GCC unroll 8
+            for (int i = 0; i < mr; i++)
+#pragma GCC unroll 8
+                for (int j = 0; j < nv; j++)
+                    vec_store(sums + (i * nv + j) * VL, c[i][j]);
+        }
+        list += r->list_taps * mr;
         first += mr * r->ldx;
+        if (sums) sums += mr * nv * VL;
         y += mr * r->ldy;
         if (residual) residual += mr * r->ld_residual;
     }
+    return next;
 }
 
 #define TILE(mr, nv)                                                                               \
-    OUTLINE void tile_matrix_##mr##x##nv(const struct tile_run *r)                                 \
+    OUTLINE const float *tile_matrix_##mr##x##nv(const struct tile_run *r)                         \
     {                                                                                              \
-        tile_walk(mr, nv, false, r);                                                               \
+        return tile_walk(mr, nv, false, r);                                                        \
     }                                                                                              \
-    OUTLINE void tile_listed_##mr##x##nv(const struct tile_run *r)                                 \
+    OUTLINE const float *tile_listed_##mr##x##nv(const struct tile_run *r)                         \
     {                                                                                              \
-        tile_walk(mr, nv, true, r);                                                                \
+        return tile_walk(mr, nv, true, r);                                                         \
     }
 TILES(TILE)
 
@@ -198,22 +230,87 @@ INLINE struct tile_split tile_split(long rows, int most)
     return (struct tile_split){(int)(rows / tiles), rows % tiles, tiles - rows % tiles};
 }
 
-/* Run the rows of r->x or r->rows; the run is used up. */
-static void tile_rows_run(struct tile_run *r, tile_function *const *of, struct tile_split s)
+/* Run the rows of r.x or r.rows, `nv` vectors wide. */
+static void tile_rows_run(struct tile_run r, int nv, tile_function *const *of, struct tile_split s)
 {
+    const long tiles = s.higher + s.lower;
+
+    r.next_step = tiles < 4 ? KERNEL_PANEL : (4 * KERNEL_PANEL + tiles - 1) / tiles;
     if (s.higher > 0) {
         const long rows = s.higher * (s.height + 1);
 
-        r->count = s.higher;
-        of[s.height + 1](r);
-        r->x += rows * r->ldx;
-        r->y += rows * r->ldy;
-        r->rows += rows * r->taps;
-        if (r->residual) r->residual += rows * r->ld_residual;
-        r->next = NULL; /* the first tiles have asked for it */
+        r.count = s.higher;
+        r.next = of[s.height + 1](&r);
+        r.x += rows * r.ldx;
+        r.y += rows * r.ldy;
+        if (r.sums) r.sums += rows * nv * VL;
+        r.rows += rows * r.list_taps;
+        if (r.residual) r.residual += rows * r.ld_residual;
     }
-    r->count = s.lower;
-    of[s.height](r);
+    r.count = s.lower;
+    of[s.height](&r);
+}
+
+/* Bytes of weights of a part, next to what else is in a second-level cache, and the most rows of
+ * tiles that pass over it, whose sums are in the first level. */
+enum { TILE_PART_BYTES = 96 << 10, TILE_PART_ROWS = 96 };
+
+/* Channels of a part, of all its taps together. */
+INLINE long tile_part(int nv)
+{
+    const long panels = (nv + PANEL_VECS - 1) / PANEL_VECS;
+
+    return TILE_PART_BYTES / (panels * KERNEL_PANEL * (long)sizeof(float));
+}
+
+/* Is a sum so long that parts pay for loading and storing the sums? */
+INLINE bool tile_in_parts(long k, int nv)
+{
+    return k > tile_part(nv) * 9 / 4;
+}
+
+/* What tile_sums_run does, part by part. */
+static void tile_parts_run(const struct tile_run *whole, int nv, tile_function *const *of,
+                           struct tile_split s)
+{
+    const long most = tile_part(nv), k = whole->k, taps = whole->taps;
+    const long parts = (k + most - 1) / most, step = round_up((k + parts - 1) / parts, 4);
+    const long taps_step = parts > 1 ? 1 : most / k;
+    float      sums[TILE_PART_ROWS * TILE_NV_LAST * VL] __attribute__((aligned(64)));
+
+    for (long tap = 0; tap < taps; tap += taps_step)
+        for (long i = 0; i < k; i += step) {
+            const bool      last = i + step >= k;
+            struct tile_run r = *whole;
+
+            r.sums = sums;
+            r.begins = tap == 0 && i == 0;
+            r.ends = tap + taps_step >= taps && last;
+            r.tap_from = tap;
+            r.taps = taps - tap < taps_step ? taps - tap : taps_step;
+            r.k_from = i;
+            r.k = last ? k - i : step;
+            r.w += i * KERNEL_PANEL;
+            if (!r.ends) {
+                r.next = last ? whole->w + whole->tap[tap + taps_step]
+                              : r.w + whole->tap[tap] + step * KERNEL_PANEL;
+                r.next_end = r.next + r.taps * r.k * KERNEL_PANEL;
+            }
+            tile_rows_run(r, nv, of, s);
+        }
+}
+
+/* Run the rows of r->x or r->rows, `nv` vectors wide, over all taps and channels. */
+INLINE void tile_sums_run(struct tile_run *r, int nv, tile_function *const *of, struct tile_split s)
+{
+    const long rows = (s.higher + s.lower) * s.height + s.higher;
+
+    if (rows > 1 && rows <= TILE_PART_ROWS && tile_in_parts(r->taps * r->k, nv)) {
+        tile_parts_run(r, nv, of, s);
+    } else {
+        r->begins = r->ends = true;
+        tile_rows_run(*r, nv, of, s);
+    }
 }
 
 /* Channels n and on of the output: where the run finds weights, scale and so on. */
@@ -222,6 +319,7 @@ INLINE void tile_channels(struct tile_run *r, const struct kernel_panels *w,
 {
     r->w = w->at + n / KERNEL_PANEL * w->panel + n % KERNEL_PANEL;
     r->panel = w->panel;
+    r->next = r->next_end = r->w;
     r->scale = e->scale ? e->scale + n : NULL;
     r->shift = e->shift ? e->shift + n : NULL;
     r->ld_residual = e->ld_residual;
