@@ -95,9 +95,10 @@ struct packed_gemm {
     struct kernel_epilogue epilogue;
 };
 
-/* One image x [h, w, c] -> y [out_h, out_w, n], the pixels of a row side by side and rows
- * without a gap: row i starts at i * w * ldx. What lies outside x counts as zero.
- * The planner loops over images and groups. Depthwise: n = c, and c of the weight is 1. */
+/* An image x [h, w, c] -> y [out_h, out_w, n], the pixels of a row side by side and rows
+ * without a gap: row i starts at i * w * ldx. What lies outside x counts as zero. `conv` and
+ * `winograd` take more images that follow without a gap, all else is for the caller to repeat, as
+ * groups are. Depthwise: n = c, and c of the weight is 1. */
 struct packed_conv {
     long                   h, w, c;
     long                   out_h, out_w;
@@ -172,7 +173,7 @@ struct kernel_table {
     /* Rows m0 to m1, channels n0 to n1 of y. One row is a matrix-vector product. */
     void (*gemm)(const struct packed_gemm *s, long m0, long m1, long n0, long n1);
 
-    /* Positions (row-major pixels of the output image) m0 to m1, channels n0 to n1. */
+    /* Positions (row-major pixels of the output images) m0 to m1, channels n0 to n1. */
     void (*conv)(const struct packed_conv *s, long m0, long m1, long n0, long n1, void *scratch);
 
     /* Rows of the output image y0 to y1, channels c0 to c1. */
@@ -183,8 +184,9 @@ struct kernel_table {
     void (*planes)(const struct packed_conv *s, long y0, long y1, long n0, long n1, void *scratch);
 
     /* 3x3, stride 1, dilation 1, with weights of kernel_winograd_pack: rows of tiles t0 to t1
-     * of ceil(out_h / m), channels n0 to n1. Relative to the largest output the error is about
-     * 1e-6 for m = 2 and 1e-5 for m = 4 (direct: 2e-7); tests/unit/test_packed_conv.c. */
+     * of ceil(out_h / m) for every image, channels n0 to n1. Relative to the largest output the
+     * error is about 1e-6 for m = 2 and 1e-5 for m = 4 (direct: 2e-7);
+     * tests/unit/test_packed_conv.c. */
     void (*winograd)(const struct packed_conv *s, int m, long t0, long t1, long n0, long n1,
                      void *scratch);
 

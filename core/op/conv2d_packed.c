@@ -280,8 +280,8 @@ static void run_gated(const sn_call *call, const sn_io *io, const struct packed_
     }
 }
 
-/* Units u0 to u1, channels c0 to c1 of one image. */
-static void run_image(const struct packed_run *r, const struct packed_conv *s, long u0, long u1,
+/* Units u0 to u1, channels c0 to c1. */
+static void run_units(const struct packed_run *r, const struct packed_conv *s, long u0, long u1,
                       long c0, long c1, void *scratch)
 {
     const struct kernel_table *kernel = kernel_table();
@@ -305,21 +305,23 @@ static void run_image(const struct packed_run *r, const struct packed_conv *s, l
     }
 }
 
+/* Kernels that know one image only are called for each. */
 static void run_images(const void *cls, int64_t from, int64_t to, int thread)
 {
     const struct packed_run *r = cls;
     struct packed_conv       s = r->s;
     void                    *scratch = r->scratch + (size_t)thread * r->scratch_step;
+    const bool               together = !r->depthwise && r->way != WAY_PLANES;
+    const int64_t            units = together ? r->images * r->units : r->units;
 
-    for (int64_t i = 0; i < r->images; i++) {
-        const int64_t first = i * r->units;
+    for (int64_t first = 0; first < r->images * r->units; first += units) {
         const int64_t u0 = from > first ? from - first : 0;
-        const int64_t u1 = to - first < r->units ? to - first : r->units;
+        const int64_t u1 = to - first < units ? to - first : units;
 
         if (r->by_channels)
-            run_image(r, &s, 0, r->units, from, to, scratch);
+            run_units(r, &s, 0, units, from, to, scratch);
         else if (u0 < u1)
-            run_image(r, &s, u0, u1, 0, r->c_out, scratch);
+            run_units(r, &s, u0, u1, 0, r->c_out, scratch);
         s.x += s.h * s.w * s.ldx;
         s.y += s.out_h * s.out_w * s.ldy;
         if (s.epilogue.residual) s.epilogue.residual += s.out_h * s.out_w * r->c_out;

@@ -5,7 +5,7 @@
  * first, which for a chain of layers needs two buffers, not one per layer.
  * Outputs are written where the caller wants them.
  *
- * In:  steps with their input and output values.   Out: offsets, total bytes.
+ * In:  steps with their input and output values.   Out: lives; then offsets, total bytes.
  */
 #include <stdlib.h>
 
@@ -24,12 +24,13 @@ static size_t align_up(size_t n)
     return (n + SN_ALIGN_BYTES - 1) & ~(size_t)(SN_ALIGN_BYTES - 1);
 }
 
-/* Of the samples that are under way at a time. */
+/* Of the samples of its span. */
 static size_t value_bytes(const struct sn_plan *p, const struct value *v)
 {
-    const bool   part = p->stretch < p->info.max_batch && v->batch_dims;
-    const size_t n = part ? (size_t)(sn_shape_count(&v->unit) * p->stretch)
-                          : (size_t)sn_shape_count(&v->desc.shape);
+    const int64_t samples = p->span[v->span].samples;
+    const bool    part = samples < p->info.max_batch && v->batch_dims;
+    const size_t  n = part ? (size_t)(sn_shape_count(&v->unit) * samples)
+                           : (size_t)sn_shape_count(&v->desc.shape);
 
     return n * sn_dtype_bytes(v->desc.dtype);
 }
@@ -155,6 +156,16 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
     return SN_OK;
 }
 
+sn_status plan_lives(struct sn_plan *p, sn_error *err)
+{
+    sn_status rc = place_outputs(p, (int *)p->output, err);
+
+    if (rc) return rc;
+    drop_aliases(p);
+    find_lives(p);
+    return SN_OK;
+}
+
 sn_status plan_layout(struct sn_plan *p, sn_error *err)
 {
     sn_arena *work = sn_arena_create();
@@ -166,12 +177,7 @@ sn_status plan_layout(struct sn_plan *p, sn_error *err)
         p->dist[i].offset_bytes = base;
         base = align_up(base + p->dist[i].n_options * sizeof(float));
     }
-    rc = place_outputs(p, (int *)p->output, err);
-    if (!rc) {
-        drop_aliases(p);
-        find_lives(p);
-        rc = place_scratch(p, base, work, err);
-    }
+    rc = place_scratch(p, base, work, err);
     sn_arena_free(work);
     return rc;
 }

@@ -45,6 +45,7 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
     if (!rc) rc = plan_infer(p, options->in, err);
     if (!rc) rc = plan_fuse(p, err);
     if (!rc) rc = plan_variants(p, err);
+    if (!rc) rc = plan_lives(p, err);
     if (!rc) plan_stretch(p);
     if (!rc) rc = plan_layout(p, err);
     if (!rc && options->scratch_limit_bytes && p->info.scratch_bytes > options->scratch_limit_bytes)

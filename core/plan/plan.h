@@ -6,7 +6,8 @@
  *       -> shapes for batch 1 and largest  infer.c   which dimensions grow with the batch
  *       -> fewer steps that do more        fuse.c    epilogues; variants from the table
  *       -> one layout for each value       variant.c conversions where they differ
- *       -> samples at a time               stretch.c all, or as many as caches hold
+ *       -> lives of values                 layout.c  outputs are written where they go
+ *       -> samples at a time               stretch.c spans of steps, as many as caches hold
  *       -> offsets in the scratch memory   layout.c  values that never meet share bytes
  *       -> tasks and slots                 seal.c    what a run needs, and nothing else
  *       -> the loop over tasks             run.c     allocates nothing
@@ -31,6 +32,7 @@ struct value {
     int        port;         /* PLACE_INPUT, PLACE_OUTPUT: which */
     size_t     offset_bytes; /* PLACE_SCRATCH */
     int        first, last;  /* roots: steps that write it first and read it last; -1: before all */
+    int        span;         /* roots: whose samples it holds */
 };
 
 /* ---- distributions: weights of options, computed once per run ------------------------ */
@@ -116,6 +118,15 @@ struct step {
 
 /* ---- what a run reads ------------------------------------------------------------------ */
 
+/* Steps that so many samples go through at a time. Before them, the spans before have taken the
+ * same samples, fewer at a time. Outputs and inputs have all samples, as if in one span more. */
+struct span {
+    size_t  end; /* steps from the end of the span before */
+    int64_t samples;
+};
+
+enum { MAX_SPANS = 8 };
+
 /* A value: where its bytes are, and its shape for any batch. */
 struct slot {
     const int64_t *dim; /* [rank] for batch 1 */
@@ -123,7 +134,7 @@ struct slot {
     int            port;
     uint8_t        rank;
     uint8_t        batch_dims; /* bit i: dimension i is dim[i] * batch */
-    uint8_t        dtype, place, layout;
+    uint8_t        dtype, place, layout, span;
 };
 
 /* A step. Operators whose variant is lean need no call of their own: it is made on the
@@ -151,7 +162,8 @@ struct sn_plan {
     bool          winograd;  /* variants that trade rounding for time may be taken */
     int           n_threads; /* the most that a run may use */
     sn_plan_info  info;
-    int64_t       stretch;     /* samples that go through all steps at a time */
+    int           n_spans;
+    struct span   span[MAX_SPANS];
     bool          fixed_batch; /* some shape is neither constant nor proportional to the batch */
     bool          needs_state;
 
@@ -198,6 +210,7 @@ sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choic
 sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
 sn_status plan_fuse(struct sn_plan *p, sn_error *err);
 sn_status plan_variants(struct sn_plan *p, sn_error *err);
+sn_status plan_lives(struct sn_plan *p, sn_error *err);
 void      plan_stretch(struct sn_plan *p);
 sn_status plan_layout(struct sn_plan *p, sn_error *err);
 sn_status plan_seal(struct sn_plan *p, sn_error *err); /* from `work` to `mem` */

@@ -13,7 +13,8 @@ struct run {
     const sn_tensor      *in;
     const sn_tensor      *out;
     char                 *scratch;
-    int64_t               batch, first; /* samples under way, and the first of them */
+    int64_t               batch, first;        /* samples under way, and the first of them */
+    int64_t               base[MAX_SPANS + 1]; /* the first sample that a span has values of */
 };
 
 static sn_shape shape_at(const struct slot *v, int64_t batch)
@@ -25,12 +26,12 @@ static sn_shape shape_at(const struct slot *v, int64_t batch)
     return s;
 }
 
-/* The samples under way, in a tensor of all. */
+/* The samples under way, in a tensor of all that its span has. */
 static void *part_of(const struct run *r, const struct slot *v, void *all)
 {
-    int64_t n = r->first * (int64_t)sn_dtype_bytes((sn_dtype)v->dtype);
+    int64_t n = (r->first - r->base[v->span]) * (int64_t)sn_dtype_bytes((sn_dtype)v->dtype);
 
-    if (!v->batch_dims || r->first == 0) return all;
+    if (!v->batch_dims || n == 0) return all;
     for (int d = 0; d < v->rank; d++)
         n *= v->dim[d];
     return (char *)all + n;
@@ -48,10 +49,10 @@ static sn_tensor tensor_of(const struct run *r, int slot)
     v = &r->plan->slot[slot];
     switch ((enum place)v->place) {
     case PLACE_INPUT:
-        data = part_of(r, v, r->in[v->port].data);
+        data = r->in[v->port].data;
         break;
     case PLACE_OUTPUT:
-        data = part_of(r, v, r->out[v->port].data);
+        data = r->out[v->port].data;
         break;
     case PLACE_SCRATCH:
         data = r->scratch + v->offset_bytes;
@@ -60,7 +61,7 @@ static sn_tensor tensor_of(const struct run *r, int slot)
         break;
     }
     shape = shape_at(v, r->batch);
-    return sn_tensor_dense((sn_dtype)v->dtype, &shape, data);
+    return sn_tensor_dense((sn_dtype)v->dtype, &shape, data ? part_of(r, v, data) : NULL);
 }
 
 static const float *weight_of(const struct run *r, int dist)
@@ -263,6 +264,32 @@ static sn_status check_probs(const sn_plan *p, const float *const *probs, sn_err
     return SN_OK;
 }
 
+/* Samples `first` to `end` through all steps up to the end of span k, in parts of equal size. */
+static sn_status run_span(struct run *r, int k, int64_t first, int64_t end, sn_error *err)
+{
+    const sn_plan        *plan = r->plan;
+    const sn_run_options *options = r->options;
+    const int64_t         most = plan->span[k].samples, n = end - first;
+    const int64_t         parts = (n + most - 1) / most;
+    sn_status             rc;
+
+    for (int64_t i = 0; i < parts; i++) {
+        const int64_t from = first + n * i / parts, to = first + n * (i + 1) / parts;
+
+        r->base[k] = from;
+        if (k > 0 && (rc = run_span(r, k - 1, from, to, err)) != SN_OK) return rc;
+        r->first = from;
+        r->batch = to - from;
+        for (size_t t = k > 0 ? plan->span[k - 1].end : 0; t < plan->span[k].end; t++) {
+            if (options->stop && options->stop(options->stop_cls))
+                return sn_fail(err, SN_E_STOPPED, "forward", "stopped after %zu of %zu steps", t,
+                               plan->n_tasks);
+            run_task(r, &plan->task[t]);
+        }
+    }
+    return SN_OK;
+}
+
 SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
                                     const sn_run_options *options, sn_error *err)
 {
@@ -279,18 +306,7 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
     for (size_t i = 0; i < plan->n_dists; i++)
         dist_weights(&plan->dist[i], options->probs,
                      (float *)(r.scratch + plan->dist[i].offset_bytes));
-    do {
-        r.batch = batch - r.first;
-        if (plan->stretch && r.batch > plan->stretch) r.batch = plan->stretch;
-        for (size_t i = 0; i < plan->n_tasks; i++) {
-            if (options->stop && options->stop(options->stop_cls))
-                return sn_fail(err, SN_E_STOPPED, "forward", "stopped after %zu of %zu steps", i,
-                               plan->n_tasks);
-            run_task(&r, &plan->task[i]);
-        }
-        r.first += r.batch;
-    } while (r.first < batch);
-    return SN_OK;
+    return run_span(&r, plan->n_spans - 1, 0, batch, err);
 }
 
 SN_EXPORT void sn_plan_outputs(const sn_plan *plan, int64_t batch, sn_desc *ret_out)

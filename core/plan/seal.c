@@ -78,7 +78,8 @@ static sn_status fill_slots(const struct slots *t, sn_error *err)
                           .batch_dims = p->fixed_batch ? 0 : (uint8_t)value->batch_dims,
                           .dtype = (uint8_t)value->desc.dtype,
                           .place = (uint8_t)root->place,
-                          .layout = (uint8_t)value->layout};
+                          .layout = (uint8_t)value->layout,
+                          .span = (uint8_t)root->span};
         memcpy(dim, shape->dim, (size_t)shape->rank * sizeof *dim);
         dim += shape->rank;
     }

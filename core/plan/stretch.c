@@ -1,9 +1,13 @@
-/* stretch: how many samples of a batch go through all steps at a time.
+/* stretch: how many samples of a batch go through a step at a time.
  *
  * A large batch that goes through one step after another leaves every cache behind, and needs
  * scratch memory for all its samples at once. Where no step looks at more than one sample, some
- * go all the way before the next ones start; small networks take all together, so that each
- * weight is read once. No bit depends on it. */
+ * go ahead before the next ones start. Samples shrink on their way through most networks, and
+ * weights grow: later steps take more samples at a time, so that each weight is read less often.
+ *
+ *     4 times  [ 2 times  [ 2 times  [ 1 sample  to 56x56 ]  2 samples to 28x28 ]  4 to 7x7 ]
+ *
+ * No bit depends on it. */
 #include "plan/plan.h"
 
 /* Bytes that the largest value of the samples at a time may have: what caches hold. */
@@ -29,26 +33,95 @@ static bool is_samplewise(const struct sn_plan *p, const struct step *s)
     return true;
 }
 
-static int64_t unit_bytes(const struct value *v)
+/* May some samples go ahead? */
+static bool may_divide(const struct sn_plan *p)
 {
-    return sn_shape_count(&v->unit) * (int64_t)sn_dtype_bytes(v->desc.dtype);
+    if (p->fixed_batch || p->mode != SN_EVAL || p->n_dists > 0 || p->info.max_batch <= 1)
+        return false;
+    for (int v = 0; v < p->n_values; v++) {
+        const struct value *value = &p->value[v];
+
+        if (value->desc.dtype != SN_NONE && value->batch_dims &&
+            (value->batch_dims != 1 || value->unit.dim[0] != 1))
+            return false;
+    }
+    for (size_t i = 0; i < p->n_steps; i++)
+        if (!is_samplewise(p, &p->step[i])) return false;
+    return true;
+}
+
+static int64_t sample_bytes(const struct sn_plan *p, int v)
+{
+    const struct value *value = &p->value[v];
+
+    if (value->desc.dtype == SN_NONE || !value->batch_dims) return 0;
+    return sn_shape_count(&value->unit) * (int64_t)sn_dtype_bytes(value->desc.dtype);
+}
+
+/* Samples that may go through a step at a time. */
+static int64_t samples_of(const struct sn_plan *p, const struct step *s)
+{
+    int64_t largest = 1;
+
+    for (size_t k = 0; k < s->call.n_in + s->call.n_out; k++) {
+        const int     v = k < s->call.n_in ? s->in[k] : s->out[k - s->call.n_in];
+        const int64_t bytes = v == VALUE_ABSENT ? 0 : sample_bytes(p, v);
+
+        if (bytes > largest) largest = bytes;
+    }
+    largest = STRETCH_BYTES / largest;
+    return largest < 1 ? 1 : largest < p->info.max_batch ? largest : p->info.max_batch;
+}
+
+/* Find the spans from the last to the first. A span takes what its first step may take, and what
+ * comes before it no more; where that is half of what its last step may take, another begins. */
+static void find_spans(struct sn_plan *p)
+{
+    struct span found[MAX_SPANS] = {
+        {p->n_steps, p->info.max_batch}
+    };
+    int64_t last = p->info.max_batch;
+    int     n = 1;
+
+    for (size_t i = p->n_steps; i-- > 0;) {
+        struct span  *span = &found[n - 1];
+        const int64_t samples = samples_of(p, &p->step[i]);
+
+        if (samples >= span->samples) continue;
+        if (i + 1 < span->end && 2 * samples <= last && n < MAX_SPANS)
+            span = &found[n++], span->end = i + 1;
+        if (i + 1 == span->end) last = samples;
+        span->samples = samples;
+    }
+    for (int k = 0; k < n; k++)
+        p->span[k] = found[n - 1 - k];
+    p->n_spans = n;
+}
+
+/* The span that makes a value and the one that reads it last. */
+static void find_span(struct sn_plan *p, struct value *v)
+{
+    int from = 0;
+
+    while (v->first >= (int)p->span[from].end)
+        from++;
+    v->span = from;
+    while (v->last >= (int)p->span[v->span].end)
+        v->span++;
+    if (v->span > from) v->first = 0; /* and the spans before run again */
 }
 
 void plan_stretch(struct sn_plan *p)
 {
-    int64_t largest = 1;
+    p->n_spans = 1;
+    p->span[0] = (struct span){p->n_steps, p->info.max_batch ? p->info.max_batch : 1};
+    if (may_divide(p)) find_spans(p);
+    for (int i = 0; i < p->n_values; i++) {
+        struct value *v = &p->value[i];
 
-    p->stretch = p->info.max_batch;
-    if (p->fixed_batch || p->mode != SN_EVAL || p->n_dists > 0 || p->info.max_batch <= 1) return;
-    for (int v = 0; v < p->n_values; v++) {
-        const struct value *value = &p->value[v];
-
-        if (value->desc.dtype == SN_NONE || !value->batch_dims) continue;
-        if (value->batch_dims != 1 || value->unit.dim[0] != 1) return;
-        if (unit_bytes(value) > largest) largest = unit_bytes(value);
+        if (v->place == PLACE_INPUT || v->place == PLACE_OUTPUT)
+            v->span = p->n_spans;
+        else if (v->root == i && v->first >= 0)
+            find_span(p, v);
     }
-    for (size_t i = 0; i < p->n_steps; i++)
-        if (p->step[i].kind != STEP_DROPPED && !is_samplewise(p, &p->step[i])) return;
-    if (largest < STRETCH_BYTES / p->stretch) return;
-    p->stretch = STRETCH_BYTES / largest > 1 ? STRETCH_BYTES / largest : 1;
 }

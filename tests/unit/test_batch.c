@@ -77,6 +77,30 @@ static sn_status forward(struct world *w, const sn_shape *shape, size_t n_in, in
     return rc;
 }
 
+/* Run on x; the outputs are malloc()ed, ret_n: elements of a sample of each. */
+static void run_into(struct world *w, const sn_shape *shape, float *x, int64_t batch, float **ret_y,
+                     int64_t *ret_n)
+{
+    const sn_plan_info  *info = sn_plan_describe(w->plan);
+    const sn_run_options options = {.size = sizeof options,
+                                    .scratch =
+                                        aligned_alloc(64, (info->scratch_bytes + 127) / 64 * 64)};
+    const sn_tensor      in = sn_tensor_dense(SN_F32, shape, x);
+    sn_desc              desc[3];
+    sn_tensor            out[3];
+
+    assert_true(info->n_out <= 3);
+    memset(options.scratch, 0xff, info->scratch_bytes); /* not a number */
+    sn_plan_outputs(w->plan, batch, desc);
+    for (size_t k = 0; k < info->n_out; k++) {
+        ret_n[k] = sn_shape_count(&desc[k].shape) / batch;
+        ret_y[k] = malloc((size_t)(ret_n[k] * batch) * sizeof(float));
+        out[k] = sn_tensor_dense(SN_F32, &desc[k].shape, ret_y[k]);
+    }
+    assert_int_equal(sn_plan_forward(w->plan, &in, out, &options, &w->err), SN_OK);
+    free(options.scratch);
+}
+
 static void end(struct world *w)
 {
     sn_plan_unref(w->plan);
@@ -276,6 +300,78 @@ static void large_samples_come_one_by_one(void **state)
     end(&alone);
 }
 
+#define DOWN(name, from, stride)                                                                   \
+    "{\"name\": \"" name "\", \"type\": \"Conv2d\", \"in_channels\": 4, \"out_channels\": 4, "     \
+    "\"kernel_size\": 3, \"padding\": 1, \"stride\": " stride ", \"inputs\": [\"" from "\"]}"
+#define ADD(name, a, b)                                                                            \
+    "{\"name\": \"" name "\", \"type\": \"Add\", \"inputs\": [\"" a "\", \"" b "\"]}"
+#define MEAN(name, from)                                                                           \
+    "{\"name\": \"" name "\", \"type\": \"Mean\", \"dim\": [2, 3], \"inputs\": [\"" from "\"]}"
+
+/* A chain of ever smaller images with sums across: some samples ahead, more behind, and the same
+ * bits as alone. */
+static void samples_gather_on_their_way(void **state)
+{
+    static const char spec[] = SPEC(
+        IN("x", "\"N\", 4, 256, 256"),
+        GRAPH("\"x\"",
+              DOWN("a", "x", "2") "," DOWN("b", "a", "2") "," DOWN("c", "b", "1") "," ADD(
+                  "d", "b",
+                  "c") "," DOWN("e", "d",
+                                "2") "," DOWN("f", "e",
+                                              "4") "," DOWN("g", "d",
+                                                            "8") "," ADD("h", "f",
+                                                                         "g") "," MEAN("y", "h"),
+              "\"h\", \"y\", \"d\""));
+    static const struct net_tensor tensors[] = {
+        {"a.weight", 4, {4, 4, 3, 3}},
+        {"a.bias",   1, {4}         },
+        {"b.weight", 4, {4, 4, 3, 3}},
+        {"b.bias",   1, {4}         },
+        {"c.weight", 4, {4, 4, 3, 3}},
+        {"c.bias",   1, {4}         },
+        {"e.weight", 4, {4, 4, 3, 3}},
+        {"e.bias",   1, {4}         },
+        {"f.weight", 4, {4, 4, 3, 3}},
+        {"f.bias",   1, {4}         },
+        {"g.weight", 4, {4, 4, 3, 3}},
+        {"g.bias",   1, {4}         },
+        {NULL,       0, {0}         },
+    };
+    enum { MOST = 37, N_OUT = 3 };
+    sn_shape shape = {
+        4, {MOST, 4, 256, 256}
+    };
+    const int64_t sample = 4 * 256 * 256;
+    float        *x = malloc((size_t)(MOST * sample) * sizeof *x), *all[N_OUT], *one[N_OUT];
+    struct world  w, alone;
+    int64_t       n[N_OUT];
+
+    (void)state;
+    for (int64_t i = 0; i < MOST * sample; i++)
+        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    assert_int_equal(compile(&w, spec, tensors, &shape, 1), SN_OK);
+    shape.dim[0] = 1;
+    assert_int_equal(compile(&alone, spec, tensors, &shape, 1), SN_OK);
+    for (int batch = 1; batch <= MOST; batch += 12) {
+        shape.dim[0] = batch;
+        run_into(&w, &shape, x, batch, all, n);
+        for (int i = 0; i < batch; i++) {
+            shape.dim[0] = 1;
+            run_into(&alone, &shape, x + i * sample, 1, one, n);
+            for (int k = 0; k < N_OUT; k++) {
+                assert_memory_equal(all[k] + i * n[k], one[k], (size_t)n[k] * sizeof *x);
+                free(one[k]);
+            }
+        }
+        for (int k = 0; k < N_OUT; k++)
+            free(all[k]);
+    }
+    free(x);
+    end(&w);
+    end(&alone);
+}
+
 /* A softmax over the batch looks at all of it. */
 static void samples_that_meet_stay_together(void **state)
 {
@@ -392,6 +488,7 @@ int main(void)
         cmocka_unit_test(a_plan_for_one_batch_runs_with_it),
         cmocka_unit_test(a_constant_is_no_batch),
         cmocka_unit_test(large_samples_come_one_by_one),
+        cmocka_unit_test(samples_gather_on_their_way),
         cmocka_unit_test(samples_that_meet_stay_together),
         cmocka_unit_test(statistics_of_a_batch_see_all_of_it),
         cmocka_unit_test(nothing_in_nothing_out),

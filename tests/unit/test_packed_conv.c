@@ -570,6 +570,56 @@ static void check_winograd(struct fixture *f, const struct row *t, const struct 
     free(scratch);
 }
 
+/* Three images at once, in parts that do not end with them, have the bits of one at a time.
+ * m: of Winograd's, or 0 for the direct sum. */
+static void check_images(struct fixture *f, const struct row *t, const struct kernel_table *set,
+                         int m)
+{
+    enum { IMAGES = 3 };
+    const struct kernel_weight u = {
+        .n = t->n, .k = t->c + t->more, .kernel_h = m + 2, .kernel_w = m + 2};
+    const size_t size_x = (size_t)(f->s.h * f->s.w * f->s.ldx);
+    const long   units = m ? (f->s.out_h + m - 1) / m : f->positions;
+    float       *x = floats_of(IMAGES * size_x, 1, 0), *residual = NULL;
+    float       *each = floats_of(IMAGES * f->size_y, 1, 7);
+    float       *all = floats_of(IMAGES * f->size_y, 1, 7);
+    void        *scratch =
+        scratch_of(m ? packed_winograd_scratch(&f->s, t->n, m) : packed_conv_scratch(&f->s));
+    struct packed_conv s = f->s;
+
+    if (m) s.weight = kernel_packed_at(&u, f->winograd[m / 2 - 1]);
+    residual = floats_random(IMAGES * f->size_y, 1, 5);
+    for (int i = 0; i < IMAGES; i++) {
+        for (size_t j = 0; j < size_x - (size_t)t->gap; j++)
+            x[(size_t)i * size_x + j] = f->x[j] * (float)(i - 1);
+        s.x = x + (size_t)i * size_x;
+        s.y = each + (size_t)i * f->size_y;
+        if (t->residual) s.epilogue.residual = residual + (size_t)i * f->size_y;
+        if (m)
+            set->winograd(&s, m, 0, units, 0, t->n, scratch);
+        else
+            set->conv(&s, 0, units, 0, t->n, scratch);
+    }
+    s.x = x;
+    s.y = all;
+    if (t->residual) s.epilogue.residual = residual;
+    for (long from = 0, step = units / 2 + 1; from < IMAGES * units; from += step) {
+        const long to = from + step < IMAGES * units ? from + step : IMAGES * units;
+
+        if (m)
+            set->winograd(&s, m, from, to, 0, t->n, scratch);
+        else
+            set->conv(&s, from, to, 0, t->n, scratch);
+    }
+    assert_floats_same(all, each, (size_t)(IMAGES * f->positions), (size_t)t->n, (size_t)s.ldy,
+                       set->name);
+    floats_free(x);
+    floats_free(residual);
+    floats_free(each);
+    floats_free(all);
+    free(scratch);
+}
+
 static void check_row(void **state)
 {
     const struct row *t = *state;
@@ -583,9 +633,12 @@ static void check_row(void **state)
             check_depthwise(&f, t, set);
         } else {
             check_dense(&f, t, set);
+            check_images(&f, t, set, 0);
             if (t->dilation[0] == 1 && t->dilation[1] == 1) check_planes(&f, t, set);
-            for (int m = 2; f.winograd[0] && m <= 4; m += 2)
+            for (int m = 2; f.winograd[0] && m <= 4; m += 2) {
                 check_winograd(&f, t, set, m);
+                check_images(&f, t, set, m);
+            }
         }
     }
     tear_down(&f);

@@ -49,15 +49,15 @@ static struct conv_taps conv_begin(const struct packed_conv *s, struct conv_scra
     return ret;
 }
 
-/* The pixel of one position under every tap: to[tap * height]. */
-static void conv_list(const struct packed_conv *s, const struct conv_scratch *t, long oy, long ox,
-                      long height, const float **to)
+/* The pixel of one position of image x under every tap: to[tap * height]. */
+static void conv_list(const struct packed_conv *s, const struct conv_scratch *t, const float *x,
+                      long oy, long ox, long height, const float **to)
 {
     const long y0 = oy * s->stride_h - s->pad_top, x0 = ox * s->stride_w - s->pad_left;
 
     if (y0 >= 0 && y0 + (long)(s->kernel_h - 1) * s->dilation_h < s->h && x0 >= 0 &&
         x0 + (long)(s->kernel_w - 1) * s->dilation_w < s->w) {
-        const float *first = s->x + (y0 * s->w + x0) * s->ldx;
+        const float *first = x + (y0 * s->w + x0) * s->ldx;
         const long   taps = (long)s->kernel_h * s->kernel_w;
 
         for (long tap = 0; tap < taps; tap++, to += height)
@@ -65,27 +65,28 @@ static void conv_list(const struct packed_conv *s, const struct conv_scratch *t,
         return;
     }
     for (int ky = 0; ky < s->kernel_h; ky++) {
-        const long y = y0 + (long)ky * s->dilation_h;
+        const long iy = y0 + (long)ky * s->dilation_h;
 
         for (int kx = 0; kx < s->kernel_w; kx++, to += height) {
-            const long x = x0 + (long)kx * s->dilation_w;
+            const long ix = x0 + (long)kx * s->dilation_w;
 
-            *to =
-                y >= 0 && y < s->h && x >= 0 && x < s->w ? s->x + (y * s->w + x) * s->ldx : t->zero;
+            *to = iy >= 0 && iy < s->h && ix >= 0 && ix < s->w ? x + (iy * s->w + ix) * s->ldx
+                                                               : t->zero;
         }
     }
 }
 
 /* The same with a kernel row in one: side by side in x, or gathered at `edge`, which moves on. */
-static void conv_list_merged(const struct packed_conv *s, const struct conv_scratch *t, long oy,
-                             long ox, long height, const float **to, float **edge)
+static void conv_list_merged(const struct packed_conv *s, const struct conv_scratch *t,
+                             const float *x, long oy, long ox, long height, const float **to,
+                             float **edge)
 {
     const long y0 = oy * s->stride_h - s->pad_top, x0 = ox * s->stride_w - s->pad_left;
     const long k = s->c * s->kernel_w;
 
     for (int ky = 0; ky < s->kernel_h; ky++, to += height) {
         const long   y = y0 + (long)ky * s->dilation_h;
-        const float *row = s->x + y * s->w * s->c;
+        const float *row = x + y * s->w * s->c;
 
         if (y < 0 || y >= s->h || x0 >= s->w || x0 + s->kernel_w <= 0) {
             *to = t->zero;
@@ -104,26 +105,28 @@ static void conv_list_merged(const struct packed_conv *s, const struct conv_scra
     }
 }
 
-/* List the positions m to m + rows for tiles of this split. */
+/* List the positions m and on, image after image, for tiles of this split. */
 static void conv_list_all(const struct packed_conv *s, const struct conv_scratch *t,
                           struct conv_taps taps, long m, struct tile_split split)
 {
     const float **to = t->rows;
     float        *edge = t->edge;
-    long          oy = m / s->out_w, ox = m % s->out_w;
+    const float  *x = s->x + m / (s->out_h * s->out_w) * s->h * s->w * s->ldx;
+    long          oy = m / s->out_w % s->out_h, ox = m % s->out_w;
 
     for (long tile = 0; tile < split.higher + split.lower; tile++) {
         const long height = split.height + (tile < split.higher);
 
         for (long i = 0; i < height; i++) {
             if (taps.merged)
-                conv_list_merged(s, t, oy, ox, height, to + i, &edge);
+                conv_list_merged(s, t, x, oy, ox, height, to + i, &edge);
             else
-                conv_list(s, t, oy, ox, height, to + i);
-            if (++ox == s->out_w) {
-                ox = 0;
-                oy++;
-            }
+                conv_list(s, t, x, oy, ox, height, to + i);
+            if (++ox < s->out_w) continue;
+            ox = 0;
+            if (++oy < s->out_h) continue;
+            oy = 0;
+            x += s->h * s->w * s->ldx;
         }
         to += height * taps.taps;
     }

@@ -253,7 +253,7 @@ static void tile_rows_run(struct tile_run r, int nv, tile_function *const *of, s
 
 /* Bytes of weights of a part, next to what else is in a second-level cache, and the most rows of
  * tiles that pass over it, whose sums are in the first level. */
-enum { TILE_PART_BYTES = 96 << 10, TILE_PART_ROWS = 96 };
+enum { TILE_PART_BYTES = 96 << 10, TILE_PART_ROWS = 104 };
 
 /* Channels of a part, of all its taps together. */
 INLINE long tile_part(int nv)

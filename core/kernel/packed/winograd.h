@@ -81,9 +81,9 @@ INLINE void winograd_vector_in(const int m, const bool part, const float *const 
     }
 }
 
-/* A tile of x under its (m + 2)^2 pixels, transformed: v[(i * (m + 2) + j) * step + c]. */
-INLINE void winograd_tile_in(const int m, const struct packed_conv *s, long ty, long tx,
-                             const float *zero, float *v, long step)
+/* A tile of image x under its (m + 2)^2 pixels, transformed: v[(i * (m + 2) + j) * step + c]. */
+INLINE void winograd_tile_in(const int m, const struct packed_conv *s, const float *image, long ty,
+                             long tx, const float *zero, float *v, long step)
 {
     const long   y0 = ty * m - s->pad_top, x0 = tx * m - s->pad_left;
     const bool   inside = y0 >= 0 && y0 + m + 2 <= s->h && x0 >= 0 && x0 + m + 2 <= s->w;
@@ -91,11 +91,11 @@ INLINE void winograd_tile_in(const int m, const struct packed_conv *s, long ty, 
     long         c = 0;
 
     for (int i = 0; inside && i < m + 2; i++)
-        at[i] = s->x + ((y0 + i) * s->w + x0) * s->ldx;
+        at[i] = image + ((y0 + i) * s->w + x0) * s->ldx;
     for (int i = 0; !inside && i < (m + 2) * (m + 2); i++) {
         const long y = y0 + i / (m + 2), x = x0 + i % (m + 2);
 
-        edge[i] = y >= 0 && y < s->h && x >= 0 && x < s->w ? s->x + (y * s->w + x) * s->ldx : zero;
+        edge[i] = y >= 0 && y < s->h && x >= 0 && x < s->w ? image + (y * s->w + x) * s->ldx : zero;
     }
     for (; inside && c + VL <= s->c; c += VL)
         winograd_vector_in(m, false, at, s->ldx, NULL, c, VL, v, step);
@@ -150,14 +150,14 @@ INLINE void winograd_vector_out(const int m, const bool whole, const struct pack
     }
 }
 
-/* A tile of products p [n0 to n1], transformed back. */
-INLINE void winograd_tile_out(const int m, const struct packed_conv *s, long ty, long tx, long n0,
-                              long n1, const float *p, long step)
+/* A tile of products p [n0 to n1], transformed back into the image that begins at pixel `first`. */
+INLINE void winograd_tile_out(const int m, const struct packed_conv *s, long first, long ty,
+                              long tx, long n0, long n1, const float *p, long step)
 {
     const struct kernel_epilogue *e = &s->epilogue;
     const long                    rows = s->out_h - ty * m < m ? s->out_h - ty * m : m;
     const long                    columns = s->out_w - tx * m < m ? s->out_w - tx * m : m;
-    const long                    pixel = ty * m * s->out_w + tx * m;
+    const long                    pixel = first + ty * m * s->out_w + tx * m;
     float                        *y = s->y + pixel * s->ldy;
     const float *residual = e->residual ? e->residual + pixel * e->ld_residual : NULL;
     long         c = n0;
@@ -177,7 +177,8 @@ INLINE void winograd_tile_out(const int m, const struct packed_conv *s, long ty,
 INLINE void winograd_run(const int m, const struct packed_conv *s, long t0, long t1, long n0,
                          long n1, float *scratch)
 {
-    const long across = (s->out_w + m - 1) / m, taps = (m + 2) * (m + 2);
+    const long across = (s->out_w + m - 1) / m, down = (s->out_h + m - 1) / m;
+    const long taps = (m + 2) * (m + 2);
     const long first = t0 * across, end = t1 * across;
     const long c = round_up(s->c, KERNEL_PANEL), n = round_up(n1 - n0, KERNEL_PANEL);
     const long most = winograd_block(s->c, n1 - n0, m), blocks = (end - first + most - 1) / most;
@@ -190,8 +191,9 @@ INLINE void winograd_run(const int m, const struct packed_conv *s, long t0, long
     for (long t = first; t < end; t += block) {
         const long count = end - t < block ? end - t : block;
 
-        for (long i = 0; i < count; i++)
-            winograd_tile_in(m, s, (t + i) / across, (t + i) % across, zero, v + i * c, step_v);
+        for (long i = t; i < t + count; i++)
+            winograd_tile_in(m, s, s->x + i / across / down * s->h * s->w * s->ldx,
+                             i / across % down, i % across, zero, v + (i - t) * c, step_v);
         for (long tap = 0; tap < taps; tap++) {
             const struct packed_gemm product = {
                 .k = s->c,
@@ -206,8 +208,9 @@ INLINE void winograd_run(const int m, const struct packed_conv *s, long t0, long
 
             gemm(&product, 0, count, 0, n);
         }
-        for (long i = 0; i < count; i++)
-            winograd_tile_out(m, s, (t + i) / across, (t + i) % across, n0, n1, p + i * n, step_p);
+        for (long i = t; i < t + count; i++)
+            winograd_tile_out(m, s, i / across / down * s->out_h * s->out_w, i / across % down,
+                              i % across, n0, n1, p + (i - t) * n, step_p);
     }
 }
 
