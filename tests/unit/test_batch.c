@@ -353,6 +353,8 @@ static void samples_gather_on_their_way(void **state)
     assert_int_equal(compile(&w, spec, tensors, &shape, 1), SN_OK);
     shape.dim[0] = 1;
     assert_int_equal(compile(&alone, spec, tensors, &shape, 1), SN_OK);
+    assert_true(sn_plan_describe(w.plan)->scratch_bytes <
+                MOST / 2 * sn_plan_describe(alone.plan)->scratch_bytes);
     for (int batch = 1; batch <= MOST; batch += 12) {
         shape.dim[0] = batch;
         run_into(&w, &shape, x, batch, all, n);
