@@ -305,6 +305,26 @@ static void run_units(const struct packed_run *r, const struct packed_conv *s, l
     }
 }
 
+/* Rows y0 to y1 of the input: another thread has probably written them, and they take long. */
+static void want_rows(const struct packed_conv *s, long y0, long y1)
+{
+    const long   line = 64 / sizeof(float);
+    const float *at = s->x + (y0 < 0 ? 0 : y0) * s->w * s->ldx;
+    const float *end = s->x + (y1 < s->h ? y1 : s->h) * s->w * s->ldx;
+
+    for (; at < end; at += line)
+        __builtin_prefetch(at, 0, 2);
+}
+
+/* What output rows u0 to u1 read beyond the rows at the same height. */
+static void want_margins(const struct packed_conv *s, long u0, long u1)
+{
+    const long under = (s->kernel_h - 1L) * s->dilation_h + 1;
+
+    if (u0 > 0) want_rows(s, u0 * s->stride_h - s->pad_top, u0 * s->stride_h);
+    if (u1 < s->out_h) want_rows(s, u1 * s->stride_h, (u1 - 1) * s->stride_h - s->pad_top + under);
+}
+
 /* Kernels that know one image only are called for each. */
 static void run_images(const void *cls, int64_t from, int64_t to, int thread)
 {
@@ -318,6 +338,7 @@ static void run_images(const void *cls, int64_t from, int64_t to, int thread)
         const int64_t u0 = from > first ? from - first : 0;
         const int64_t u1 = to - first < units ? to - first : units;
 
+        if (r->depthwise && !r->by_channels && u0 < u1) want_margins(&s, u0, u1);
         if (r->by_channels)
             run_units(r, &s, 0, units, from, to, scratch);
         else if (u0 < u1)
@@ -332,7 +353,6 @@ static bool wants_channels(const struct packed_run *r)
 {
     const int64_t rows = r->images * r->s.out_h;
 
-    if (r->depthwise) return rows < 16 && r->c_out >= 64;
     return op_share_channels(rows * r->s.out_w, r->c_out);
 }
 

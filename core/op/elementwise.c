@@ -111,13 +111,13 @@ static bool mul_fits_last(const sn_call *call)
 }
 
 struct scale_run {
-    long         m, c; /* pixels of an image, channels */
+    long         images, m, c; /* m pixels of an image */
     const float *x, *scale;
     float       *y;
 };
 
 /* Pixels, counted over all images. */
-static void run_scale(const void *cls, int64_t from, int64_t to, int thread)
+static void scale_pixels(const void *cls, int64_t from, int64_t to, int thread)
 {
     const struct scale_run *r = cls;
 
@@ -131,18 +131,34 @@ static void run_scale(const void *cls, int64_t from, int64_t to, int thread)
     }
 }
 
+/* Channels of all images. */
+static void scale_channels(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct scale_run *r = cls;
+
+    (void)thread;
+    for (int64_t i = 0; i < r->images; i++)
+        kernel_table()->scale(r->m, to - from, r->x + i * r->m * r->c + from, r->c,
+                              r->scale + i * r->c + from, r->y + i * r->m * r->c + from, r->c);
+}
+
 static void mul_forward_last(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
     const sn_shape  *shape = &io->out[0].shape;
     const int        by = sn_shape_equal(&io->in[0].shape, shape);
-    struct scale_run r = {.m = shape->dim[2] * shape->dim[3],
+    struct scale_run r = {.images = shape->dim[0],
+                          .m = shape->dim[2] * shape->dim[3],
                           .c = shape->dim[1],
                           .x = io->in[1 - by].data,
                           .scale = io->in[by].data,
                           .y = io->out[0].data};
+    const double     work = OP_TOUCH * (double)op_count(shape);
 
     (void)epilogue;
-    op_share(call, io, shape->dim[0] * r.m, 1, 8.0 * (double)op_count(shape), run_scale, &r);
+    if (op_share_channels(r.images * r.m, r.c)) /* as what has made x is shared */
+        op_share(call, io, r.c, KERNEL_PANEL, work, scale_channels, &r);
+    else
+        op_share(call, io, r.images * r.m, 8, work, scale_pixels, &r);
 }
 
 static const sn_variant mul_variants[] = {

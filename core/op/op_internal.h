@@ -135,6 +135,10 @@ typedef void op_share_body(const void *cls, int64_t from, int64_t to, int thread
 void op_share(const sn_call *call, const sn_io *io, int64_t n, int64_t grain, double work,
               op_share_body *body, const void *cls);
 
+/* Multiply-adds that reading a number of another operator's output is worth: it may lie in the
+ * cache of the core that has written it. */
+enum { OP_TOUCH = 32 };
+
 /* Rows of a product, or rather channels? Rows that one thread has written are best read by the
  * same, and cores need not share a cache; but a few rows would read all weights twice. */
 static inline bool op_share_channels(int64_t rows, int64_t channels)
