@@ -235,9 +235,9 @@ struct kernel_table {
     /* Rows of x [m, n]; y may be x. -inf everywhere, NaN or +inf in a row: NaN. */
     void (*softmax)(long m, long n, const float *x, long ldx, float *y, long ldy);
 
-    /* x [c, pixels] dense to y [pixels, c] and back, ld of the pixels. */
-    void (*to_nhwc)(long c, long pixels, const float *x, float *y, long ldy);
-    void (*to_nchw)(long c, long pixels, const float *x, long ldx, float *y);
+    /* Pixels p0 to p1 of x [c, pixels] dense to y [pixels, c] and back, ld of the pixels. */
+    void (*to_nhwc)(long c, long pixels, long p0, long p1, const float *x, float *y, long ldy);
+    void (*to_nchw)(long c, long pixels, long p0, long p1, const float *x, long ldx, float *y);
 };
 
 /* The best set for this CPU; a constant. */

@@ -152,27 +152,60 @@ static void run_blend(const struct run *r, const struct step *s, sn_tensor *out)
     blend_run(s->blend, weight, n_options, (float *)(r->scratch + s->offset_bytes), out);
 }
 
-/* A copy, from one layout to the other where they differ. */
-static void copy_layout(const struct slot *from, const sn_tensor *in, const struct slot *to,
-                        sn_tensor *out)
+/* From one layout to the other: pixels, counted over all images, in parts for threads. */
+struct turn {
+    const float *x;
+    float       *y;
+    int64_t      images, c, pixels; /* pixels of an image */
+    bool         to_last;
+    int          parts;
+};
+
+static void turn_part(void *cls, int part)
 {
-    const struct kernel_table *kernel = kernel_table();
-    const sn_shape            *x = &in->shape;
-    const int64_t              image = x->dim[1] * x->dim[2] * x->dim[3];
+    const struct turn *t = cls;
+    const int64_t      all = t->images * t->pixels, n = t->parts;
+    const int64_t      end = all * (part + 1) / n;
+
+    for (int64_t at = all * part / n, next; at < end; at = next) {
+        const int64_t image = at / t->pixels, first = image * t->pixels, from = first * t->c;
+
+        next = first + t->pixels < end ? first + t->pixels : end;
+        if (t->to_last)
+            kernel_table()->to_nhwc(t->c, t->pixels, at - first, next - first, t->x + from,
+                                    t->y + from, t->c);
+        else
+            kernel_table()->to_nchw(t->c, t->pixels, at - first, next - first, t->x + from, t->c,
+                                    t->y + from);
+    }
+}
+
+/* Numbers to copy that are worth waking a thread for. */
+enum { TURN_WORTH = 16384 };
+
+/* A copy, from one layout to the other where they differ. */
+static void copy_layout(const struct run *r, const struct slot *from, const sn_tensor *in,
+                        const struct slot *to, sn_tensor *out)
+{
+    const sn_parallel *parallel = r->options->parallel;
+    const sn_shape    *x = &in->shape;
+    struct turn        t = {.x = in->data, .y = out->data, .parts = 1};
 
     if (from->layout == to->layout || x->rank != 4) {
         tensor_copy(in, out);
         return;
     }
-    for (int64_t i = 0; i < x->dim[0]; i++) {
-        const float *source = (const float *)in->data + i * image;
-        float       *target = (float *)out->data + i * image;
-
-        if (to->layout == SN_LAYOUT_CHANNELS_LAST)
-            kernel->to_nhwc(x->dim[1], x->dim[2] * x->dim[3], source, target, x->dim[1]);
-        else
-            kernel->to_nchw(x->dim[1], x->dim[2] * x->dim[3], source, x->dim[1], target);
-    }
+    t.images = x->dim[0];
+    t.c = x->dim[1];
+    t.pixels = x->dim[2] * x->dim[3];
+    t.to_last = to->layout == SN_LAYOUT_CHANNELS_LAST;
+    if (parallel && t.images * t.c * t.pixels >= parallel->n_threads * (int64_t)TURN_WORTH)
+        t.parts =
+            parallel->n_threads < r->plan->n_threads ? parallel->n_threads : r->plan->n_threads;
+    if (t.parts > 1)
+        parallel->run(parallel->pool, t.parts, turn_part, &t);
+    else
+        turn_part(&t, 0);
 }
 
 static void run_task(const struct run *r, const struct task *t)
@@ -202,7 +235,7 @@ static void run_task(const struct run *r, const struct task *t)
         run_weighted(r, t->step, in, out);
         break;
     case STEP_COPY:
-        copy_layout(&slot[t->io[0]], in, &slot[output[0]], out);
+        copy_layout(r, &slot[t->io[0]], in, &slot[output[0]], out);
         break;
     case STEP_BLEND:
         run_blend(r, t->step, out);

@@ -384,7 +384,7 @@ static void expect(struct fixture *f, const struct row *t, long all_h, long all_
 
     for (int i = 0; kernel_table_at(i); i++)
         plain = kernel_table_at(i);
-    plain->to_nchw(t->c, s->h * s->w, f->x, s->ldx, planes);
+    plain->to_nchw(t->c, s->h * s->w, 0, s->h * s->w, f->x, s->ldx, planes);
     ref_conv(&shape, planes, &w, y);
     f->want = floats_of(f->size_y, 0, 7);
     for (long i = 0; i < f->positions; i++)
@@ -525,7 +525,7 @@ static void check_planes(struct fixture *f, const struct row *t, const struct ke
     void              *scratch = scratch_of(packed_planes_scratch(&s));
     const long         h = s.out_h;
 
-    set->to_nchw(t->c, s.h * s.w, f->x, s.ldx, planes);
+    set->to_nchw(t->c, s.h * s.w, 0, s.h * s.w, f->x, s.ldx, planes);
     s.x = planes;
     s.y = whole;
     set->planes(&s, 0, h, 0, t->n, scratch);

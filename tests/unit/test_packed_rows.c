@@ -327,16 +327,18 @@ static void layouts_are_transposed_and_back(void **state)
     (void)state;
     FOR_EVERY_SET(set)
     for (size_t t = 0; t < sizeof sizes / sizeof sizes[0]; t++) {
-        const long c = sizes[t][0], pixels = sizes[t][1], ld = c + 2;
+        const long c = sizes[t][0], pixels = sizes[t][1], ld = c + 2, part = pixels / 3;
         float     *x = floats_random((size_t)(c * pixels), 1, 1),
               *back = floats_of((size_t)(c * pixels), 1, 0);
         float *y = floats_of((size_t)(pixels * ld - 2), 1, 7);
 
-        set->to_nhwc(c, pixels, x, y, ld);
+        set->to_nhwc(c, pixels, 0, part, x, y, ld);
+        set->to_nhwc(c, pixels, part, pixels, x, y, ld);
         for (long i = 0; i < pixels; i++)
             for (long j = 0; j < c; j++)
                 assert_true(y[i * ld + j] == x[j * pixels + i]);
-        set->to_nchw(c, pixels, y, ld, back);
+        set->to_nchw(c, pixels, 0, part, y, ld, back);
+        set->to_nchw(c, pixels, part, pixels, y, ld, back);
         assert_floats_same(back, x, 1, (size_t)(c * pixels), (size_t)(c * pixels), set->name);
         floats_free(x);
         floats_free(y);
@@ -382,17 +384,17 @@ static void check_window(void **state)
     planes[in / 3] = -INFINITY;
     FOR_EVERY_SET(set)
     {
-        set->to_nhwc(t->c, t->h * t->w, planes, pixels, t->c);
+        set->to_nhwc(t->c, t->h * t->w, 0, t->h * t->w, planes, pixels, t->c);
         ref_max_pool(&shape, planes, want);
         set->max_pool(&s, 0, out_h / 2);
         set->max_pool(&s, out_h / 2, out_h);
-        set->to_nchw(t->c, out_h * out_w, got, t->c, back);
+        set->to_nchw(t->c, out_h * out_w, 0, out_h * out_w, got, t->c, back);
         for (size_t i = 0; i < out; i++)
             assert_true(isnan(want[i]) ? isnan(back[i]) : want[i] == back[i]);
         if (t->dilation > 1) continue;
         ref_avg_pool(&shape, t->count_pad, (double)t->divisor, planes, want);
         set->avg_pool(&s, t->count_pad, t->pad, t->pad, t->divisor, 0, out_h);
-        set->to_nchw(t->c, out_h * out_w, got, t->c, back);
+        set->to_nchw(t->c, out_h * out_w, 0, out_h * out_w, got, t->c, back);
         for (size_t i = 0; i < out; i++)
             if (isfinite(want[i]))
                 assert_true(fabsf(want[i] - back[i]) <= 1e-6f);
