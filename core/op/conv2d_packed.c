@@ -308,12 +308,12 @@ static void run_units(const struct packed_run *r, const struct packed_conv *s, l
 /* Rows y0 to y1 of the input: another thread has probably written them, and they take long. */
 static void want_rows(const struct packed_conv *s, long y0, long y1)
 {
-    const long   line = 64 / sizeof(float);
-    const float *at = s->x + (y0 < 0 ? 0 : y0) * s->w * s->ldx;
-    const float *end = s->x + (y1 < s->h ? y1 : s->h) * s->w * s->ldx;
+    enum { LINE = 64 / sizeof(float), MOST = 2048 }; /* lines: no more than a cache holds */
+    const long from = (y0 < 0 ? 0 : y0) * s->w * s->ldx;
+    const long end = (y1 < s->h ? y1 : s->h) * s->w * s->ldx;
 
-    for (; at < end; at += line)
-        __builtin_prefetch(at, 0, 2);
+    for (long at = from; at < end && at < from + MOST * LINE; at += LINE)
+        __builtin_prefetch(s->x + at, 0, 2);
 }
 
 /* What output rows u0 to u1 read beyond the rows at the same height. */
@@ -349,13 +349,6 @@ static void run_images(const void *cls, int64_t from, int64_t to, int thread)
     }
 }
 
-static bool wants_channels(const struct packed_run *r)
-{
-    const int64_t rows = r->images * r->s.out_h;
-
-    return op_share_channels(rows * r->s.out_w, r->c_out);
-}
-
 static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue, enum way way)
 {
     const struct conv2d_priv *p = call->priv;
@@ -380,7 +373,7 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
     r.units = is_winograd(way)                   ? (s->out_h + (long)way - 1) / (long)way
               : r.depthwise || way == WAY_PLANES ? s->out_h
                                                  : s->out_h * s->out_w;
-    r.by_channels = wants_channels(&r);
+    r.by_channels = op_share_channels(r.images * s->out_h * s->out_w, r.c_out);
     work = (double)r.images * (double)(s->out_h * s->out_w) * (double)r.c_out *
            (double)(s->c * s->kernel_h * s->kernel_w);
     /* A depthwise sum goes a third as fast, and a few pixels wait for their weights. */

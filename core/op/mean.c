@@ -1,8 +1,7 @@
 /* mean: the average over the axes `dim`, an int or a list of them; with keepdim they
  * stay as axes of size 1. */
 #include "kernel/eltwise.h"
-#include "kernel/packed.h"
-#include "op/op_internal.h"
+#include "op/packed.h"
 
 enum { ARG_DIM, ARG_KEEPDIM };
 
@@ -72,15 +71,8 @@ static bool mean_fits_last(const sn_call *call)
 
 static void mean_forward_last(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
-    const sn_shape *shape = &io->in[0].shape;
-    const long      m = shape->dim[2] * shape->dim[3], c = shape->dim[1];
-    const float    *x = io->in[0].data;
-    float          *y = io->out[0].data;
-
-    (void)call;
     (void)epilogue;
-    for (int64_t i = 0; i < shape->dim[0]; i++, x += m * c, y += c)
-        kernel_table()->mean(m, c, x, c, 1.0f / (float)m, y);
+    op_image_mean(call, io);
 }
 
 static const sn_variant mean_variants[] = {
@@ -91,6 +83,7 @@ static const sn_variant mean_variants[] = {
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .lean = true,
      .fits = mean_fits_last,
+     .scratch_bytes = op_image_mean_scratch,
      .forward = mean_forward_last,
      },
     {0},

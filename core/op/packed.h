@@ -17,4 +17,8 @@ void   op_pack(const sn_tensor *whole, size_t k, void *packed);
 struct kernel_epilogue op_packed_epilogue(const sn_epilogue *e, const float *bias, int64_t n,
                                           float *merged);
 
+/* y [n, c] from x [n, c, h, w], channels last: the mean of every channel of an image. */
+size_t op_image_mean_scratch(const sn_call *call);
+void   op_image_mean(const sn_call *call, const sn_io *io);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "kernel/packed.h"
 #include "kernel/pool.h"
+#include "op/packed.h"
 #include "op/window.h"
 
 struct pool_priv {
@@ -437,85 +438,10 @@ static bool adaptive_fits_last(const sn_call *call)
     return fits_last(call) && p->shape.out_h == 1 && p->shape.out_w == 1;
 }
 
-/* The sum over a large image is that of some stripes, always the same: a thread that has written
- * a part of the image, in positions by the same rule, best reads it too. */
-enum { MEAN_STRIPES = 4, STRIPE_GRAIN = 8, MEAN_LARGE = 128 };
-
-struct mean_run {
-    long         m, c, stripes; /* pixels and channels of an image */
-    const float *x;
-    float       *y, *sums; /* [images, stripes, c] */
-};
-
-static long mean_stripes(long m)
-{
-    return m < MEAN_LARGE ? 1 : MEAN_STRIPES;
-}
-
-/* Panels of channels, counted over all images. */
-static void mean_panels(const void *cls, int64_t from, int64_t to, int thread)
-{
-    const struct mean_run *r = cls;
-    const int64_t          panels = (r->c + KERNEL_PANEL - 1) / KERNEL_PANEL;
-
-    (void)thread;
-    for (int64_t at = from; at < to; at++) {
-        const int64_t image = at / panels, c = at % panels * KERNEL_PANEL;
-        const long    n = r->c - c < KERNEL_PANEL ? r->c - c : KERNEL_PANEL;
-
-        kernel_table()->mean(r->m, n, r->x + image * r->m * r->c + c, r->c, 1.0f / (float)r->m,
-                             r->y + image * r->c + c);
-    }
-}
-
-/* Stripes, counted over all images. */
-static void mean_sums(const void *cls, int64_t from, int64_t to, int thread)
-{
-    const struct mean_run *r = cls;
-    const int64_t          grains = (r->m + STRIPE_GRAIN - 1) / STRIPE_GRAIN, n = r->stripes;
-
-    (void)thread;
-    for (int64_t at = from; at < to; at++) {
-        const int64_t image = at / n, i = at % n;
-        const long    begin = (grains * i + n - 1) / n * STRIPE_GRAIN;
-        const long    end = i + 1 < n ? (grains * (i + 1) + n - 1) / n * STRIPE_GRAIN : r->m;
-
-        kernel_table()->mean(end - begin, r->c, r->x + (image * r->m + begin) * r->c, r->c, 1.0f,
-                             r->sums + at * r->c);
-    }
-}
-
-static size_t adaptive_scratch(const sn_call *call)
-{
-    const struct pool_priv *p = call->priv;
-    const long              stripes = mean_stripes((long)p->shape.h * p->shape.w);
-
-    if (stripes == 1) return 0;
-    return (size_t)(call->in[0].shape.dim[0] * stripes * p->shape.planes) * sizeof(float);
-}
-
 static void adaptive_forward_last(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
 {
-    const struct pool_priv *p = call->priv;
-    const int64_t           images = io->in[0].shape.dim[0];
-    struct mean_run         r = {.m = (long)p->shape.h * p->shape.w,
-                                 .c = p->shape.planes,
-                                 .x = io->in[0].data,
-                                 .y = io->out[0].data,
-                                 .sums = io->scratch};
-    const double            work = OP_TOUCH * (double)(images * r.m * r.c);
-
     (void)epilogue;
-    r.stripes = mean_stripes(r.m);
-    if (r.stripes == 1) {
-        op_share(call, io, images * ((r.c + KERNEL_PANEL - 1) / KERNEL_PANEL), 1, work, mean_panels,
-                 &r);
-        return;
-    }
-    op_share(call, io, images * r.stripes, 1, work, mean_sums, &r);
-    for (int64_t i = 0; i < images; i++)
-        kernel_table()->mean(r.stripes, r.c, r.sums + i * r.stripes * r.c, r.c, 1.0f / (float)r.m,
-                             r.y + i * r.c);
+    op_image_mean(call, io);
 }
 
 static const sn_variant adaptiveavgpool2d_variants[] = {
@@ -526,7 +452,7 @@ static const sn_variant adaptiveavgpool2d_variants[] = {
      .layout = SN_LAYOUT_CHANNELS_LAST,
      .lean = true,
      .fits = adaptive_fits_last,
-     .scratch_bytes = adaptive_scratch,
+     .scratch_bytes = op_image_mean_scratch,
      .forward = adaptive_forward_last,
      },
     {0},

@@ -31,7 +31,7 @@ struct value {
     enum place place;        /* of roots */
     int        port;         /* PLACE_INPUT, PLACE_OUTPUT: which */
     size_t     offset_bytes; /* PLACE_SCRATCH */
-    int        first, last;  /* roots: steps that write it first and read it last; -1: before all */
+    int        first, last;  /* roots: steps between which it needs its bytes; -1: before all */
     int        span;         /* roots: whose samples it holds */
 };
 

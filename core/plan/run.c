@@ -199,13 +199,19 @@ static void copy_layout(const struct run *r, const struct slot *from, const sn_t
     t.c = x->dim[1];
     t.pixels = x->dim[2] * x->dim[3];
     t.to_last = to->layout == SN_LAYOUT_CHANNELS_LAST;
-    if (parallel && t.images * t.c * t.pixels >= parallel->n_threads * (int64_t)TURN_WORTH)
+    if (parallel) {
+        const int64_t worth = t.images * t.c * t.pixels / TURN_WORTH;
+
         t.parts =
             parallel->n_threads < r->plan->n_threads ? parallel->n_threads : r->plan->n_threads;
-    if (t.parts > 1)
+        if (worth < t.parts) t.parts = (int)worth;
+    }
+    if (t.parts > 1) {
         parallel->run(parallel->pool, t.parts, turn_part, &t);
-    else
+    } else {
+        t.parts = 1;
         turn_part(&t, 0);
+    }
 }
 
 static void run_task(const struct run *r, const struct task *t)
@@ -303,11 +309,13 @@ static sn_status run_span(struct run *r, int k, int64_t first, int64_t end, sn_e
     const sn_plan        *plan = r->plan;
     const sn_run_options *options = r->options;
     const int64_t         most = plan->span[k].samples, n = end - first;
-    const int64_t         parts = (n + most - 1) / most;
+    const int64_t         parts = n / most + (n % most != 0);
     sn_status             rc;
 
     for (int64_t i = 0; i < parts; i++) {
-        const int64_t from = first + n * i / parts, to = first + n * (i + 1) / parts;
+        const int64_t larger = n % parts; /* the first ones, by a sample */
+        const int64_t from = first + n / parts * i + (i < larger ? i : larger);
+        const int64_t to = from + n / parts + (i < larger);
 
         r->base[k] = from;
         if (k > 0 && (rc = run_span(r, k - 1, from, to, err)) != SN_OK) return rc;
@@ -315,8 +323,7 @@ static sn_status run_span(struct run *r, int k, int64_t first, int64_t end, sn_e
         r->batch = to - from;
         for (size_t t = k > 0 ? plan->span[k - 1].end : 0; t < plan->span[k].end; t++) {
             if (options->stop && options->stop(options->stop_cls))
-                return sn_fail(err, SN_E_STOPPED, "forward", "stopped after %zu of %zu steps", t,
-                               plan->n_tasks);
+                return sn_fail(err, SN_E_STOPPED, "forward", "stopped");
             run_task(r, &plan->task[t]);
         }
     }

@@ -61,7 +61,7 @@ static int64_t sample_bytes(const struct sn_plan *p, int v)
 /* Samples that may go through a step at a time. */
 static int64_t samples_of(const struct sn_plan *p, const struct step *s)
 {
-    int64_t largest = 1;
+    int64_t largest = 0;
 
     for (size_t k = 0; k < s->call.n_in + s->call.n_out; k++) {
         const int     v = k < s->call.n_in ? s->in[k] : s->out[k - s->call.n_in];
@@ -69,12 +69,12 @@ static int64_t samples_of(const struct sn_plan *p, const struct step *s)
 
         if (bytes > largest) largest = bytes;
     }
-    largest = STRETCH_BYTES / largest;
-    return largest < 1 ? 1 : largest < p->info.max_batch ? largest : p->info.max_batch;
+    if (largest <= STRETCH_BYTES / p->info.max_batch) return p->info.max_batch;
+    return STRETCH_BYTES > largest ? STRETCH_BYTES / largest : 1;
 }
 
-/* Find the spans from the last to the first. A span takes what its first step may take, and what
- * comes before it no more; where that is half of what its last step may take, another begins. */
+/* Find the spans from the last to the first. A span takes what all its steps and those after it
+ * may take; where that falls to half of what its last step may take, another begins. */
 static void find_spans(struct sn_plan *p)
 {
     struct span found[MAX_SPANS] = {

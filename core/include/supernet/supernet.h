@@ -374,7 +374,7 @@ typedef struct sn_parallel {
 /* The data of one forward call. */
 typedef struct sn_io {
     size_t             size;
-    const sn_tensor   *in;       /* dense; the batch may be smaller than in infer */
+    const sn_tensor   *in;       /* dense, aligned as its numbers are; a batch of infer's or less */
     sn_tensor         *out;      /* dense, does not overlap `in` unless SN_OP_ALIAS */
     const sn_tensor   *param;    /* the live part; in training mode states may be written */
     void              *scratch;  /* SN_ALIGN_BYTES aligned */

@@ -40,11 +40,12 @@ static struct conv_taps conv_begin(const struct packed_conv *s, struct conv_scra
         for (long y = 0; y < s->kernel_h; y++)
             t->tap[y] = y * s->weight.tap_y;
     } else {
-        for (long i = 0; i < taps; i++)
-            t->tap[i] = i / s->kernel_w * s->weight.tap_y + i % s->kernel_w * s->weight.tap_x;
-        for (long i = 0; i < taps; i++)
-            t->step[i] =
-                (i / s->kernel_w * s->dilation_h * s->w + i % s->kernel_w * s->dilation_w) * s->ldx;
+        for (long i = 0; i < taps; i++) {
+            const long y = i / s->kernel_w, x = i % s->kernel_w;
+
+            t->tap[i] = y * s->weight.tap_y + x * s->weight.tap_x;
+            t->step[i] = (y * s->dilation_h * s->w + x * s->dilation_w) * s->ldx;
+        }
     }
     return ret;
 }

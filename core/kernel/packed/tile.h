@@ -136,7 +136,7 @@ INLINE const float *tile_walk(const int mr, const int nv, const bool listed,
                               const struct tile_run *r)
 {
     const long          k = r->k, panel = r->panel;
-    const float *const *list = r->rows + (listed ? r->tap_from * mr : 0);
+    const float *const *list = listed ? r->rows + r->tap_from * mr : NULL;
     const long         *taps = listed ? r->tap + r->tap_from : NULL;
     const float        *first = r->x, *residual = r->residual;
     float              *y = r->y, *sums = r->sums;
@@ -182,8 +182,10 @@ INLINE const float *tile_walk(const int mr, const int nv, const bool listed,
                 for (int j = 0; j < nv; j++)
                     vec_store(sums + (i * nv + j) * VL, c[i][j]);
         }
-        list += r->list_taps * mr;
-        first += mr * r->ldx;
+        if (listed)
+            list += r->list_taps * mr;
+        else
+            first += mr * r->ldx;
         if (sums) sums += mr * nv * VL;
         y += mr * r->ldy;
         if (residual) residual += mr * r->ld_residual;
@@ -241,10 +243,10 @@ static void tile_rows_run(struct tile_run r, int nv, tile_function *const *of, s
 
         r.count = s.higher;
         r.next = of[s.height + 1](&r);
-        r.x += rows * r.ldx;
+        if (r.x) r.x += rows * r.ldx;
         r.y += rows * r.ldy;
         if (r.sums) r.sums += rows * nv * VL;
-        r.rows += rows * r.list_taps;
+        if (r.rows) r.rows += rows * r.list_taps;
         if (r.residual) r.residual += rows * r.ld_residual;
     }
     r.count = s.lower;
