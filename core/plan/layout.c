@@ -5,6 +5,10 @@
  * first, which for a chain of layers needs two buffers, not one per layer.
  * Outputs are written where the caller wants them.
  *
+ * Threads share a tensor half by half, and cores need not share a cache: a byte that
+ * belonged to another core's half before is slow to write. Plans for several threads
+ * keep the middles of tensors in one place, if that costs little memory.
+ *
  * In:  steps with their input and output values.   Out: lives; then offsets, total bytes.
  */
 #include <stdlib.h>
@@ -17,6 +21,7 @@ struct interval {
     int     first, last;
     size_t *ret_offset;
     size_t  offset;
+    size_t  zone;
 };
 
 static size_t align_up(size_t n)
@@ -120,14 +125,74 @@ static void place(struct interval *all, size_t i, struct interval **placed)
     placed[n] = me;
 }
 
+/* Each as low as it fits; false if the sum overflows. */
+static bool place_packed(struct interval *all, size_t n, struct interval **placed,
+                         size_t *ret_total)
+{
+    *ret_total = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t end;
+
+        place(all, i, placed);
+        if (__builtin_add_overflow(all[i].offset, all[i].bytes, &end)) return false;
+        if (end > *ret_total) *ret_total = end;
+    }
+    return true;
+}
+
+/* In zones side by side, each as large as its largest tensor, with all others in the middle.
+ * Changes no offset if the zones need more than `most`. `work` has room for 2 * n zones. */
+static void place_zones(struct interval *all, size_t n, size_t most, size_t *work,
+                        size_t *ret_total)
+{
+    size_t *taken = work, *first = work + n; /* by zone: the last that met it; its largest */
+    size_t  n_zones = 0, total = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t zone = 0;
+
+        for (size_t k = 0; k < i; k++)
+            if (all[k].last >= all[i].first && all[k].first <= all[i].last) taken[all[k].zone] = i;
+        while (zone < n_zones && taken[zone] == i)
+            zone++;
+        all[i].zone = zone;
+        if (zone < n_zones) continue;
+        if (all[i].bytes > most - total) return;
+        total += all[i].bytes;
+        taken[n_zones] = first[n_zones] = i;
+        n_zones++;
+    }
+    *ret_total = total;
+    total = 0;
+    for (size_t zone = 0; zone < n_zones; zone++) {
+        const size_t bytes = all[first[zone]].bytes;
+
+        for (size_t i = first[zone]; i < n; i++)
+            if (all[i].zone == zone)
+                all[i].offset =
+                    total + (bytes - all[i].bytes) / 2 / SN_ALIGN_BYTES * SN_ALIGN_BYTES;
+        total += bytes;
+    }
+}
+
+/* Half as much again as they need packed, within the limit. */
+static size_t room_for_zones(const struct sn_plan *p, size_t base, size_t packed)
+{
+    const size_t most = packed + packed / 2, limit = p->scratch_limit_bytes;
+
+    if (!limit || base + most <= limit) return most;
+    return limit > base ? limit - base : 0;
+}
+
 static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, sn_error *err)
 {
     const size_t      cap = (size_t)p->n_values + p->n_steps;
     struct interval  *all = arena_array(work, cap + 1, sizeof *all);
     struct interval **placed = arena_array(work, cap + 1, sizeof *placed);
-    size_t            n = 0, total = base;
+    size_t           *zones = arena_array(work, 2 * cap + 1, sizeof *zones);
+    size_t            n = 0, total;
 
-    if (!all || !placed) return fail_no_memory(err, "plan");
+    if (!all || !placed || !zones) return fail_no_memory(err, "plan");
     for (int v = 0; v < p->n_values; v++) {
         struct value *value = &p->value[v];
 
@@ -135,24 +200,20 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
             value->desc.dtype == SN_NONE)
             continue;
         value->place = PLACE_SCRATCH;
-        all[n++] = (struct interval){align_up(value_bytes(p, value)), value->first, value->last,
-                                     &value->offset_bytes, 0};
+        all[n++] = (struct interval){
+            align_up(value_bytes(p, value)), value->first, value->last, &value->offset_bytes, 0, 0};
     }
     for (size_t i = 0; i < p->n_steps; i++)
         if (p->step[i].scratch_bytes)
             all[n++] = (struct interval){align_up(p->step[i].scratch_bytes), (int)i, (int)i,
-                                         &p->step[i].offset_bytes, 0};
+                                         &p->step[i].offset_bytes,           0,      0};
     qsort(all, n, sizeof *all, larger_first);
-    for (size_t i = 0; i < n; i++) {
-        size_t end;
-
-        place(all, i, placed);
-        if (__builtin_add_overflow(base + all[i].offset, all[i].bytes, &end))
-            return sn_fail(err, SN_E_LIMIT, "plan", "the activations need too much memory");
+    if (!place_packed(all, n, placed, &total) || total > SIZE_MAX / 2 - base)
+        return sn_fail(err, SN_E_LIMIT, "plan", "the activations need too much memory");
+    if (p->n_threads > 1) place_zones(all, n, room_for_zones(p, base, total), zones, &total);
+    for (size_t i = 0; i < n; i++)
         *all[i].ret_offset = base + all[i].offset;
-        if (end > total) total = end;
-    }
-    p->info.scratch_bytes = total;
+    p->info.scratch_bytes = base + total;
     return SN_OK;
 }
 

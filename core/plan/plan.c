@@ -48,10 +48,10 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
     if (!rc) rc = plan_lives(p, err);
     if (!rc) plan_stretch(p);
     if (!rc) rc = plan_layout(p, err);
-    if (!rc && options->scratch_limit_bytes && p->info.scratch_bytes > options->scratch_limit_bytes)
+    if (!rc && p->scratch_limit_bytes && p->info.scratch_bytes > p->scratch_limit_bytes)
         rc = sn_fail(err, SN_E_LIMIT, "inputs",
                      "one forward needs %zu bytes of activations, the limit is %zu",
-                     p->info.scratch_bytes, options->scratch_limit_bytes);
+                     p->info.scratch_bytes, p->scratch_limit_bytes);
     if (!rc) rc = describe(p, options->in, err);
     return rc ? rc : plan_seal(p, err);
 }
@@ -75,6 +75,7 @@ SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options 
     p->work = work;
     p->mode = o.mode;
     p->n_threads = o.n_threads > 1 ? o.n_threads : 1;
+    p->scratch_limit_bytes = o.scratch_limit_bytes;
     p->winograd = o.exactness == SN_EXACTNESS_SPEC ? subnet->net->winograd
                                                    : o.exactness == SN_EXACTNESS_WINOGRAD;
     p->subnet = sn_subnet_ref(subnet);

@@ -159,8 +159,9 @@ struct sn_plan {
     sn_subnet    *subnet;
     sn_arena     *mem;
     sn_mode       mode;
-    bool          winograd;  /* variants that trade rounding for time may be taken */
-    int           n_threads; /* the most that a run may use */
+    bool          winograd;            /* variants that trade rounding for time may be taken */
+    int           n_threads;           /* the most that a run may use */
+    size_t        scratch_limit_bytes; /* 0: none */
     sn_plan_info  info;
     int           n_spans;
     struct span   span[MAX_SPANS];
