@@ -374,6 +374,53 @@ static void samples_gather_on_their_way(void **state)
     end(&alone);
 }
 
+/* Threads cost memory for the middles of tensors, but no request that fits without. */
+static void room_for_threads_is_no_need(void **state)
+{
+#define TURN(name, from, in, out)                                                                  \
+    "{\"name\": \"" name "\", \"type\": \"Conv2d\", \"in_channels\": " in                          \
+    ", \"out_channels\": " out ", \"kernel_size\": 1, \"bias\": false, \"inputs\": [\"" from       \
+    "\"]}"
+    static const char spec[] = SPEC(
+        IN("x", "\"N\", 16, 64, 64"),
+        GRAPH("\"x\"",
+              TURN("a", "x", "16", "64") "," TURN("b", "a", "64", "32") "," TURN(
+                  "c", "b", "32",
+                  "32") "," TURN("d", "c", "32",
+                                 "32") "," TURN("e", "d", "32",
+                                                "32") "," ADD("f", "e", "b") "," MEAN("y", "f"),
+              "\"y\""));
+#undef TURN
+    static const struct net_tensor tensors[] = {
+        {"a.weight", 4, {64, 16, 1, 1}},
+        {"b.weight", 4, {32, 64, 1, 1}},
+        {"c.weight", 4, {32, 32, 1, 1}},
+        {"d.weight", 4, {32, 32, 1, 1}},
+        {"e.weight", 4, {32, 32, 1, 1}},
+        {NULL,       0, {0}           },
+    };
+    const sn_shape shape = {
+        4, {1, 16, 64, 64}
+    };
+    sn_desc            in = {SN_F32, shape};
+    sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1, .n_threads = 2};
+    struct world       w;
+    sn_plan           *wide, *packed;
+    size_t             most;
+
+    (void)state;
+    assert_int_equal(compile(&w, spec, tensors, &shape, 1), SN_OK);
+    assert_int_equal(sn_plan_compile(w.subnet, &options, &wide, &w.err), SN_OK);
+    most = sn_plan_describe(wide)->scratch_bytes;
+    options.scratch_limit_bytes = most - 1;
+    assert_int_equal(sn_plan_compile(w.subnet, &options, &packed, &w.err), SN_OK);
+    assert_true(sn_plan_describe(packed)->scratch_bytes < most);
+    assert_true(most <= sn_plan_describe(packed)->scratch_bytes / 2 * 3);
+    sn_plan_unref(wide);
+    sn_plan_unref(packed);
+    end(&w);
+}
+
 /* A softmax over the batch looks at all of it. */
 static void samples_that_meet_stay_together(void **state)
 {
@@ -491,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_constant_is_no_batch),
         cmocka_unit_test(large_samples_come_one_by_one),
         cmocka_unit_test(samples_gather_on_their_way),
+        cmocka_unit_test(room_for_threads_is_no_need),
         cmocka_unit_test(samples_that_meet_stay_together),
         cmocka_unit_test(statistics_of_a_batch_see_all_of_it),
         cmocka_unit_test(nothing_in_nothing_out),
