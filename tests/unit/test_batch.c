@@ -312,17 +312,15 @@ static void large_samples_come_one_by_one(void **state)
  * bits as alone. */
 static void samples_gather_on_their_way(void **state)
 {
+    /* clang-format off */
     static const char spec[] = SPEC(
         IN("x", "\"N\", 4, 256, 256"),
         GRAPH("\"x\"",
-              DOWN("a", "x", "2") "," DOWN("b", "a", "2") "," DOWN("c", "b", "1") "," ADD(
-                  "d", "b",
-                  "c") "," DOWN("e", "d",
-                                "2") "," DOWN("f", "e",
-                                              "4") "," DOWN("g", "d",
-                                                            "8") "," ADD("h", "f",
-                                                                         "g") "," MEAN("y", "h"),
+              DOWN("a", "x", "2") "," DOWN("b", "a", "2") "," DOWN("c", "b", "1") ","
+              ADD("d", "b", "c") "," DOWN("e", "d", "2") "," DOWN("f", "e", "4") ","
+              DOWN("g", "d", "8") "," ADD("h", "f", "g") "," MEAN("y", "h"),
               "\"h\", \"y\", \"d\""));
+    /* clang-format on */
     static const struct net_tensor tensors[] = {
         {"a.weight", 4, {4, 4, 3, 3}},
         {"a.bias",   1, {4}         },
@@ -381,15 +379,15 @@ static void room_for_threads_is_no_need(void **state)
     "{\"name\": \"" name "\", \"type\": \"Conv2d\", \"in_channels\": " in                          \
     ", \"out_channels\": " out ", \"kernel_size\": 1, \"bias\": false, \"inputs\": [\"" from       \
     "\"]}"
+    /* clang-format off */
     static const char spec[] = SPEC(
         IN("x", "\"N\", 16, 64, 64"),
         GRAPH("\"x\"",
-              TURN("a", "x", "16", "64") "," TURN("b", "a", "64", "32") "," TURN(
-                  "c", "b", "32",
-                  "32") "," TURN("d", "c", "32",
-                                 "32") "," TURN("e", "d", "32",
-                                                "32") "," ADD("f", "e", "b") "," MEAN("y", "f"),
+              TURN("a", "x", "16", "64") "," TURN("b", "a", "64", "32") ","
+              TURN("c", "b", "32", "32") "," TURN("d", "c", "32", "32") ","
+              TURN("e", "d", "32", "32") "," ADD("f", "e", "b") "," MEAN("y", "f"),
               "\"y\""));
+    /* clang-format on */
 #undef TURN
     static const struct net_tensor tensors[] = {
         {"a.weight", 4, {64, 16, 1, 1}},
