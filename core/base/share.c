@@ -1,19 +1,19 @@
-/* share: the work of one call on several threads. The kernels compute a number by the same
+/* share: the work of one step on several threads. The kernels compute a number by the same
  * operations in the same order whatever the part, so sharing changes no bit. */
-#include "op/op_internal.h"
+#include "base/share.h"
 
 /* Multiply-adds that are worth waking a thread for: some five microseconds of one core. */
 enum { SHARE_WORTH = 400000 };
 
-struct share {
-    op_share_body *body;
-    const void    *cls;
-    int64_t        n, grain, parts;
+struct loop {
+    share_body *body;
+    const void *cls;
+    int64_t     n, grain, parts;
 };
 
 /* Where part i of the range begins. The first parts are the larger ones: their threads are awake.
  */
-static int64_t share_at(const struct share *s, int64_t i)
+static int64_t share_at(const struct loop *s, int64_t i)
 {
     const int64_t grains = (s->n + s->grain - 1) / s->grain;
     const int64_t at = (grains * i + s->parts - 1) / s->parts * s->grain;
@@ -23,27 +23,26 @@ static int64_t share_at(const struct share *s, int64_t i)
 
 static void share_part(void *cls, int i)
 {
-    const struct share *s = cls;
-    const int64_t       from = share_at(s, i), to = share_at(s, i + 1);
+    const struct loop *s = cls;
+    const int64_t      from = share_at(s, i), to = share_at(s, i + 1);
 
     if (from < to) s->body(s->cls, from, to, i);
 }
 
-void op_share(const sn_call *call, const sn_io *io, int64_t n, int64_t grain, double work,
-              op_share_body *body, const void *cls)
+void share_run(const sn_parallel *parallel, int n_threads, int64_t n, int64_t grain, double work,
+               share_body *body, const void *cls)
 {
-    struct share s = {.body = body, .cls = cls, .n = n, .grain = grain, .parts = 1};
+    struct loop  s = {.body = body, .cls = cls, .n = n, .grain = grain, .parts = 1};
     const double worth = work / SHARE_WORTH;
 
     if (n == 0) return;
-    if (io->parallel) {
-        s.parts =
-            io->parallel->n_threads < call->n_threads ? io->parallel->n_threads : call->n_threads;
+    if (parallel) {
+        s.parts = parallel->n_threads < n_threads ? parallel->n_threads : n_threads;
         if (worth < (double)s.parts) s.parts = (int64_t)worth;
         if ((n + grain - 1) / grain < s.parts) s.parts = (n + grain - 1) / grain;
     }
     if (s.parts > 1)
-        io->parallel->run(io->parallel->pool, (int)s.parts, share_part, &s);
+        parallel->run(parallel->pool, (int)s.parts, share_part, &s);
     else
         body(cls, 0, n, 0);
 }

@@ -152,7 +152,7 @@ static void mul_forward_last(const sn_call *call, const sn_io *io, const sn_epil
                           .x = io->in[1 - by].data,
                           .scale = io->in[by].data,
                           .y = io->out[0].data};
-    const double     work = OP_TOUCH * (double)op_count(shape);
+    const double     work = SHARE_TOUCH * (double)op_count(shape);
 
     (void)epilogue;
     if (op_share_channels(r.images * r.m, r.c)) /* as what has made x is shared */

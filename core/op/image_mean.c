@@ -88,7 +88,7 @@ size_t op_image_mean_scratch(const sn_call *call)
 void op_image_mean(const sn_call *call, const sn_io *io)
 {
     struct image_mean r = mean_of(&io->in[0].shape);
-    const double      work = OP_TOUCH * (double)op_count(&io->in[0].shape);
+    const double      work = SHARE_TOUCH * (double)op_count(&io->in[0].shape);
 
     r.x = io->in[0].data;
     r.y = io->out[0].data;

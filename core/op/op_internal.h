@@ -4,6 +4,7 @@
 #define OP_OP_INTERNAL_H
 
 #include "base/base.h"
+#include "base/share.h"
 #include "kernel/activation.h"
 #include "supernet/supernet.h"
 
@@ -127,17 +128,12 @@ bool op_broadcast(const sn_shape *a, const sn_shape *b, sn_shape *ret_shape);
 /* For SN_OP_ALIAS: copies only if the output was not placed on the input. */
 void op_forward_alias(const sn_call *call, const sn_io *io);
 
-/* Units [from, to) of a call; `thread` < call->n_threads says whose scratch memory it may use. */
-typedef void op_share_body(const void *cls, int64_t from, int64_t to, int thread);
-
-/* body over [0, n): on one thread, or in parts that start at multiples of `grain`, as many as
- * `work` multiply-adds are worth. */
-void op_share(const sn_call *call, const sn_io *io, int64_t n, int64_t grain, double work,
-              op_share_body *body, const void *cls);
-
-/* Multiply-adds that reading a number of another operator's output is worth: it may lie in the
- * cache of the core that has written it. */
-enum { OP_TOUCH = 32 };
+/* share_run() for a call: `thread` of the body is below call->n_threads. */
+static inline void op_share(const sn_call *call, const sn_io *io, int64_t n, int64_t grain,
+                            double work, share_body *body, const void *cls)
+{
+    share_run(io->parallel, call->n_threads, n, grain, work, body, cls);
+}
 
 /* Rows of a product, or rather channels? Rows that one thread has written are best read by the
  * same, and cores need not share a cache; but a few rows would read all weights twice. */

@@ -6,7 +6,6 @@
  * outputs of different shapes cannot be blended. */
 #include <limits.h>
 
-#include "kernel/packed.h"
 #include "kernel/pool.h"
 #include "op/packed.h"
 #include "op/window.h"

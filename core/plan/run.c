@@ -2,6 +2,7 @@
  * the stack or at a fixed offset of the caller's scratch memory. */
 #include <string.h>
 
+#include "base/share.h"
 #include "kernel/packed.h"
 #include "plan/plan.h"
 #include "tensor/tensor.h"
@@ -152,66 +153,50 @@ static void run_blend(const struct run *r, const struct step *s, sn_tensor *out)
     blend_run(s->blend, weight, n_options, (float *)(r->scratch + s->offset_bytes), out);
 }
 
-/* From one layout to the other: pixels, counted over all images, in parts for threads. */
+/* From one layout to the other. */
 struct turn {
     const float *x;
     float       *y;
-    int64_t      images, c, pixels; /* pixels of an image */
+    int64_t      c, pixels; /* of an image */
     bool         to_last;
-    int          parts;
 };
 
-static void turn_part(void *cls, int part)
+/* Pixels, counted over all images. */
+static void turn_pixels(const void *cls, int64_t from, int64_t to, int thread)
 {
     const struct turn *t = cls;
-    const int64_t      all = t->images * t->pixels, n = t->parts;
-    const int64_t      end = all * (part + 1) / n;
 
-    for (int64_t at = all * part / n, next; at < end; at = next) {
-        const int64_t image = at / t->pixels, first = image * t->pixels, from = first * t->c;
+    (void)thread;
+    for (int64_t at = from, next; at < to; at = next) {
+        const int64_t first = at / t->pixels * t->pixels; /* of this image */
+        const float  *x = t->x + first * t->c;
+        float        *y = t->y + first * t->c;
 
-        next = first + t->pixels < end ? first + t->pixels : end;
+        next = first + t->pixels < to ? first + t->pixels : to;
         if (t->to_last)
-            kernel_table()->to_nhwc(t->c, t->pixels, at - first, next - first, t->x + from,
-                                    t->y + from, t->c);
+            kernel_table()->to_nhwc(t->c, t->pixels, at - first, next - first, x, y, t->c);
         else
-            kernel_table()->to_nchw(t->c, t->pixels, at - first, next - first, t->x + from, t->c,
-                                    t->y + from);
+            kernel_table()->to_nchw(t->c, t->pixels, at - first, next - first, x, t->c, y);
     }
 }
-
-/* Numbers to copy that are worth waking a thread for. */
-enum { TURN_WORTH = 16384 };
 
 /* A copy, from one layout to the other where they differ. */
 static void copy_layout(const struct run *r, const struct slot *from, const sn_tensor *in,
                         const struct slot *to, sn_tensor *out)
 {
-    const sn_parallel *parallel = r->options->parallel;
-    const sn_shape    *x = &in->shape;
-    struct turn        t = {.x = in->data, .y = out->data, .parts = 1};
+    const sn_shape   *x = &in->shape;
+    const struct turn t = {.x = in->data,
+                           .y = out->data,
+                           .c = x->dim[1],
+                           .pixels = x->dim[2] * x->dim[3],
+                           .to_last = to->layout == SN_LAYOUT_CHANNELS_LAST};
 
     if (from->layout == to->layout || x->rank != 4) {
         tensor_copy(in, out);
         return;
     }
-    t.images = x->dim[0];
-    t.c = x->dim[1];
-    t.pixels = x->dim[2] * x->dim[3];
-    t.to_last = to->layout == SN_LAYOUT_CHANNELS_LAST;
-    if (parallel) {
-        const int64_t worth = t.images * t.c * t.pixels / TURN_WORTH;
-
-        t.parts =
-            parallel->n_threads < r->plan->n_threads ? parallel->n_threads : r->plan->n_threads;
-        if (worth < t.parts) t.parts = (int)worth;
-    }
-    if (t.parts > 1) {
-        parallel->run(parallel->pool, t.parts, turn_part, &t);
-    } else {
-        t.parts = 1;
-        turn_part(&t, 0);
-    }
+    share_run(r->options->parallel, r->plan->n_threads, x->dim[0] * t.pixels, 1,
+              SHARE_TOUCH * (double)sn_shape_count(x), turn_pixels, &t);
 }
 
 static void run_task(const struct run *r, const struct task *t)

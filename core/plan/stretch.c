@@ -88,8 +88,10 @@ static void find_spans(struct sn_plan *p)
         const int64_t samples = samples_of(p, &p->step[i]);
 
         if (samples >= span->samples) continue;
-        if (i + 1 < span->end && 2 * samples <= last && n < MAX_SPANS)
-            span = &found[n++], span->end = i + 1;
+        if (i + 1 < span->end && 2 * samples <= last && n < MAX_SPANS) {
+            span = &found[n++];
+            span->end = i + 1;
+        }
         if (i + 1 == span->end) last = samples;
         span->samples = samples;
     }
