@@ -19,6 +19,7 @@
 struct interval {
     size_t  bytes;
     int     first, last;
+    bool    temporary; /* of a step; threads share it in ways of their own */
     size_t *ret_offset;
     size_t  offset;
     size_t  zone;
@@ -140,6 +141,12 @@ static bool place_packed(struct interval *all, size_t n, struct interval **place
     return true;
 }
 
+/* Must they lie side by side, or had they better? */
+static bool need_zones(const struct interval *a, const struct interval *b)
+{
+    return a->temporary != b->temporary || (a->last >= b->first && a->first <= b->last);
+}
+
 /* In zones side by side, each as large as its largest tensor, with all others in the middle.
  * Changes no offset if the zones need more than `most`. `work` has room for 2 * n zones. */
 static void place_zones(struct interval *all, size_t n, size_t most, size_t *work,
@@ -152,7 +159,7 @@ static void place_zones(struct interval *all, size_t n, size_t most, size_t *wor
         size_t zone = 0;
 
         for (size_t k = 0; k < i; k++)
-            if (all[k].last >= all[i].first && all[k].first <= all[i].last) taken[all[k].zone] = i;
+            if (need_zones(&all[k], &all[i])) taken[all[k].zone] = i;
         while (zone < n_zones && taken[zone] == i)
             zone++;
         all[i].zone = zone;
@@ -200,13 +207,18 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
             value->desc.dtype == SN_NONE)
             continue;
         value->place = PLACE_SCRATCH;
-        all[n++] = (struct interval){
-            align_up(value_bytes(p, value)), value->first, value->last, &value->offset_bytes, 0, 0};
+        all[n++] = (struct interval){.bytes = align_up(value_bytes(p, value)),
+                                     .first = value->first,
+                                     .last = value->last,
+                                     .ret_offset = &value->offset_bytes};
     }
     for (size_t i = 0; i < p->n_steps; i++)
         if (p->step[i].scratch_bytes)
-            all[n++] = (struct interval){align_up(p->step[i].scratch_bytes), (int)i, (int)i,
-                                         &p->step[i].offset_bytes,           0,      0};
+            all[n++] = (struct interval){.bytes = align_up(p->step[i].scratch_bytes),
+                                         .first = (int)i,
+                                         .last = (int)i,
+                                         .temporary = true,
+                                         .ret_offset = &p->step[i].offset_bytes};
     qsort(all, n, sizeof *all, larger_first);
     if (!place_packed(all, n, placed, &total) || total > SIZE_MAX / 2 - base)
         return sn_fail(err, SN_E_LIMIT, "plan", "the activations need too much memory");

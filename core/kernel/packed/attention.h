@@ -13,6 +13,14 @@
 
 typedef float vec4 __attribute__((vector_size(16)));
 
+/* Lines that are claimed ahead: other cores have read what was there before. */
+enum { PACK_AHEAD = 16 };
+
+INLINE void pack_claim(const float *at)
+{
+    __builtin_prefetch(at + PACK_AHEAD * KERNEL_PANEL, 1, 3);
+}
+
 /* Four rows of x [.., k] as four lanes of a panel. */
 INLINE void pack_lanes(long k, const float *x, long ldx, float *at)
 {
@@ -21,6 +29,8 @@ INLINE void pack_lanes(long k, const float *x, long ldx, float *at)
     for (; c + 4 <= k; c += 4, at += 4 * KERNEL_PANEL) {
         vec4 row[4], low[2], high[2], out[4];
 
+        for (long j = 0; j < 4; j++)
+            pack_claim(at + j * KERNEL_PANEL);
         for (long j = 0; j < 4; j++)
             memcpy(&row[j], x + j * ldx + c, sizeof row[j]);
         for (long j = 0; j < 2; j++) {
@@ -66,7 +76,8 @@ static void pack_columns(long k, long n, const float *x, long ldx, long row, lon
 {
     at += row * KERNEL_PANEL;
     for (long j = 0; j < n; j += KERNEL_PANEL, at += rows * KERNEL_PANEL)
-        for (long i = 0; i < k; i++)
+        for (long i = 0; i < k; i++) {
+            pack_claim(at + i * KERNEL_PANEL);
             for (long c = 0; c < KERNEL_PANEL; c += VL) {
                 const long left = n - j - c;
 
@@ -75,6 +86,7 @@ static void pack_columns(long k, long n, const float *x, long ldx, long row, lon
                                                          ? vec_load_n(x + i * ldx + j + c, left)
                                                          : vec_set(0.0f));
             }
+        }
 }
 
 static void attention_pack(const struct packed_attention *s, long s0, long s1)

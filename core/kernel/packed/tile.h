@@ -60,15 +60,24 @@ INLINE void tile_step(const int mr, const int nv, vec c[][TILE_ROW_VECS], const 
     }
 }
 
-/* Short pieces of rows far apart: the CPU does not see them coming. */
-INLINE void tile_want_residual(const int mr, const int nv, const struct tile_run *r,
-                               const float *residual)
+/* Ask for the lines of a tile: short pieces of rows far apart, which the CPU does not see coming. */
+INLINE void tile_want(const int mr, const int nv, const float *at, long ld)
 {
 #pragma GCC unroll 8
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 8
         for (int j = 0; j < nv; j += PANEL_VECS)
-            __builtin_prefetch(residual + i * r->ld_residual + j * VL, 0, 3);
+            __builtin_prefetch(at + i * ld + j * VL, 0, 3);
+}
+
+/* The same to write them: what another core has is taken from it while the sums go on. */
+INLINE void tile_claim(const int mr, const int nv, const float *at, long ld)
+{
+#pragma GCC unroll 8
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < nv; j += PANEL_VECS)
+            __builtin_prefetch(at + i * ld + j * VL, 1, 3);
 }
 
 /* Scale, shift, residual and the cheap activations in registers; the others afterwards,
@@ -152,7 +161,8 @@ INLINE const float *tile_walk(const int mr, const int nv, const bool listed,
 #pragma GCC unroll 8
             for (int j = 0; j < nv; j++)
                 c[i][j] = r->begins ? vec_set(0.0f) : vec_load(sums + (i * nv + j) * VL);
-        if (r->ends && residual) tile_want_residual(mr, nv, r, residual + mr * r->ld_residual);
+        if (r->ends) tile_claim(mr, nv, y, r->ldy);
+        if (r->ends && residual) tile_want(mr, nv, residual + mr * r->ld_residual, r->ld_residual);
         for (long tap = 0; tap < (listed ? r->taps : 1); tap++) {
             const float *x[TILE_ROWS];
             const float *w = r->w + (listed ? taps[tap] : 0);
