@@ -182,13 +182,12 @@ static void place_zones(struct interval *all, size_t n, size_t most, size_t *wor
     }
 }
 
-/* Half as much again as they need packed, within the limit. */
-static size_t room_for_zones(const struct sn_plan *p, size_t base, size_t packed)
+/* Bytes that the limit leaves for each of the lanes. */
+static size_t room_for_lane(const struct sn_plan *p, size_t base)
 {
-    const size_t most = packed + packed / 2, limit = p->scratch_limit_bytes;
+    const size_t limit = p->scratch_limit_bytes ? p->scratch_limit_bytes : SIZE_MAX / 2;
 
-    if (!limit || base + most <= limit) return most;
-    return limit > base ? limit - base : 0;
+    return limit > base ? (limit - base) / (size_t)p->n_lanes : 0;
 }
 
 static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, sn_error *err)
@@ -222,10 +221,16 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
     qsort(all, n, sizeof *all, larger_first);
     if (!place_packed(all, n, placed, &total) || total > SIZE_MAX / 2 - base)
         return sn_fail(err, SN_E_LIMIT, "plan", "the activations need too much memory");
-    if (p->n_threads > 1) place_zones(all, n, room_for_zones(p, base, total), zones, &total);
+    if (total > room_for_lane(p, base)) p->n_lanes = 1;
+    if (p->n_threads > 1) { /* at most half as much again, and no limit is missed for it */
+        const size_t most = total + total / 2, room = room_for_lane(p, base);
+
+        place_zones(all, n, most < room ? most : room, zones, &total);
+    }
     for (size_t i = 0; i < n; i++)
         *all[i].ret_offset = base + all[i].offset;
-    p->info.scratch_bytes = base + total;
+    p->lane_bytes = total;
+    p->info.scratch_bytes = base + total * (size_t)p->n_lanes;
     return SN_OK;
 }
 

@@ -165,6 +165,8 @@ struct sn_plan {
     sn_plan_info  info;
     int           n_spans;
     struct span   span[MAX_SPANS];
+    int           n_lanes;     /* threads that may take samples of their own through all steps */
+    size_t        lane_bytes;  /* of each, in the scratch memory */
     bool          fixed_batch; /* some shape is neither constant nor proportional to the batch */
     bool          needs_state;
 

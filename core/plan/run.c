@@ -7,10 +7,11 @@
 #include "plan/plan.h"
 #include "tensor/tensor.h"
 
-/* One run: where the bytes of every value are. */
+/* One run, or one lane of it: where the bytes of every value are. */
 struct run {
     const sn_plan        *plan;
     const sn_run_options *options;
+    const sn_parallel    *parallel; /* of its steps */
     const sn_tensor      *in;
     const sn_tensor      *out;
     char                 *scratch;
@@ -97,7 +98,7 @@ static void run_op(const struct run *r, const struct task *t, const sn_tensor *i
                          .out = out,
                          .param = call ? call->param : NULL,
                          .scratch = r->scratch + t->offset_bytes,
-                         .parallel = r->options->parallel,
+                         .parallel = r->parallel,
                          .packed = t->packed};
 
     if (!call) {
@@ -195,7 +196,7 @@ static void copy_layout(const struct run *r, const struct slot *from, const sn_t
         tensor_copy(in, out);
         return;
     }
-    share_run(r->options->parallel, r->plan->n_threads, x->dim[0] * t.pixels, 1,
+    share_run(r->parallel, r->plan->n_threads, x->dim[0] * t.pixels, 1,
               SHARE_TOUCH * (double)sn_shape_count(x), turn_pixels, &t);
 }
 
@@ -288,14 +289,14 @@ static sn_status check_probs(const sn_plan *p, const float *const *probs, sn_err
     return SN_OK;
 }
 
-/* Samples `first` to `end` through all steps up to the end of span k, in parts of equal size. */
-static sn_status run_span(struct run *r, int k, int64_t first, int64_t end, sn_error *err)
+/* Samples `first` to `end` through all steps up to the end of span k, in parts of equal size;
+ * false if stopped. */
+static bool run_span(struct run *r, int k, int64_t first, int64_t end)
 {
     const sn_plan        *plan = r->plan;
     const sn_run_options *options = r->options;
     const int64_t         most = plan->span[k].samples, n = end - first;
     const int64_t         parts = n / most + (n % most != 0);
-    sn_status             rc;
 
     for (int64_t i = 0; i < parts; i++) {
         const int64_t larger = n % parts; /* the first ones, by a sample */
@@ -303,25 +304,62 @@ static sn_status run_span(struct run *r, int k, int64_t first, int64_t end, sn_e
         const int64_t to = from + n / parts + (i < larger);
 
         r->base[k] = from;
-        if (k > 0 && (rc = run_span(r, k - 1, from, to, err)) != SN_OK) return rc;
+        if (k > 0 && !run_span(r, k - 1, from, to)) return false;
         r->first = from;
         r->batch = to - from;
         for (size_t t = k > 0 ? plan->span[k - 1].end : 0; t < plan->span[k].end; t++) {
-            if (options->stop && options->stop(options->stop_cls))
-                return sn_fail(err, SN_E_STOPPED, "forward", "stopped");
+            if (options->stop && options->stop(options->stop_cls)) return false;
             run_task(r, &plan->task[t]);
         }
     }
-    return SN_OK;
+    return true;
+}
+
+struct lanes {
+    const struct run *run;
+    atomic_bool      *stopped;
+};
+
+/* Samples [from, to) on one thread, in scratch memory of their own. */
+static void run_lane(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct lanes *l = cls;
+    struct run          r = *l->run;
+
+    r.parallel = NULL;
+    r.scratch += (size_t)thread * r.plan->lane_bytes;
+    if (!run_span(&r, r.plan->n_spans - 1, from, to)) atomic_store(l->stopped, true);
+}
+
+/* As many samples as there are lanes, or a multiple, then the rest step by step; false if stopped.
+ */
+static bool run_lanes(struct run *r, int64_t batch)
+{
+    const sn_plan     *plan = r->plan;
+    const int          threads = r->parallel ? r->parallel->n_threads : 1;
+    const int          n = threads < plan->n_lanes ? threads : plan->n_lanes;
+    const int64_t      whole = n > 1 ? batch - batch % n : 0;
+    atomic_bool        stopped = false;
+    const struct lanes lanes = {r, &stopped};
+
+    if (whole > 0)
+        share_run(r->parallel, n, whole, 1,
+                  (double)plan->info.cost.macs / (double)plan->info.max_batch * (double)whole,
+                  run_lane, &lanes);
+    return !stopped && run_span(r, plan->n_spans - 1, whole, batch);
 }
 
 SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
                                     const sn_run_options *options, sn_error *err)
 {
-    struct run r = {
-        .plan = plan, .options = options, .in = in, .out = out, .scratch = options->scratch};
-    int64_t   batch = 0;
-    sn_status rc = find_batch(plan, in, &batch, err);
+    struct run r = {.plan = plan,
+                    .options = options,
+                    .parallel = options->parallel,
+                    .in = in,
+                    .out = out,
+                    .scratch = options->scratch};
+    int64_t    batch = 0;
+    sn_status  rc = find_batch(plan, in, &batch, err);
 
     if (!rc) rc = check_probs(plan, options->probs, err);
     if (!rc && plan->needs_state && !options->state)
@@ -331,7 +369,8 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
     for (size_t i = 0; i < plan->n_dists; i++)
         dist_weights(&plan->dist[i], options->probs,
                      (float *)(r.scratch + plan->dist[i].offset_bytes));
-    return run_span(&r, plan->n_spans - 1, 0, batch, err);
+    if (!run_lanes(&r, batch)) return sn_fail(err, SN_E_STOPPED, "forward", "stopped");
+    return SN_OK;
 }
 
 SN_EXPORT void sn_plan_outputs(const sn_plan *plan, int64_t batch, sn_desc *ret_out)

@@ -7,6 +7,9 @@
  *
  *     4 times  [ 2 times  [ 2 times  [ 1 sample  to 56x56 ]  2 samples to 28x28 ]  4 to 7x7 ]
  *
+ * Where there is a sample for every thread, each takes its own through all of it: no step waits,
+ * and no cache needs what another has. What is left over they share step by step.
+ *
  * No bit depends on it. */
 #include "plan/plan.h"
 
@@ -58,8 +61,8 @@ static int64_t sample_bytes(const struct sn_plan *p, int v)
     return sn_shape_count(&value->unit) * (int64_t)sn_dtype_bytes(value->desc.dtype);
 }
 
-/* Samples that may go through a step at a time. */
-static int64_t samples_of(const struct sn_plan *p, const struct step *s)
+/* Samples of `most` that may go through a step at a time. */
+static int64_t samples_of(const struct sn_plan *p, const struct step *s, int64_t most)
 {
     int64_t largest = 0;
 
@@ -69,23 +72,23 @@ static int64_t samples_of(const struct sn_plan *p, const struct step *s)
 
         if (bytes > largest) largest = bytes;
     }
-    if (largest <= STRETCH_BYTES / p->info.max_batch) return p->info.max_batch;
+    if (largest <= STRETCH_BYTES / most) return most;
     return STRETCH_BYTES > largest ? STRETCH_BYTES / largest : 1;
 }
 
 /* Find the spans from the last to the first. A span takes what all its steps and those after it
  * may take; where that falls to half of what its last step may take, another begins. */
-static void find_spans(struct sn_plan *p)
+static void find_spans(struct sn_plan *p, int64_t most)
 {
     struct span found[MAX_SPANS] = {
-        {p->n_steps, p->info.max_batch}
+        {p->n_steps, most}
     };
-    int64_t last = p->info.max_batch;
+    int64_t last = most;
     int     n = 1;
 
     for (size_t i = p->n_steps; i-- > 0;) {
         struct span  *span = &found[n - 1];
-        const int64_t samples = samples_of(p, &p->step[i]);
+        const int64_t samples = samples_of(p, &p->step[i], most);
 
         if (samples >= span->samples) continue;
         if (i + 1 < span->end && 2 * samples <= last && n < MAX_SPANS) {
@@ -115,9 +118,14 @@ static void find_span(struct sn_plan *p, struct value *v)
 
 void plan_stretch(struct sn_plan *p)
 {
-    p->n_spans = 1;
-    p->span[0] = (struct span){p->n_steps, p->info.max_batch ? p->info.max_batch : 1};
-    if (may_divide(p)) find_spans(p);
+    const int64_t batch = p->info.max_batch ? p->info.max_batch : 1;
+
+    p->n_spans = p->n_lanes = 1;
+    p->span[0] = (struct span){p->n_steps, batch};
+    if (may_divide(p)) {
+        if (batch >= p->n_threads) p->n_lanes = p->n_threads;
+        find_spans(p, batch / p->n_lanes + (batch % p->n_lanes != 0));
+    }
     for (int i = 0; i < p->n_values; i++) {
         struct value *v = &p->value[i];
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "supernet/supernet.h"
 #include "support/net.h"
+#include "support/threads.h"
 
 #define SPEC(inputs, model)                                                                        \
     "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [" inputs "], \"model\": " model "}"
@@ -33,11 +35,13 @@ struct world {
 };
 
 /* Load, seal and compile for inputs of these shapes. */
-static sn_status compile(struct world *w, const char *spec, const struct net_tensor *tensors,
-                         const sn_shape *shape, size_t n_in)
+static sn_status compile_for_threads(struct world *w, const char *spec,
+                                     const struct net_tensor *tensors, const sn_shape *shape,
+                                     size_t n_in, int n_threads)
 {
     sn_desc            in[2] = {0};
-    sn_compile_options options = {.size = sizeof options, .in = in, .n_in = n_in};
+    sn_compile_options options = {
+        .size = sizeof options, .in = in, .n_in = n_in, .n_threads = n_threads};
 
     *w = (struct world){0};
     for (size_t i = 0; i < n_in; i++)
@@ -45,6 +49,12 @@ static sn_status compile(struct world *w, const char *spec, const struct net_ten
     w->net = net_load(spec, tensors, &w->bytes);
     w->subnet = net_choose(w->net, "");
     return sn_plan_compile(w->subnet, &options, &w->plan, &w->err);
+}
+
+static sn_status compile(struct world *w, const char *spec, const struct net_tensor *tensors,
+                         const sn_shape *shape, size_t n_in)
+{
+    return compile_for_threads(w, spec, tensors, shape, n_in, 1);
 }
 
 /* Run on 0.1, 0.2, ..., 1.7, 0.1, ...; the output is malloc()ed. */
@@ -78,13 +88,15 @@ static sn_status forward(struct world *w, const sn_shape *shape, size_t n_in, in
 }
 
 /* Run on x; the outputs are malloc()ed, ret_n: elements of a sample of each. */
-static void run_into(struct world *w, const sn_shape *shape, float *x, int64_t batch, float **ret_y,
-                     int64_t *ret_n)
+static void run_into(struct world *w, const sn_shape *shape, float *x, int64_t batch, int n_threads,
+                     float **ret_y, int64_t *ret_n)
 {
     const sn_plan_info  *info = sn_plan_describe(w->plan);
+    const sn_parallel    threads = threads_of(n_threads);
     const sn_run_options options = {.size = sizeof options,
                                     .scratch =
-                                        aligned_alloc(64, (info->scratch_bytes + 127) / 64 * 64)};
+                                        aligned_alloc(64, (info->scratch_bytes + 127) / 64 * 64),
+                                    .parallel = n_threads > 1 ? &threads : NULL};
     const sn_tensor      in = sn_tensor_dense(SN_F32, shape, x);
     sn_desc              desc[3];
     sn_tensor            out[3];
@@ -308,68 +320,131 @@ static void large_samples_come_one_by_one(void **state)
 #define MEAN(name, from)                                                                           \
     "{\"name\": \"" name "\", \"type\": \"Mean\", \"dim\": [2, 3], \"inputs\": [\"" from "\"]}"
 
-/* A chain of ever smaller images with sums across: some samples ahead, more behind, and the same
- * bits as alone. */
+/* A chain of ever smaller images with sums across. */
+/* clang-format off */
+static const char gathering[] = SPEC(
+    IN("x", "\"N\", 4, 256, 256"),
+    GRAPH("\"x\"",
+          DOWN("a", "x", "2") "," DOWN("b", "a", "2") "," DOWN("c", "b", "1") ","
+          ADD("d", "b", "c") "," DOWN("e", "d", "2") "," DOWN("f", "e", "4") ","
+          DOWN("g", "d", "8") "," ADD("h", "f", "g") "," MEAN("y", "h"),
+          "\"h\", \"y\", \"d\""));
+/* clang-format on */
+static const struct net_tensor gathering_tensors[] = {
+    {"a.weight", 4, {4, 4, 3, 3}},
+    {"a.bias",   1, {4}         },
+    {"b.weight", 4, {4, 4, 3, 3}},
+    {"b.bias",   1, {4}         },
+    {"c.weight", 4, {4, 4, 3, 3}},
+    {"c.bias",   1, {4}         },
+    {"e.weight", 4, {4, 4, 3, 3}},
+    {"e.bias",   1, {4}         },
+    {"f.weight", 4, {4, 4, 3, 3}},
+    {"f.bias",   1, {4}         },
+    {"g.weight", 4, {4, 4, 3, 3}},
+    {"g.bias",   1, {4}         },
+    {NULL,       0, {0}         },
+};
+enum { GATHER_MOST = 37, GATHER_OUT = 3, GATHER_SAMPLE = 4 * 256 * 256 };
+
+static float *gathering_input(void)
+{
+    float *x = malloc((size_t)GATHER_MOST * GATHER_SAMPLE * sizeof *x);
+
+    for (int64_t i = 0; i < (int64_t)GATHER_MOST * GATHER_SAMPLE; i++)
+        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    return x;
+}
+
+/* Some samples ahead, more behind, by one thread or by several of which each takes its own and
+ * all what is left: the same bits as alone. */
 static void samples_gather_on_their_way(void **state)
 {
-    /* clang-format off */
-    static const char spec[] = SPEC(
-        IN("x", "\"N\", 4, 256, 256"),
-        GRAPH("\"x\"",
-              DOWN("a", "x", "2") "," DOWN("b", "a", "2") "," DOWN("c", "b", "1") ","
-              ADD("d", "b", "c") "," DOWN("e", "d", "2") "," DOWN("f", "e", "4") ","
-              DOWN("g", "d", "8") "," ADD("h", "f", "g") "," MEAN("y", "h"),
-              "\"h\", \"y\", \"d\""));
-    /* clang-format on */
-    static const struct net_tensor tensors[] = {
-        {"a.weight", 4, {4, 4, 3, 3}},
-        {"a.bias",   1, {4}         },
-        {"b.weight", 4, {4, 4, 3, 3}},
-        {"b.bias",   1, {4}         },
-        {"c.weight", 4, {4, 4, 3, 3}},
-        {"c.bias",   1, {4}         },
-        {"e.weight", 4, {4, 4, 3, 3}},
-        {"e.bias",   1, {4}         },
-        {"f.weight", 4, {4, 4, 3, 3}},
-        {"f.bias",   1, {4}         },
-        {"g.weight", 4, {4, 4, 3, 3}},
-        {"g.bias",   1, {4}         },
-        {NULL,       0, {0}         },
+    static const struct {
+        int made_for, run_by;
+    } threads[] = {
+        {1, 1},
+        {2, 2},
+        {5, 5},
+        {5, 2},
+        {2, 5},
+        {3, 1}
     };
-    enum { MOST = 37, N_OUT = 3 };
     sn_shape shape = {
-        4, {MOST, 4, 256, 256}
+        .rank = 4, .dim = {1, 4, 256, 256}
     };
-    const int64_t sample = 4 * 256 * 256;
-    float        *x = malloc((size_t)(MOST * sample) * sizeof *x), *all[N_OUT], *one[N_OUT];
-    struct world  w, alone;
-    int64_t       n[N_OUT];
+    float       *x = gathering_input(), *all[GATHER_OUT], *one[GATHER_MOST][GATHER_OUT];
+    struct world w, alone;
+    int64_t      n[GATHER_OUT];
 
     (void)state;
-    for (int64_t i = 0; i < MOST * sample; i++)
-        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
-    assert_int_equal(compile(&w, spec, tensors, &shape, 1), SN_OK);
-    shape.dim[0] = 1;
-    assert_int_equal(compile(&alone, spec, tensors, &shape, 1), SN_OK);
-    assert_true(sn_plan_describe(w.plan)->scratch_bytes <
-                MOST / 2 * sn_plan_describe(alone.plan)->scratch_bytes);
-    for (int batch = 1; batch <= MOST; batch += 12) {
-        shape.dim[0] = batch;
-        run_into(&w, &shape, x, batch, all, n);
-        for (int i = 0; i < batch; i++) {
-            shape.dim[0] = 1;
-            run_into(&alone, &shape, x + i * sample, 1, one, n);
-            for (int k = 0; k < N_OUT; k++) {
-                assert_memory_equal(all[k] + i * n[k], one[k], (size_t)n[k] * sizeof *x);
-                free(one[k]);
-            }
+    assert_int_equal(compile(&alone, gathering, gathering_tensors, &shape, 1), SN_OK);
+    for (int i = 0; i < GATHER_MOST; i++)
+        run_into(&alone, &shape, x + i * GATHER_SAMPLE, 1, 1, one[i], n);
+    for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+        shape.dim[0] = GATHER_MOST;
+        assert_int_equal(
+            compile_for_threads(&w, gathering, gathering_tensors, &shape, 1, threads[t].made_for),
+            SN_OK);
+        if (threads[t].made_for == 1)
+            assert_true(sn_plan_describe(w.plan)->scratch_bytes <
+                        GATHER_MOST / 2 * sn_plan_describe(alone.plan)->scratch_bytes);
+        for (int batch = 1; batch <= GATHER_MOST; batch += 12) {
+            shape.dim[0] = batch;
+            run_into(&w, &shape, x, batch, threads[t].run_by, all, n);
+            for (int i = 0; i < batch; i++)
+                for (int k = 0; k < GATHER_OUT; k++)
+                    assert_memory_equal(all[k] + i * n[k], one[i][k], (size_t)n[k] * sizeof *x);
+            for (int k = 0; k < GATHER_OUT; k++)
+                free(all[k]);
         }
-        for (int k = 0; k < N_OUT; k++)
-            free(all[k]);
+        end(&w);
     }
+    for (int i = 0; i < GATHER_MOST; i++)
+        for (int k = 0; k < GATHER_OUT; k++)
+            free(one[i][k]);
+    free(x);
+    end(&alone);
+}
+
+/* True from the nth time on. */
+static bool stops(void *cls)
+{
+    return atomic_fetch_sub((atomic_int *)cls, 1) <= 1;
+}
+
+static void threads_with_their_own_samples_stop(void **state)
+{
+    const sn_shape shape = {
+        .rank = 4, .dim = {4, 4, 256, 256}
+    };
+    const sn_parallel threads = threads_of(2);
+    atomic_int        left;
+    sn_run_options    options = {
+           .size = sizeof options, .parallel = &threads, .stop = stops, .stop_cls = &left};
+    float       *x = gathering_input();
+    sn_tensor    in = sn_tensor_dense(SN_F32, &shape, x), out[GATHER_OUT];
+    sn_desc      desc[GATHER_OUT];
+    struct world w;
+
+    (void)state;
+    assert_int_equal(compile_for_threads(&w, gathering, gathering_tensors, &shape, 1, 2), SN_OK);
+    options.scratch = aligned_alloc(64, (sn_plan_describe(w.plan)->scratch_bytes + 63) / 64 * 64);
+    sn_plan_outputs(w.plan, 4, desc);
+    for (int k = 0; k < GATHER_OUT; k++)
+        out[k] = sn_tensor_dense(SN_F32, &desc[k].shape,
+                                 malloc((size_t)sn_shape_count(&desc[k].shape) * sizeof(float)));
+    for (int after = 1; after < 24; after += 5) {
+        left = after;
+        assert_int_equal(sn_plan_forward(w.plan, &in, out, &options, &w.err), SN_E_STOPPED);
+    }
+    left = 1000;
+    assert_int_equal(sn_plan_forward(w.plan, &in, out, &options, &w.err), SN_OK);
+    for (int k = 0; k < GATHER_OUT; k++)
+        free(out[k].data);
+    free(options.scratch);
     free(x);
     end(&w);
-    end(&alone);
 }
 
 /* Threads cost memory for the middles of tensors, but no request that fits without. */
@@ -416,6 +491,35 @@ static void room_for_threads_is_no_need(void **state)
     assert_true(most <= sn_plan_describe(packed)->scratch_bytes / 2 * 3);
     sn_plan_unref(wide);
     sn_plan_unref(packed);
+    end(&w);
+}
+
+/* So do samples that threads take for themselves. */
+static void samples_of_threads_are_no_need(void **state)
+{
+    const sn_shape shape = {
+        .rank = 4, .dim = {4, 4, 256, 256}
+    };
+    const sn_desc      in = {SN_F32, shape};
+    sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
+    struct world       w;
+    sn_plan           *plan;
+    size_t             one, four;
+
+    (void)state;
+    assert_int_equal(compile(&w, gathering, gathering_tensors, &shape, 1), SN_OK);
+    one = sn_plan_describe(w.plan)->scratch_bytes;
+    options.n_threads = 4;
+    assert_int_equal(sn_plan_compile(w.subnet, &options, &plan, &w.err), SN_OK);
+    four = sn_plan_describe(plan)->scratch_bytes;
+    sn_plan_unref(plan);
+    assert_true(four > one);
+    for (size_t limit = four - 1; limit >= one; limit = limit > one ? (limit + one) / 2 : 0) {
+        options.scratch_limit_bytes = limit;
+        assert_int_equal(sn_plan_compile(w.subnet, &options, &plan, &w.err), SN_OK);
+        assert_in_range(sn_plan_describe(plan)->scratch_bytes, 1, limit);
+        sn_plan_unref(plan);
+    }
     end(&w);
 }
 
@@ -536,6 +640,8 @@ int main(void)
         cmocka_unit_test(a_constant_is_no_batch),
         cmocka_unit_test(large_samples_come_one_by_one),
         cmocka_unit_test(samples_gather_on_their_way),
+        cmocka_unit_test(threads_with_their_own_samples_stop),
+        cmocka_unit_test(samples_of_threads_are_no_need),
         cmocka_unit_test(room_for_threads_is_no_need),
         cmocka_unit_test(samples_that_meet_stay_together),
         cmocka_unit_test(statistics_of_a_batch_see_all_of_it),

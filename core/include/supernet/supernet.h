@@ -773,7 +773,7 @@ void sn_plan_outputs(const sn_plan *plan, int64_t batch, sn_desc *ret_out);
 typedef struct sn_run_options {
     size_t size;
     void  *scratch;          /* scratch_bytes, SN_ALIGN_BYTES aligned, one per concurrent run */
-    bool (*stop)(void *cls); /* asked between steps; may be NULL */
+    bool (*stop)(void *cls); /* asked between steps, by any thread of `parallel`; may be NULL */
     void *stop_cls;
     /* For soft subnets: probs[i] has n_candidates weights of choice i, NULL where
      * the choice is not soft. */
