@@ -43,7 +43,7 @@ struct kernel_weight {
 /* Bytes of w packed (data is not read); 0 if the number overflows. */
 size_t kernel_pack_bytes(const struct kernel_weight *w);
 
-/* Pack w into `at`, 64-byte aligned. The groups of a grouped convolution are packed one by one. */
+/* Pack w into `at`, 64-byte aligned. With groups, k is what each of them reads. */
 struct kernel_panels kernel_pack(const struct kernel_weight *w, float *at);
 
 /* The panels that kernel_pack made there, without writing. */
@@ -97,13 +97,15 @@ struct packed_gemm {
 
 /* An image x [h, w, c] -> y [out_h, out_w, n], the pixels of a row side by side and rows
  * without a gap: row i starts at i * w * ldx. What lies outside x counts as zero. `conv` and
- * `winograd` take more images that follow without a gap, all else is for the caller to repeat, as
- * groups are. Depthwise: n = c, and c of the weight is 1. */
+ * `winograd` take more images that follow without a gap, all else is for the caller to repeat.
+ * Depthwise: n = c, and c of the weight is 1. Only `conv` knows other groups: `group` channels of
+ * the output read c channels of x, the next ones the next c. */
 struct packed_conv {
     long                   h, w, c;
     long                   out_h, out_w;
     int                    kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int                    pad_top, pad_left;
+    long                   group; /* 0: one group */
     const float           *x;
     long                   ldx;
     struct kernel_panels   weight;

@@ -1,6 +1,5 @@
 /* conv2d_packed: convolutions into channels-last images over packed weights: pointwise, dense,
- * depthwise, grouped where a group is whole panels; of planes; and Winograd's for 3x3. What is
- * left, other groups and margins that are not zeros, runs on rows.
+ * depthwise, grouped; of planes; and Winograd's for 3x3. Margins that are not zeros run on rows.
  *
  * Work is shared by positions of all images, or, where these are few, by channels. */
 #include "op/conv2d.h"
@@ -18,7 +17,7 @@ static bool is_winograd(enum way way)
 struct packed_run {
     struct packed_conv s; /* of the first image */
     int64_t            images;
-    long               c_out, groups;
+    long               c_out;
     bool               depthwise;
     enum way           way;
     bool               by_channels;  /* units of the parts; otherwise positions, rows, tile rows */
@@ -47,6 +46,8 @@ static struct packed_conv conv_of(const struct conv_shape *s)
                                 .dilation_w = s->dilation_w,
                                 .pad_top = s->pad_top,
                                 .pad_left = s->pad_left,
+                                .group =
+                                    s->groups > 1 && !is_depthwise(s) ? s->c_out / s->groups : 0,
                                 .ldx = s->c_in,
                                 .ldy = s->c_out};
 }
@@ -57,9 +58,7 @@ bool conv2d_fits_packed(const sn_call *call)
 {
     const struct conv2d_priv *p = call->priv;
 
-    return call->in[0].shape.rank == 4 && !p->margins &&
-           (p->shape.groups == 1 || is_depthwise(&p->shape) ||
-            p->shape.c_out / p->shape.groups % KERNEL_PANEL == 0);
+    return call->in[0].shape.rank == 4 && !p->margins;
 }
 
 /* The gate goes into the weights if these are fewer than the pixels. */
@@ -285,7 +284,6 @@ static void run_units(const struct packed_run *r, const struct packed_conv *s, l
                       long c0, long c1, void *scratch)
 {
     const struct kernel_table *kernel = kernel_table();
-    const long                 group = r->c_out / r->groups;
 
     if (is_winograd(r->way)) {
         kernel->winograd(s, (int)r->way, u0, u1, c0, c1, scratch);
@@ -294,14 +292,7 @@ static void run_units(const struct packed_run *r, const struct packed_conv *s, l
     } else if (r->depthwise) {
         kernel->depthwise(s, u0, u1, c0, c1);
     } else {
-        for (long n = c0; n < c1;) { /* the channels of one group read their own part of x */
-            const long         g = n / group, end = (g + 1) * group < c1 ? (g + 1) * group : c1;
-            struct packed_conv part = *s;
-
-            part.x += g * s->c;
-            kernel->conv(&part, u0, u1, n, end, scratch);
-            n = end;
-        }
+        kernel->conv(s, u0, u1, c0, c1, scratch);
     }
 }
 
@@ -357,7 +348,6 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
     struct packed_run         r = {.s = conv_of(shape),
                                    .images = io->in[0].shape.dim[0],
                                    .c_out = shape->c_out,
-                                   .groups = shape->groups,
                                    .depthwise = is_depthwise(shape),
                                    .way = way,
                                    .scratch = (char *)io->scratch + merged_bytes(shape),

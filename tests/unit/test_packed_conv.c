@@ -15,12 +15,14 @@
 #include "kernel/packed.h"
 #include "support/floats.h"
 
+enum { DEPTHWISE = 0 };
+
 /* A row is a sentence: this kernel, from `crop` on in both directions of a weight that is
- * twice the crop larger, over the first channels of one with `more` input channels. */
+ * twice the crop larger, over the first channels of one with `more` input channels (of a group). */
 /* clang-format off */
 static const struct row {
     const char     *name;
-    bool            depthwise;
+    int             groups; /* or DEPTHWISE */
     int             c, n, more, gap; /* gap: floats between the pixels of x and of y */
     int             kernel[2], crop;
     int             size[2], stride[2], dilation[2], pad[2];
@@ -28,77 +30,97 @@ static const struct row {
     enum kernel_act act;
 } rows[] = {
     {"one number",
-     false, 1, 1, 0, 0, {1, 1}, 0, {1, 1}, {1, 1}, {1, 1}, {0, 0}, false, KERNEL_ACT_NONE},
+     1, 1, 1, 0, 0, {1, 1}, 0, {1, 1}, {1, 1}, {1, 1}, {0, 0}, false, KERNEL_ACT_NONE},
     {"3x3",
-     false, 20, 24, 0, 0, {3, 3}, 0, {9, 7}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_RELU},
+     1, 20, 24, 0, 0, {3, 3}, 0, {9, 7}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_RELU},
     {"3x3, prefix of channels",
-     false, 20, 40, 9, 3, {3, 3}, 0, {9, 7}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_RELU},
+     1, 20, 40, 9, 3, {3, 3}, 0, {9, 7}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_RELU},
     {"3x3, centre of 7x7",
-     false, 18, 17, 4, 0, {3, 3}, 2, {8, 8}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
+     1, 18, 17, 4, 0, {3, 3}, 2, {8, 8}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
     {"first layer",
-     false, 3, 24, 0, 0, {3, 3}, 0, {17, 19}, {2, 2}, {1, 1}, {1, 1}, false, KERNEL_ACT_HARDSWISH},
+     1, 3, 24, 0, 0, {3, 3}, 0, {17, 19}, {2, 2}, {1, 1}, {1, 1}, false, KERNEL_ACT_HARDSWISH},
     {"first layer, 7x7",
-     false, 3, 33, 0, 0, {7, 7}, 0, {15, 13}, {2, 2}, {1, 1}, {3, 3}, false, KERNEL_ACT_RELU},
+     1, 3, 33, 0, 0, {7, 7}, 0, {15, 13}, {2, 2}, {1, 1}, {3, 3}, false, KERNEL_ACT_RELU},
     {"grey, 5x5, no padding",
-     false, 1, 16, 0, 0, {5, 5}, 0, {9, 11}, {1, 1}, {1, 1}, {0, 0}, false, KERNEL_ACT_NONE},
+     1, 1, 16, 0, 0, {5, 5}, 0, {9, 11}, {1, 1}, {1, 1}, {0, 0}, false, KERNEL_ACT_NONE},
     {"few channels with a gap",
-     false, 3, 8, 0, 2, {3, 3}, 0, {7, 7}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
+     1, 3, 8, 0, 2, {3, 3}, 0, {7, 7}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
     {"few channels of more",
-     false, 4, 12, 2, 0, {3, 3}, 0, {7, 7}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
+     1, 4, 12, 2, 0, {3, 3}, 0, {7, 7}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
     {"few channels, image narrower than the kernel",
-     false, 2, 9, 0, 0, {3, 7}, 0, {5, 2}, {1, 1}, {1, 1}, {1, 5}, false, KERNEL_ACT_NONE},
+     1, 2, 9, 0, 0, {3, 7}, 0, {5, 2}, {1, 1}, {1, 1}, {1, 5}, false, KERNEL_ACT_NONE},
     {"strides differ",
-     false, 17, 9, 0, 0, {3, 2}, 0, {11, 10}, {3, 2}, {1, 1}, {1, 0}, false, KERNEL_ACT_NONE},
+     1, 17, 9, 0, 0, {3, 2}, 0, {11, 10}, {3, 2}, {1, 1}, {1, 0}, false, KERNEL_ACT_NONE},
     {"dilation",
-     false, 5, 21, 0, 0, {3, 3}, 0, {12, 13}, {1, 2}, {2, 3}, {2, 3}, false, KERNEL_ACT_SILU},
+     1, 5, 21, 0, 0, {3, 3}, 0, {12, 13}, {1, 2}, {2, 3}, {2, 3}, false, KERNEL_ACT_SILU},
     {"1x1 with stride",
-     false, 33, 18, 0, 0, {1, 1}, 0, {7, 9}, {2, 2}, {1, 1}, {0, 0}, false, KERNEL_ACT_NONE},
+     1, 33, 18, 0, 0, {1, 1}, 0, {7, 9}, {2, 2}, {1, 1}, {0, 0}, false, KERNEL_ACT_NONE},
     {"all padding",
-     false, 19, 5, 0, 0, {3, 3}, 0, {1, 1}, {1, 1}, {1, 1}, {3, 3}, false, KERNEL_ACT_NONE},
+     1, 19, 5, 0, 0, {3, 3}, 0, {1, 1}, {1, 1}, {1, 1}, {3, 3}, false, KERNEL_ACT_NONE},
     {"sums in parts of a tap",
-     false, 423, 40, 9, 0, {3, 3}, 0, {11, 10}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_RELU},
+     1, 423, 40, 9, 0, {3, 3}, 0, {11, 10}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_RELU},
     {"sums in parts of many taps",
-     false, 27, 50, 5, 1, {13, 12}, 0, {14, 9}, {2, 1}, {1, 1}, {6, 5}, true, KERNEL_ACT_SILU},
+     1, 27, 50, 5, 1, {13, 12}, 0, {14, 9}, {2, 1}, {1, 1}, {6, 5}, true, KERNEL_ACT_SILU},
     {"a long tap",
-     false, 4000, 20, 0, 0, {1, 2}, 0, {5, 7}, {1, 1}, {1, 1}, {0, 1}, false, KERNEL_ACT_NONE},
+     1, 4000, 20, 0, 0, {1, 2}, 0, {5, 7}, {1, 1}, {1, 1}, {0, 1}, false, KERNEL_ACT_NONE},
     {"several lists of positions",
-     false, 24, 24, 0, 0, {3, 3}, 0, {31, 29}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
+     1, 24, 24, 0, 0, {3, 3}, 0, {31, 29}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
     {"depthwise 3x3",
-     true, 24, 24, 0, 0, {3, 3}, 0, {9, 14}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_RELU6},
+     DEPTHWISE, 24, 24, 0, 0, {3, 3}, 0, {9, 14}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_RELU6},
     {"depthwise 3x3, stride 2",
-     true, 33, 33, 0, 2, {3, 3}, 0, {13, 15}, {2, 2}, {1, 1}, {1, 1}, true, KERNEL_ACT_RELU},
+     DEPTHWISE, 33, 33, 0, 2, {3, 3}, 0, {13, 15}, {2, 2}, {1, 1}, {1, 1}, true, KERNEL_ACT_RELU},
     {"depthwise 5x5",
-     true, 40, 40, 0, 0, {5, 5}, 0, {7, 7}, {1, 1}, {1, 1}, {2, 2}, false, KERNEL_ACT_HARDSWISH},
+     DEPTHWISE, 40, 40, 0, 0, {5, 5}, 0, {7, 7}, {1, 1}, {1, 1}, {2, 2}, false, KERNEL_ACT_HARDSWISH},
     {"depthwise 5x5, stride 2",
-     true, 8, 8, 0, 0, {5, 5}, 0, {14, 14}, {2, 2}, {1, 1}, {2, 2}, false, KERNEL_ACT_HARDSWISH},
+     DEPTHWISE, 8, 8, 0, 0, {5, 5}, 0, {14, 14}, {2, 2}, {1, 1}, {2, 2}, false, KERNEL_ACT_HARDSWISH},
     {"depthwise 5x5 of 7x7",
-     true, 17, 17, 0, 1, {5, 5}, 1, {11, 23}, {1, 1}, {1, 1}, {2, 2}, false, KERNEL_ACT_NONE},
+     DEPTHWISE, 17, 17, 0, 1, {5, 5}, 1, {11, 23}, {1, 1}, {1, 1}, {2, 2}, false, KERNEL_ACT_NONE},
     {"depthwise 3x3 of 7x7",
-     true, 48, 48, 0, 0, {3, 3}, 2, {6, 5}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_GELU},
+     DEPTHWISE, 48, 48, 0, 0, {3, 3}, 2, {6, 5}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_GELU},
     {"depthwise 7x7",
-     true, 19, 19, 0, 0, {7, 7}, 0, {7, 7}, {1, 1}, {1, 1}, {3, 3}, false, KERNEL_ACT_NONE},
+     DEPTHWISE, 19, 19, 0, 0, {7, 7}, 0, {7, 7}, {1, 1}, {1, 1}, {3, 3}, false, KERNEL_ACT_NONE},
     {"depthwise 7x7, stride 2",
-     true, 16, 16, 0, 0, {7, 7}, 0, {9, 30}, {2, 2}, {1, 1}, {3, 3}, false, KERNEL_ACT_NONE},
+     DEPTHWISE, 16, 16, 0, 0, {7, 7}, 0, {9, 30}, {2, 2}, {1, 1}, {3, 3}, false, KERNEL_ACT_NONE},
     {"depthwise 7x7, one pixel",
-     true, 3, 3, 0, 0, {7, 7}, 0, {1, 1}, {1, 1}, {1, 1}, {3, 3}, false, KERNEL_ACT_NONE},
+     DEPTHWISE, 3, 3, 0, 0, {7, 7}, 0, {1, 1}, {1, 1}, {1, 1}, {3, 3}, false, KERNEL_ACT_NONE},
     {"depthwise 3x3 far outside",
-     true, 5, 5, 0, 0, {3, 3}, 0, {2, 3}, {1, 1}, {1, 1}, {4, 5}, false, KERNEL_ACT_NONE},
+     DEPTHWISE, 5, 5, 0, 0, {3, 3}, 0, {2, 3}, {1, 1}, {1, 1}, {4, 5}, false, KERNEL_ACT_NONE},
     {"depthwise 4x2",
-     true, 21, 21, 0, 0, {4, 2}, 0, {9, 8}, {1, 2}, {1, 1}, {1, 1}, false, KERNEL_ACT_SIGMOID},
+     DEPTHWISE, 21, 21, 0, 0, {4, 2}, 0, {9, 8}, {1, 2}, {1, 1}, {1, 1}, false, KERNEL_ACT_SIGMOID},
     {"depthwise with dilation",
-     true, 18, 18, 0, 0, {3, 3}, 0, {11, 12}, {1, 1}, {2, 3}, {2, 3}, false, KERNEL_ACT_NONE},
+     DEPTHWISE, 18, 18, 0, 0, {3, 3}, 0, {11, 12}, {1, 1}, {2, 3}, {2, 3}, false, KERNEL_ACT_NONE},
     {"depthwise, stride 3",
-     true, 18, 18, 0, 0, {3, 3}, 0, {11, 12}, {3, 3}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
+     DEPTHWISE, 18, 18, 0, 0, {3, 3}, 0, {11, 12}, {3, 3}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
     {"depthwise, many channels",
-     true, 700, 700, 0, 0, {5, 5}, 0, {6, 9}, {1, 1}, {1, 1}, {2, 2}, false, KERNEL_ACT_RELU},
+     DEPTHWISE, 700, 700, 0, 0, {5, 5}, 0, {6, 9}, {1, 1}, {1, 1}, {2, 2}, false, KERNEL_ACT_RELU},
     {"3x3 for Winograd, odd",
-     false, 19, 35, 0, 1, {3, 3}, 0, {11, 13}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_RELU},
+     1, 19, 35, 0, 1, {3, 3}, 0, {11, 13}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_RELU},
     {"3x3 for Winograd, prefix",
-     false, 32, 48, 8, 0, {3, 3}, 0, {12, 8}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_HARDSWISH},
+     1, 32, 48, 8, 0, {3, 3}, 0, {12, 8}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_HARDSWISH},
     {"3x3 for Winograd, no pad",
-     false, 16, 16, 0, 0, {3, 3}, 0, {7, 6}, {1, 1}, {1, 1}, {0, 0}, false, KERNEL_ACT_NONE},
+     1, 16, 16, 0, 0, {3, 3}, 0, {7, 6}, {1, 1}, {1, 1}, {0, 0}, false, KERNEL_ACT_NONE},
     {"3x3 for Winograd, blocks",
-     false, 24, 24, 0, 0, {3, 3}, 0, {57, 41}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
+     1, 24, 24, 0, 0, {3, 3}, 0, {57, 41}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
+    {"groups of 4",
+     8, 24, 32, 0, 0, {3, 3}, 0, {9, 7}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_RELU},
+    {"groups of 8, a residual and a slow activation",
+     6, 48, 48, 0, 3, {3, 3}, 0, {11, 13}, {2, 2}, {1, 1}, {1, 1}, true, KERNEL_ACT_SILU},
+    {"groups of 12 of a wider weight",
+     5, 30, 60, 3, 0, {3, 3}, 1, {8, 9}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_HARDSWISH},
+    {"groups of 24",
+     4, 80, 96, 0, 0, {5, 5}, 0, {9, 9}, {1, 1}, {1, 1}, {2, 2}, true, KERNEL_ACT_GELU},
+    {"groups of 16 and of 48, dilated",
+     3, 48, 144, 0, 1, {3, 3}, 0, {12, 11}, {1, 1}, {2, 2}, {2, 2}, false, KERNEL_ACT_NONE},
+    {"two groups of 65",
+     2, 14, 130, 0, 0, {3, 3}, 0, {10, 10}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_SIGMOID},
+    {"groups of one input",
+     20, 20, 60, 0, 0, {3, 3}, 0, {7, 8}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_RELU6},
+    {"groups of one output",
+     19, 57, 19, 0, 0, {3, 3}, 0, {7, 8}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_TANH},
+    {"groups with long sums",
+     2, 700, 40, 0, 0, {3, 3}, 0, {5, 6}, {1, 1}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
+    {"1x1 in groups",
+     3, 33, 42, 0, 0, {1, 1}, 0, {13, 15}, {1, 1}, {1, 1}, {0, 0}, false, KERNEL_ACT_RELU},
 };
 /* clang-format on */
 
@@ -157,15 +179,16 @@ static void expect(struct fixture *f, const struct row *t, long all_h, long all_
 static void set_up(struct fixture *f, const struct row *t)
 {
     const long all_h = t->kernel[0] + 2 * t->crop, all_w = t->kernel[1] + 2 * t->crop;
-    const bool three = !t->depthwise && t->kernel[0] == 3 && t->kernel[1] == 3 && t->crop == 0 &&
+    const bool three = t->groups == 1 && t->kernel[0] == 3 && t->kernel[1] == 3 && t->crop == 0 &&
                        t->stride[0] * t->stride[1] * t->dilation[0] * t->dilation[1] == 1;
 
-    *f = (struct fixture){.groups = t->depthwise ? t->c : 1,
-                          .channels = (t->depthwise ? 1 : t->c) + t->more};
+    *f = (struct fixture){.groups = t->groups == DEPTHWISE ? t->c : t->groups};
+    f->channels = t->c / f->groups + t->more;
     f->s = (struct packed_conv){
         .h = t->size[0],
         .w = t->size[1],
-        .c = t->c,
+        .c = t->groups == DEPTHWISE ? t->c : t->c / t->groups,
+        .group = t->groups > 1 ? t->n / t->groups : 0,
         .out_h =
             (t->size[0] + 2 * t->pad[0] - t->dilation[0] * (t->kernel[0] - 1) - 1) / t->stride[0] +
             1,
@@ -243,7 +266,7 @@ static void check_dense(struct fixture *f, const struct row *t, const struct ker
             set->conv(&f->s, m, m + step < f->positions ? m + step : f->positions, n,
                       n + KERNEL_PANEL < t->n ? n + KERNEL_PANEL : t->n, scratch);
     assert_floats_close(whole, f->want, (size_t)f->positions, (size_t)t->n, (size_t)f->s.ldy,
-                        4 * FLT_EPSILON * sqrt(t->c * t->kernel[0] * t->kernel[1] + 4.0),
+                        4 * FLT_EPSILON * sqrt((double)f->s.c * t->kernel[0] * t->kernel[1] + 4.0),
                         set->name);
     assert_floats_same(whole, parts, (size_t)f->positions, (size_t)t->n, (size_t)f->s.ldy,
                        set->name);
@@ -385,12 +408,13 @@ static void check_row(void **state)
     for (int i = 0; kernel_table_at(i); i++) {
         const struct kernel_table *set = kernel_table_at(i);
 
-        if (t->depthwise) {
+        if (t->groups == DEPTHWISE) {
             check_depthwise(&f, t, set);
         } else {
             check_dense(&f, t, set);
             check_images(&f, t, set, 0);
-            if (t->dilation[0] == 1 && t->dilation[1] == 1) check_planes(&f, t, set);
+            if (t->groups == 1 && t->dilation[0] == 1 && t->dilation[1] == 1)
+                check_planes(&f, t, set);
             for (int m = 2; f.winograd[0] && m <= 4; m += 2) {
                 check_winograd(&f, t, set, m);
                 check_images(&f, t, set, m);

@@ -20,7 +20,8 @@ struct conv_taps {
 static struct conv_taps conv_begin(const struct packed_conv *s, struct conv_scratch *t, void *at)
 {
     const bool       may = conv_may_merge(s);
-    const long       zero = s->c * (may ? s->kernel_w : 1), taps = (long)s->kernel_h * s->kernel_w;
+    const long       zero = s->group > 0 ? s->ldx : s->c * (may ? s->kernel_w : 1);
+    const long       taps = (long)s->kernel_h * s->kernel_w;
     char            *p = at;
     struct conv_taps ret = {.taps = taps, .k = s->c};
 
@@ -142,6 +143,25 @@ INLINE long conv_block(long m, long k)
     return blocks > 0 ? (m + blocks - 1) / blocks : 1;
 }
 
+/* The vectors of a tile: from the one with channel n on, `take` of them, channels up to `end`. They
+ * are all of one group, and do not go over the end of a panel in whose middle they begin. */
+struct conv_tile {
+    long from, end;
+    int  take;
+};
+
+INLINE struct conv_tile conv_tile(const struct packed_conv *s, long n, long n1)
+{
+    const long       next = s->group > 0 ? (n / s->group + 1) * s->group : n1;
+    struct conv_tile t = {.from = n / VL * VL, .end = next < n1 ? next : n1};
+    const int        left = (int)(KERNEL_PANEL - t.from % KERNEL_PANEL) / VL;
+
+    t.take = tile_take((t.end - t.from + VL - 1) / VL);
+    if (t.take > left && left < PANEL_VECS) t.take = left;
+    if (t.from + t.take * VL < t.end) t.end = t.from + t.take * VL;
+    return t;
+}
+
 static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1, void *scratch)
 {
     struct conv_scratch    t;
@@ -150,31 +170,33 @@ static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1
 
     for (long m = m0; m < m1; m += block) {
         const long rows = m1 - m < block ? m1 - m : block;
-        int        take, listed = 0;
+        int        listed = 0;
 
-        for (long n = n0; n < n1; n += take * VL) {
-            struct tile_run r = {
-                .ldy = s->ldy, .k = taps.k, .taps = taps.taps, .list_taps = taps.taps};
-            struct tile_split split;
+        for (long n = n0, end; n < n1; n = end) {
+            const struct conv_tile  tile = conv_tile(s, n, n1);
+            const struct tile_split split = tile_split(rows, tile_rows[tile.take]);
+            struct tile_run         r = {
+                        .ldy = s->ldy, .k = taps.k, .taps = taps.taps, .list_taps = taps.taps};
 
-            take = tile_take((n1 - n + VL - 1) / VL);
-            split = tile_split(rows, tile_rows[take]);
-            if (listed != tile_rows[take]) /* the height of tiles is another one */
+            end = tile.end;
+            if (listed != tile_rows[tile.take]) /* the height of tiles is another one */
                 conv_list_all(s, &t, taps, m, split);
-            listed = tile_rows[take];
-            tile_channels(&r, &s->weight, &s->epilogue, n);
+            listed = tile_rows[tile.take];
+            tile_channels(&r, &s->weight, &s->epilogue, tile.from);
+            if (s->group > 0) r.k_from = n / s->group * s->c;
             r.rows = t.rows;
             r.tap = t.tap;
-            r.y = s->y + m * s->ldy + n;
+            r.y = s->y + m * s->ldy + tile.from;
             r.residual = s->epilogue.residual
-                             ? s->epilogue.residual + m * s->epilogue.ld_residual + n
+                             ? s->epilogue.residual + m * s->epilogue.ld_residual + tile.from
                              : NULL;
-            r.last = n + take * VL <= n1 ? VL : n1 - n - (take - 1) * VL;
-            if (n + take * VL < n1) {
-                r.next = r.w + take / PANEL_VECS * r.panel;
+            r.first = n - tile.from;
+            r.last = end - tile.from - (tile.take - 1) * VL;
+            if (end < n1) {
+                r.next = s->weight.at + end / KERNEL_PANEL * r.panel;
                 r.next_end = r.next + taps.taps * taps.k * KERNEL_PANEL;
             }
-            tile_sums_run(&r, take, tile_listed[take], split);
+            tile_sums_run(&r, tile.take, tile_listed[tile.take], split);
         }
     }
 }

@@ -14,7 +14,7 @@ size_t packed_conv_scratch(const struct packed_conv *s)
     const bool merge = conv_may_merge(s);
     long       sum = 0;
 
-    if (!add(&sum, s->c, merge ? s->kernel_w : 1, 1, sizeof(float)) ||
+    if (!add(&sum, s->group > 0 ? s->ldx : s->c, merge ? s->kernel_w : 1, 1, sizeof(float)) ||
         !add(&sum, s->kernel_h, s->kernel_w, 1, sizeof(long)) ||
         !add(&sum, s->kernel_h, s->kernel_w, 1, sizeof(long)) ||
         !add(&sum, s->kernel_h, s->kernel_w, CONV_ROWS, sizeof(float *)) ||

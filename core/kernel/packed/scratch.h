@@ -21,7 +21,7 @@ enum { ATTENTION_GROUP = 4 };
 
 static inline bool conv_may_merge(const struct packed_conv *s)
 {
-    return s->c <= CONV_FEW && s->kernel_w > 1 && s->dilation_w == 1;
+    return s->c <= CONV_FEW && s->kernel_w > 1 && s->dilation_w == 1 && s->group == 0;
 }
 
 static inline long round_up(long x, long to)

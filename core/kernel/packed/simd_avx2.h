@@ -63,6 +63,10 @@ INLINE void vec_store_n(float *p, vec v, long n)
 {
     _mm256_maskstore_ps(p, vec_lanes(n), v);
 }
+INLINE void vec_store_lanes(float *p, vec v, long first, long n)
+{
+    _mm256_maskstore_ps(p, _mm256_andnot_si256(vec_lanes(first), vec_lanes(n)), v);
+}
 
 /* The inner loop of a tile loads a vector of weights once and uses it for every row. Left
  * to itself the compiler folds that load back into each multiplication and then runs out

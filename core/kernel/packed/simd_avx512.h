@@ -58,6 +58,10 @@ INLINE void vec_store_n(float *p, vec v, long n)
 {
     _mm512_mask_storeu_ps(p, vec_lanes(n), v);
 }
+INLINE void vec_store_lanes(float *p, vec v, long first, long n)
+{
+    _mm512_mask_storeu_ps(p, vec_lanes(n) & (__mmask16)~vec_lanes(first), v);
+}
 
 /* Assembly, because the compiler would fold the load into every use: see simd_avx2.h. */
 INLINE vec vec_held(const float *p)

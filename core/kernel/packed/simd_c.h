@@ -6,6 +6,7 @@
  *   vec, ivec                   VL floats, VL int32_t; + - * / and comparisons are C's
  *   vec_load, vec_store         any address
  *   vec_load_n, vec_store_n     the first n lanes, 1 <= n <= VL; the others are 0, or untouched
+ *   vec_store_lanes             of those, from lane `first` on, 0 <= first < n
  *   vec_max, vec_min            b where either is NaN: max(0, x) keeps it
  *   vec_sum, vec_most           of all lanes; vec_most only if none is NaN
  *   vec_sums                    lane i is the sum of vector i of VL
@@ -70,6 +71,12 @@ OUTLINE vec vec_load_n(const float *p, long n)
 OUTLINE void vec_store_n(float *p, vec v, long n)
 {
     for (long i = 0; i < n; i++)
+        p[i] = v[i];
+}
+
+OUTLINE void vec_store_lanes(float *p, vec v, long first, long n)
+{
+    for (long i = first; i < n; i++)
         p[i] = v[i];
 }
 

@@ -22,7 +22,7 @@ struct tile_run {
     long                taps;
     const float        *w; /* first panel */
     long                panel;
-    long                tap_from, k_from; /* where this part of the sum begins */
+    long                tap_from, k_from; /* where this part of the sum begins; k_from: in x */
     bool                begins, ends;     /* it is the first part; the last one, which makes y */
     float              *sums;             /* of the parts before: [count * mr][nv * VL] */
     float              *y;
@@ -30,7 +30,7 @@ struct tile_run {
     const float        *scale, *shift, *residual; /* of these channels, or NULL */
     long                ld_residual;
     enum kernel_act     act;
-    long                last;            /* channels in the last vector */
+    long                first, last;     /* lanes that count: of the first vector on, of the last */
     const float        *next, *next_end; /* weights of the first panel that are wanted next, and */
     long                next_step;       /* how many to ask for, of every panel, at a fourth k */
 };
@@ -60,7 +60,7 @@ INLINE void tile_step(const int mr, const int nv, vec c[][TILE_ROW_VECS], const 
     }
 }
 
-/* Ask for the lines of a tile: short pieces of rows far apart, which the CPU does not see coming. */
+/* Ask for the lines of a tile: short pieces of rows far apart, that the CPU does not foresee. */
 INLINE void tile_want(const int mr, const int nv, const float *at, long ld)
 {
 #pragma GCC unroll 8
@@ -123,7 +123,7 @@ INLINE void tile_end(const int mr, const int nv, vec c[][TILE_ROW_VECS], const s
             for (int j = 0; j < nv; j++)
                 c[i][j] = vec_hardswish(c[i][j]);
     }
-    if (r->last == VL) {
+    if (r->first == 0 && r->last == VL) {
 #pragma GCC unroll 8
         for (int i = 0; i < mr; i++)
 #pragma GCC unroll 8
@@ -134,10 +134,13 @@ INLINE void tile_end(const int mr, const int nv, vec c[][TILE_ROW_VECS], const s
         for (int i = 0; i < mr; i++)
 #pragma GCC unroll 8
             for (int j = 0; j < nv; j++)
-                vec_store_n(y + i * r->ldy + j * VL, c[i][j], j == nv - 1 ? r->last : VL);
+                vec_store_lanes(y + i * r->ldy + j * VL, c[i][j], j == 0 ? r->first : 0,
+                                j == nv - 1 ? r->last : VL);
     }
-    if (r->act > KERNEL_ACT_HARDSWISH)
-        act_of[r->act](mr, (nv - 1) * VL + r->last, y, r->ldy, y, r->ldy);
+    if (r->act > KERNEL_ACT_HARDSWISH) {
+        y += r->first;
+        act_of[r->act](mr, (nv - 1) * VL + r->last - r->first, y, r->ldy, y, r->ldy);
+    }
 }
 
 /* Walk the tiles of a run. `listed` and the sizes are constants where this is instantiated. */
@@ -300,7 +303,7 @@ static void tile_parts_run(const struct tile_run *whole, int nv, tile_function *
             r.ends = tap + taps_step >= taps && last;
             r.tap_from = tap;
             r.taps = taps - tap < taps_step ? taps - tap : taps_step;
-            r.k_from = i;
+            r.k_from += i;
             r.k = last ? k - i : step;
             r.w += i * KERNEL_PANEL;
             if (!r.ends) {
