@@ -2,24 +2,27 @@
  * STRIP pixels beside one another; rows of it are computed one after the other, a vector of
  * channels at a time, so that what the rows share stays in the first-level cache: most of
  * the input, and the weights, which a 3x3 kernel even keeps in registers. Each input pixel is
- * loaded once a row and used for all outputs it lies under. */
+ * loaded once a row and used for all outputs it lies under, where the kernel's width is known;
+ * others load it for every tap. */
 
 /* Rows of a strip: where the first of them is, and what lies under it. */
 struct strip {
-    const float    *x; /* pixel under tap (0, 0) of the first pixel; may lie outside the image */
-    long            row, ldx;     /* from row to row of taps, from pixel to pixel */
-    long            next;         /* from output row to output row */
-    long            from, end;    /* pixels relative to x that are inside the image */
-    long            above, below; /* rows of taps relative to x that are inside the image */
-    long            taps, step;   /* rows of taps; their distance, and stride_h, in image rows */
-    long            stride;
-    const float    *w; /* first tap, first channel */
-    long            panel, tap_y, tap_x;
-    float          *y;
-    long            ldy, next_y;
-    long            rows, channels;
-    const float    *scale, *shift, *residual; /* of these channels and pixels, or NULL */
-    long            ld_residual, next_residual;
+    const float *x; /* pixel under tap (0, 0) of the first pixel; may lie outside the image */
+    long         row, ldx;     /* from row to row of taps, from pixel to pixel */
+    long         next;         /* from output row to output row */
+    long         from, end;    /* pixels relative to x that are inside the image */
+    long         above, below; /* rows of taps relative to x that are inside the image */
+    long         taps, step;   /* rows of taps; their distance, and stride_h, in image rows */
+    long         stride;
+    long         columns, column_step; /* taps of a row; their distance, and stride_w, in pixels */
+    long         pixel_step;
+    const float *w; /* first tap, first channel */
+    long         panel, tap_y, tap_x;
+    float       *y;
+    long         ldy, next_y;
+    long         rows, channels;
+    const float *scale, *shift, *residual; /* of these channels and pixels, or NULL */
+    long         ld_residual, next_residual;
     enum kernel_act act;
 };
 
@@ -60,20 +63,62 @@ INLINE void strip_end(const int count, const bool part, const struct strip *s, v
     }
 }
 
-/* One row of taps over the pixels under a strip. */
+/* One row of taps over the pixels under a strip, from pixel `at` of them on. */
 INLINE void strip_taps_row(const int kw, const int stride, const int count, const bool edge,
-                           const struct strip *s, long n, const float *row, const vec tap[],
-                           vec sum[])
+                           const struct strip *s, long at, long n, const float *row,
+                           const vec tap[], vec sum[])
 {
+    row += at * s->ldx;
 #pragma GCC unroll 32
     for (int i = 0; i < (count - 1) * stride + kw; i++) {
-        if (edge && (i < s->from || i >= s->end)) continue;
+        if (edge && (at + i < s->from || at + i >= s->end)) continue;
         const vec x = n < VL ? vec_load_n(row + i * s->ldx, n) : vec_held(row + i * s->ldx);
 
 #pragma GCC unroll 8
         for (int t = 0; t < count; t++)
             if (i >= t * stride && i < t * stride + kw)
                 sum[t] = vec_fma(x, tap[i - t * stride], sum[t]);
+    }
+}
+
+/* `kw` of the taps of a row, from `at` on. */
+INLINE void strip_piece(const int kw, const int count, const bool edge, const struct strip *s,
+                        long at, long n, const float *row, const float *w, vec sum[])
+{
+    vec tap[7];
+
+#pragma GCC unroll 7
+    for (int i = 0; i < kw; i++)
+        tap[i] = vec_held(w + (at + i) * s->tap_x);
+    strip_taps_row(kw, 1, count, edge, s, at, n, row, tap, sum);
+}
+
+/* A row of any width, if pixels and taps go in equal steps: pieces of 7, 5 and 3 taps; what they
+ * leave, and every tap of others, alone. */
+INLINE void strip_taps_any(const int count, const bool edge, const struct strip *s, long n,
+                           const float *row, const float *w, vec sum[])
+{
+    long i = 0;
+
+    if (s->pixel_step == s->column_step) {
+        for (; s->columns - i >= 10 || s->columns - i == 7; i += 7)
+            strip_piece(7, count, edge, s, i, n, row, w, sum);
+        for (; s->columns - i == 8 || s->columns - i == 5; i += 5)
+            strip_piece(5, count, edge, s, i, n, row, w, sum);
+        for (; s->columns - i >= 3; i += 3)
+            strip_piece(3, count, edge, s, i, n, row, w, sum);
+    }
+    for (; i < s->columns; i++) {
+        const vec    tap = vec_held(w + i * s->tap_x);
+        const float *x = row + i * s->column_step * s->ldx;
+
+#pragma GCC unroll 8
+        for (int t = 0; t < count; t++, x += s->pixel_step * s->ldx) {
+            const long at = i * s->column_step + t * s->pixel_step;
+
+            if (!edge || (at >= s->from && at < s->end))
+                sum[t] = vec_fma(n < VL ? vec_load_n(x, n) : vec_load(x), tap, sum[t]);
+        }
     }
 }
 
@@ -116,8 +161,12 @@ INLINE void strip_vector(const int kw, const int stride, const int count, const 
 #pragma GCC unroll 3
             for (int ky = 0; ky < 3; ky++)
                 if (ky >= first && ky < last)
-                    strip_taps_row(kw, stride, count, edge, s, part ? n : VL, x + ky * s->row,
+                    strip_taps_row(kw, stride, count, edge, s, 0, part ? n : VL, x + ky * s->row,
                                    tap + 3 * ky, sum);
+        } else if (kw == 0) {
+            for (long ky = first; ky < last; ky++)
+                strip_taps_any(count, edge, s, part ? n : VL, x + ky * s->row, w + ky * s->tap_y,
+                               sum);
         } else {
             for (long ky = first; ky < last; ky++) {
                 vec now[7];
@@ -125,7 +174,7 @@ INLINE void strip_vector(const int kw, const int stride, const int count, const 
 #pragma GCC unroll 7
                 for (int i = 0; i < kw; i++)
                     now[i] = vec_held(w + ky * s->tap_y + i * s->tap_x);
-                strip_taps_row(kw, stride, count, edge, s, part ? n : VL, x + ky * s->row, now,
+                strip_taps_row(kw, stride, count, edge, s, 0, part ? n : VL, x + ky * s->row, now,
                                sum);
             }
         }
@@ -156,8 +205,9 @@ INLINE void strip_channels(const int kw, const int stride, const int count, cons
     if (c < s->channels) strip_vector(kw, stride, count, edge, false, true, s, c);
 }
 
-/* kernel width, stride, pixels (STRIP_COUNTS: simd_*.h) */
+/* kernel width and stride, or 0 for any; pixels (STRIP_COUNTS: simd_*.h) */
 #define STRIPS(_)                                                                                  \
+    STRIP_COUNTS(_, 0, 0)                                                                          \
     STRIP_COUNTS(_, 3, 1)                                                                          \
     STRIP_COUNTS(_, 3, 2)                                                                          \
     STRIP_COUNTS(_, 5, 1) STRIP_COUNTS(_, 5, 2) STRIP_COUNTS(_, 7, 1) STRIP_COUNTS(_, 7, 2)
@@ -179,98 +229,107 @@ STRIPS(STRIP_FUNCTIONS)
                                strip_edge_##kw##_##stride##_##count},
 static strip_function *const strip_of[4][3][STRIP + 1][2] = {STRIPS(STRIP_ROW)};
 
-/* One pixel with a kernel of any width and dilation. */
-static void strip_any(const struct strip *s, int kw, int dilation)
+/* How the columns of the output are taken: every so many, for then the pixels under them, so far
+ * apart, are those of a kernel without dilation and stride: x[ox * stride + i * dilation], ox = r +
+ * j * dilation / stride. Where that does not go, one by one. */
+struct strip_columns {
+    long every, apart;
+    long pixel_step, column_step; /* stride and dilation in pixels so far apart */
+};
+
+INLINE struct strip_columns strip_columns(const struct packed_conv *s)
 {
-    for (long c = 0; c < s->channels; c += VL) {
-        const float *w = s->w + c / KERNEL_PANEL * s->panel + c % KERNEL_PANEL;
-        const long   n = s->channels - c < VL ? s->channels - c : VL;
-
-        for (long r = 0; r < s->rows; r++) {
-            const float *x = s->x + r * s->next + c;
-            const float *residual = s->residual ? s->residual + r * s->next_residual + c : NULL;
-            vec          sum = vec_set(0.0f);
-            long         first, last;
-
-            strip_taps(s, r, &first, &last);
-            for (long ky = first; ky < last; ky++)
-                for (long i = 0; i < kw; i++)
-                    if (i * dilation >= s->from && i * dilation < s->end)
-                        sum = vec_fma(vec_load_n(x + ky * s->row + i * dilation * s->ldx, n),
-                                      vec_load(w + ky * s->tap_y + i * s->tap_x), sum);
-            if (n == VL)
-                strip_end(1, false, s, &sum, c, residual);
-            else
-                strip_end(1, true, s, &sum, c, residual);
-            vec_store_n(s->y + r * s->next_y + c, sum, n);
-        }
-    }
+    if (s->dilation_w % s->stride_w)
+        return (struct strip_columns){1, 1, s->stride_w, s->dilation_w};
+    return (struct strip_columns){s->dilation_w / s->stride_w, s->dilation_w, 1, 1};
 }
 
-/* Rows y0 to y1 and channels c0 to c1: strip by strip. */
-static void depthwise_rows(const struct packed_conv *s, long y0, long y1, long c0, long c1)
+/* The function for strips of so many pixels. */
+static strip_function *strip_find(const struct packed_conv *s, struct strip_columns by, int pixels,
+                                  bool edge)
 {
-    const bool fast = (s->kernel_w == 3 || s->kernel_w == 5 || s->kernel_w == 7) &&
-                      s->dilation_w == 1 && s->stride_w <= 2;
-    const struct tile_split       split = tile_split(s->out_w, fast ? STRIP : 1);
+    const long kw = s->kernel_w;
+    const bool fast = (kw == 3 || kw == 5 || kw == 7) && by.column_step == 1 && by.pixel_step <= 2;
+
+    return fast ? strip_of[kw / 2][by.pixel_step][pixels][edge] : strip_of[0][0][pixels][edge];
+}
+
+/* Rows y0 to y1 and channels c0 to c1 of the columns first, first + by.every, ... */
+static void depthwise_columns(const struct packed_conv *s, struct strip_columns by, long first,
+                              long y0, long y1, long c0, long c1)
+{
+    const struct tile_split split = tile_split((s->out_w - first + by.every - 1) / by.every, STRIP);
     const struct kernel_epilogue *e = &s->epilogue;
     const long                    top = y0 * s->stride_h - s->pad_top;
 
-    for (long i = 0, ox = 0; i < split.higher + split.lower; i++) {
+    for (long i = 0, ox = first; i < split.higher + split.lower; i++) {
         const int  pixels = split.height + (i < split.higher);
         const long x0 = ox * s->stride_w - s->pad_left, out = y0 * s->out_w + ox;
-        const long under = (pixels - 1) * s->stride_w + (s->kernel_w - 1L) * s->dilation_w + 1;
-        const bool edge = x0 < 0 || x0 + under > s->w;
+        const long from = x0 < 0 ? (by.apart - 1 - x0) / by.apart : 0;
+        const long end = x0 < s->w ? (s->w - 1 - x0) / by.apart + 1 : 0;
+        const long under = (pixels - 1) * by.pixel_step + (s->kernel_w - 1L) * by.column_step + 1;
         /* x may point in front of the image; only pixels inside it are read */
         const struct strip strip = {
             .x = s->x + (top * s->w + x0) * s->ldx + c0,
             .row = s->dilation_h * s->w * s->ldx,
-            .ldx = s->ldx,
+            .ldx = by.apart * s->ldx,
             .next = s->stride_h * s->w * s->ldx,
-            .from = -x0,
-            .end = s->w - x0,
+            .from = from,
+            .end = end,
             .above = -top,
             .below = s->h - top,
             .taps = s->kernel_h,
             .step = s->dilation_h,
             .stride = s->stride_h,
+            .columns = s->kernel_w,
+            .column_step = by.column_step,
+            .pixel_step = by.pixel_step,
             .w = s->weight.at + c0 / KERNEL_PANEL * s->weight.panel,
             .panel = s->weight.panel,
             .tap_y = s->weight.tap_y,
             .tap_x = s->weight.tap_x,
             .y = s->y + out * s->ldy + c0,
-            .ldy = s->ldy,
+            .ldy = by.every * s->ldy,
             .next_y = s->out_w * s->ldy,
             .rows = y1 - y0,
             .channels = c1 - c0,
             .scale = e->scale ? e->scale + c0 : NULL,
             .shift = e->shift ? e->shift + c0 : NULL,
             .residual = e->residual ? e->residual + out * e->ld_residual + c0 : NULL,
-            .ld_residual = e->ld_residual,
+            .ld_residual = by.every * e->ld_residual,
             .next_residual = s->out_w * e->ld_residual,
             .act = e->act,
         };
 
-        if (fast)
-            strip_of[s->kernel_w / 2][s->stride_w][pixels][edge](&strip);
-        else
-            strip_any(&strip, s->kernel_w, s->dilation_w);
-        ox += pixels;
+        strip_find(s, by, pixels, from > 0 || end < under)(&strip);
+        ox += pixels * by.every;
     }
-    for (long y = y0; e->act > KERNEL_ACT_HARDSWISH && y < y1; y++) {
+}
+
+/* Rows y0 to y1 and channels c0 to c1: strip by strip. */
+static void depthwise_rows(const struct packed_conv *s, struct strip_columns by, long y0, long y1,
+                           long c0, long c1)
+{
+    const enum kernel_act act = s->epilogue.act;
+
+    for (long first = 0; first < by.every && first < s->out_w; first++)
+        depthwise_columns(s, by, first, y0, y1, c0, c1);
+    for (long y = y0; act > KERNEL_ACT_HARDSWISH && y < y1; y++) {
         float *row = s->y + y * s->out_w * s->ldy + c0;
 
-        act_of[e->act](s->out_w, c1 - c0, row, s->ldy, row, s->ldy);
+        act_of[act](s->out_w, c1 - c0, row, s->ldy, row, s->ldy);
     }
 }
 
 static void depthwise(const struct packed_conv *s, long y0, long y1, long c0, long c1)
 {
     /* As many rows as half fill the first-level cache under one strip and one vector. */
-    const long pixels = STRIP * s->stride_w + s->kernel_w;
-    long       rows = (24 << 10) / (KERNEL_PANEL * (long)sizeof(float)) / pixels / s->stride_h;
+    const struct strip_columns by = strip_columns(s);
+    const long                 pixels = STRIP * by.pixel_step + (s->kernel_w - 1L) * by.column_step;
+    const long                 under = (24 << 10) / (KERNEL_PANEL * (long)sizeof(float)) / pixels;
+    long                       rows = (under - (s->kernel_h - 1L) * s->dilation_h) / s->stride_h;
 
     if (rows < 4) rows = 4;
     for (long y = y0; y < y1; y += rows)
-        depthwise_rows(s, y, y1 - y < rows ? y1 : y + rows, c0, c1);
+        depthwise_rows(s, by, y, y1 - y < rows ? y1 : y + rows, c0, c1);
 }
