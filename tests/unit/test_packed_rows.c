@@ -318,7 +318,9 @@ static void layouts_are_transposed_and_back(void **state)
 {
     static const long sizes[][2] = {
         {1,  1 },
+        {2,  40},
         {3,  50},
+        {4,  19},
         {17, 33},
         {64, 7 },
         {16, 16}
@@ -334,9 +336,11 @@ static void layouts_are_transposed_and_back(void **state)
 
         set->to_nhwc(c, pixels, 0, part, x, y, ld);
         set->to_nhwc(c, pixels, part, pixels, x, y, ld);
-        for (long i = 0; i < pixels; i++)
+        for (long i = 0; i < pixels; i++) {
             for (long j = 0; j < c; j++)
                 assert_true(y[i * ld + j] == x[j * pixels + i]);
+            if (i + 1 < pixels) assert_true(y[i * ld + c] == 7 && y[i * ld + c + 1] == 7);
+        }
         set->to_nchw(c, pixels, 0, part, y, ld, back);
         set->to_nchw(c, pixels, part, pixels, y, ld, back);
         assert_floats_same(back, x, 1, (size_t)(c * pixels), (size_t)(c * pixels), set->name);
@@ -355,12 +359,17 @@ static const struct window {
     bool        count_pad;
     float       divisor;
 } windows[] = {
-    {"2x2",                   5,  8,  6, 2, 2, 0, 1, false, 0},
-    {"3x3, stride 2, padded", 17, 9,  7, 3, 2, 1, 1, false, 0},
-    {"3x3, padding counts",   40, 7,  9, 3, 1, 1, 1, true,  0},
-    {"5x5, divisor",          16, 11, 9, 5, 3, 2, 1, false, 7},
-    {"3x3, dilation",         9,  11, 9, 3, 1, 2, 2, false, 0},
-    {"the whole image",       33, 7,  7, 7, 7, 0, 1, false, 0},
+    {"2x2",                     5,  8,   6,   2,   2, 0, 1, false, 0},
+    {"3x3, stride 2, padded",   17, 9,   7,   3,   2, 1, 1, false, 0},
+    {"3x3, padding counts",     40, 7,   9,   3,   1, 1, 1, true,  0},
+    {"5x5, divisor",            16, 11,  9,   5,   3, 2, 1, false, 7},
+    {"3x3, dilation",           9,  11,  9,   3,   1, 2, 2, false, 0},
+    {"the whole image",         33, 7,   7,   7,   7, 0, 1, false, 0},
+    {"2x2, stride 3",           20, 9,   8,   2,   3, 1, 1, true,  0},
+    {"many columns",            19, 4,   300, 3,   1, 1, 1, false, 0},
+    {"many columns, stride 2",  6,  5,   291, 3,   2, 1, 1, true,  0},
+    {"many columns, dilation",  4,  12,  270, 3,   2, 1, 5, false, 0},
+    {"wider than many columns", 18, 131, 150, 129, 4, 3, 1, false, 0},
 };
 
 static void check_window(void **state)

@@ -13,6 +13,7 @@
 #include "kernel/packed/planes.h"
 #include "kernel/packed/pool.h"
 #include "kernel/packed/rows.h"
+#include "kernel/packed/turn.h"
 #include "kernel/packed/winograd.h"
 
 #include "kernel/packed/attention.h"

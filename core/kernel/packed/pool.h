@@ -1,72 +1,184 @@
-/* pool: the largest or the mean number of each window, all channels of a pixel at a time
- * (a part of set_*.c). */
+/* pool: the largest or the mean number of each window, a vector of channels at a time (a part of
+ * set_*.c). First over the rows of the windows, once for every column of pixels under a piece of
+ * an output row; then over those columns. */
+
+/* The columns under a piece: 8 KB of vectors at most. A window that is wider is alone. */
+enum { POOL_COLUMNS = 128 };
 
 /* The elements of a window of one axis that are inside [0, size). */
 INLINE void pool_clip(long start, int kernel, int dilation, long size, long *ret_from,
                       long *ret_end)
 {
-    long from = start < 0 ? (-start + dilation - 1) / dilation : 0;
-    long end = start >= size ? 0 : (size - 1 - start) / dilation + 1;
+    long from = start < 0 ? -start : 0, end = start < size ? size - start : 0;
 
+    if (dilation > 1) {
+        from = (from + dilation - 1) / dilation;
+        end = (end + dilation - 1) / dilation;
+    }
     *ret_from = from;
     *ret_end = end < kernel ? end : kernel;
 }
 
-/* One window: `most` picks the largest, otherwise the sum is multiplied by `by`. */
-INLINE void pool_window(const struct packed_pool *s, long y0, long x0, const bool most, float by,
-                        const long in[4], float *to)
+/* One window of the piece. */
+struct pool_window {
+    long  at;        /* its first column: of the image, inside or not */
+    long  from, end; /* taps inside the image */
+    float by;        /* a mean: one by the number of elements */
+};
+
+/* Windows beside one another, under a row of the output. */
+struct pool_piece {
+    const struct packed_pool *s;
+    long                      y;             /* the image's row under the first tap */
+    long                      from, end;     /* rows of taps inside the image */
+    long                      left, columns; /* of the image, under all the windows */
+    long                      out, count;    /* pixels of the output */
+    struct pool_window        window[POOL_COLUMNS];
+};
+
+/* How to count the elements of a mean: see packed.h. */
+struct pool_mean {
+    bool  count_pad;
+    int   pad_bottom, pad_right;
+    float divisor;
+};
+
+/* vec_max gives b if one is no number: right, unless it is a that is none. */
+INLINE vec pool_join(const bool most, vec a, vec b)
 {
-    for (long c = 0; c < s->c; c += VL) {
-        const long n = s->c - c < VL ? s->c - c : VL;
-        vec        v = vec_set(most ? -INFINITY : 0.0f);
+    return most ? vec_select((ivec)(a == a), vec_max(a, b), a) : a + b;
+}
 
-        for (long i = in[0]; i < in[1]; i++)
-            for (long j = in[2]; j < in[3]; j++) {
-                const vec x = vec_load_n(
-                    s->x + ((y0 + i * s->dilation_h) * s->w + x0 + j * s->dilation_w) * s->ldx + c,
-                    n);
+INLINE vec pool_none(const bool most)
+{
+    return vec_set(most ? -INFINITY : 0.0f);
+}
 
-                /* vec_max gives x if one is no number: right, unless it is v that is none. */
-                v = most ? vec_select((ivec)(v == v), vec_max(v, x), v) : v + x;
-            }
-        vec_store_n(to + c, most ? v : v * vec_set(by), n);
+/* Over the rows of taps, in column x of the image. */
+INLINE vec pool_column(const bool most, const struct pool_piece *p, const float *x, long n)
+{
+    const long step = p->s->dilation_h * p->s->w * p->s->ldx;
+    long       i = p->from;
+    vec        v = pool_none(most);
+
+    if (i < p->end) v = n < VL ? vec_load_n(x + i * step, n) : vec_load(x + i * step);
+    while (++i < p->end)
+        v = pool_join(most, v, n < VL ? vec_load_n(x + i * step, n) : vec_load(x + i * step));
+    return v;
+}
+
+/* Channels c and on of the windows, fewer than VL if n says so. */
+INLINE void pool_channels(const bool most, const struct pool_piece *p, long c, long n)
+{
+    const struct packed_pool *s = p->s;
+    const float              *x = s->x + (p->y * s->w + p->left) * s->ldx + c;
+    float                    *y = s->y + p->out * s->ldy + c;
+    vec                       column[POOL_COLUMNS];
+
+    for (long i = 0; i < p->columns; i++)
+        column[i] = pool_column(most, p, x + i * s->ldx, n);
+    for (long o = 0; o < p->count; o++, y += s->ldy) {
+        const struct pool_window *w = &p->window[o];
+        const long                at = w->at - p->left;
+        long                      j = w->from;
+        vec                       v = pool_none(most);
+
+        if (j < w->end) v = column[at + j * s->dilation_w];
+        while (++j < w->end)
+            v = pool_join(most, v, column[at + j * s->dilation_w]);
+        if (!most) v *= vec_set(w->by);
+        if (n < VL)
+            vec_store_n(y, v, n);
+        else
+            vec_store(y, v);
+    }
+}
+
+/* The same for one window that is too wide. */
+INLINE void pool_wide(const bool most, const struct pool_piece *p, long c, long n)
+{
+    const struct packed_pool *s = p->s;
+    const struct pool_window *w = &p->window[0];
+    const float              *x = s->x + (p->y * s->w + w->at) * s->ldx + c;
+    vec                       v = pool_none(most);
+
+    for (long j = w->from; j < w->end; j++)
+        v = pool_join(most, v, pool_column(most, p, x + j * s->dilation_w * s->ldx, n));
+    vec_store_n(s->y + p->out * s->ldy + c, most ? v : v * vec_set(w->by), n);
+}
+
+/* One by the number of elements of a window. */
+INLINE float pool_factor(const struct pool_mean *mean, const struct pool_piece *p,
+                         const struct pool_window *w)
+{
+    const struct packed_pool *s = p->s;
+    const long                bottom = s->h + mean->pad_bottom - p->y;
+    const long                right = s->w + mean->pad_right - w->at;
+    long                      rows = p->end - p->from, columns = w->end - w->from;
+
+    if (mean->divisor != 0.0f) return 1.0f / mean->divisor;
+    if (mean->count_pad) {
+        rows = s->kernel_h < bottom ? s->kernel_h : bottom;
+        columns = s->kernel_w < right ? s->kernel_w : right;
+    }
+    return rows > 0 && columns > 0 ? 1.0f / ((float)rows * (float)columns) : 0.0f;
+}
+
+/* The windows from column `ox` of the output on that have room beside one another; false if that
+ * is one which has none. */
+INLINE bool pool_take(struct pool_piece *p, const struct pool_mean *mean, long ox)
+{
+    const struct packed_pool *s = p->s;
+    const long                first = ox * s->stride_w - s->pad_left;
+    const long                span = (s->kernel_w - 1L) * s->dilation_w + 1;
+    long                      right = 0;
+
+    p->left = first > 0 ? first : 0;
+    for (p->count = 0; p->count < POOL_COLUMNS && ox + p->count < s->out_w; p->count++) {
+        struct pool_window *w = &p->window[p->count];
+        const long          at = first + p->count * s->stride_w;
+
+        if (p->count > 0 && at + span - first > POOL_COLUMNS) break;
+        w->at = at;
+        pool_clip(at, s->kernel_w, s->dilation_w, s->w, &w->from, &w->end);
+        if (mean) w->by = pool_factor(mean, p, w);
+        right = at + span < s->w ? at + span : s->w;
+    }
+    p->columns = right > p->left ? right - p->left : 0;
+    return span <= POOL_COLUMNS;
+}
+
+INLINE void pool_rows(const bool most, const struct packed_pool *s, const struct pool_mean *mean,
+                      long y0, long y1)
+{
+    struct pool_piece p = {.s = s};
+
+    for (long y = y0; y < y1; y++) {
+        p.y = y * s->stride_h - s->pad_top;
+        pool_clip(p.y, s->kernel_h, s->dilation_h, s->h, &p.from, &p.end);
+        for (long ox = 0; ox < s->out_w; ox += p.count) {
+            const bool fits = pool_take(&p, mean, ox);
+            long       c = 0;
+
+            p.out = y * s->out_w + ox;
+            for (; fits && c + VL <= s->c; c += VL)
+                pool_channels(most, &p, c, VL);
+            if (fits && c < s->c) pool_channels(most, &p, c, s->c - c);
+            for (; !fits && c < s->c; c += VL)
+                pool_wide(most, &p, c, s->c - c < VL ? s->c - c : VL);
+        }
     }
 }
 
 static void max_pool(const struct packed_pool *s, long y0, long y1)
 {
-    for (long y = y0; y < y1; y++)
-        for (long x = 0; x < s->out_w; x++) {
-            const long at_y = y * s->stride_h - s->pad_top, at_x = x * s->stride_w - s->pad_left;
-            long       in[4];
-
-            pool_clip(at_y, s->kernel_h, s->dilation_h, s->h, &in[0], &in[1]);
-            pool_clip(at_x, s->kernel_w, s->dilation_w, s->w, &in[2], &in[3]);
-            pool_window(s, at_y, at_x, true, 1.0f, in, s->y + (y * s->out_w + x) * s->ldy);
-        }
+    pool_rows(true, s, NULL, y0, y1);
 }
 
 static void avg_pool(const struct packed_pool *s, bool count_pad, int pad_bottom, int pad_right,
                      float divisor, long y0, long y1)
 {
-    const long most_h = s->h + pad_bottom, most_w = s->w + pad_right;
+    const struct pool_mean mean = {count_pad, pad_bottom, pad_right, divisor};
 
-    for (long y = y0; y < y1; y++)
-        for (long x = 0; x < s->out_w; x++) {
-            const long at_y = y * s->stride_h - s->pad_top, at_x = x * s->stride_w - s->pad_left;
-            long       in[4], count;
-
-            pool_clip(at_y, s->kernel_h, 1, s->h, &in[0], &in[1]);
-            pool_clip(at_x, s->kernel_w, 1, s->w, &in[2], &in[3]);
-            if (count_pad)
-                count = ((at_y + s->kernel_h < most_h ? at_y + s->kernel_h : most_h) - at_y) *
-                        ((at_x + s->kernel_w < most_w ? at_x + s->kernel_w : most_w) - at_x);
-            else
-                count = in[1] > in[0] && in[3] > in[2] ? (in[1] - in[0]) * (in[3] - in[2]) : 0;
-            pool_window(s, at_y, at_x, false,
-                        divisor != 0.0f ? 1.0f / divisor
-                        : count > 0     ? 1.0f / (float)count
-                                        : 0.0f,
-                        in, s->y + (y * s->out_w + x) * s->ldy);
-        }
+    pool_rows(false, s, &mean, y0, y1);
 }

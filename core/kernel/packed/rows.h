@@ -214,35 +214,3 @@ static void softmax(long m, long n, const float *x, long ldx, float *y, long ldy
         }
     }
 }
-
-/* ---- layouts: squares of 16, so that both sides use the cache lines they touch ------------- */
-
-enum { SQUARE = 16 };
-
-static void to_nhwc(long c, long pixels, long p0, long p1, const float *x, float *y, long ldy)
-{
-    for (long i0 = p0; i0 < p1; i0 += SQUARE)
-        for (long j0 = 0; j0 < c; j0 += SQUARE) {
-            const long rows = p1 - i0 < SQUARE ? p1 - i0 : SQUARE;
-            const long columns = c - j0 < SQUARE ? c - j0 : SQUARE;
-
-            if (columns < 8) { /* the channels of an image: along its rows */
-                for (long j = j0; j < c; j++)
-                    for (long i = i0; i < i0 + rows; i++)
-                        y[i * ldy + j] = x[j * pixels + i];
-                continue;
-            }
-            for (long i = i0; i < i0 + rows; i++)
-                for (long j = j0; j < j0 + columns; j++)
-                    y[i * ldy + j] = x[j * pixels + i];
-        }
-}
-
-static void to_nchw(long c, long pixels, long p0, long p1, const float *x, long ldx, float *y)
-{
-    for (long i0 = p0; i0 < p1; i0 += SQUARE)
-        for (long j0 = 0; j0 < c; j0 += SQUARE)
-            for (long j = j0; j < j0 + SQUARE && j < c; j++)
-                for (long i = i0; i < i0 + SQUARE && i < p1; i++)
-                    y[j * pixels + i] = x[i * ldx + j];
-}

@@ -23,8 +23,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
     _(4, 1)                                                                                        \
     _(5, 1)                                                                                        \
     _(6, 1)                                                                                        \
-    _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3) _(3, 3)        \
-        _(4, 3) _(1, 8)
+    _(7, 1)                                                                                        \
+    _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3)        \
+        _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8, TAPS_HELD = 0 };
@@ -66,6 +67,15 @@ INLINE void vec_store_n(float *p, vec v, long n)
 INLINE void vec_store_lanes(float *p, vec v, long first, long n)
 {
     _mm256_maskstore_ps(p, _mm256_andnot_si256(vec_lanes(first), vec_lanes(n)), v);
+}
+
+INLINE vec vec_zip_low(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+INLINE vec vec_zip_high(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 /* The inner loop of a tile loads a vector of weights once and uses it for every row. Left

@@ -23,8 +23,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 8, 8, [8] = 1};
     _(4, 1)                                                                                        \
     _(5, 1)                                                                                        \
     _(6, 1)                                                                                        \
-    _(7, 1) _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3)        \
-        _(2, 3) _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
+    _(7, 1)                                                                                        \
+    _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3) _(2, 3)        \
+        _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8, TAPS_HELD = 1 };
@@ -61,6 +62,16 @@ INLINE void vec_store_n(float *p, vec v, long n)
 INLINE void vec_store_lanes(float *p, vec v, long first, long n)
 {
     _mm512_mask_storeu_ps(p, vec_lanes(n) & (__mmask16)~vec_lanes(first), v);
+}
+
+INLINE vec vec_zip_low(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+INLINE vec vec_zip_high(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                   31);
 }
 
 /* Assembly, because the compiler would fold the load into every use: see simd_avx2.h. */

@@ -8,6 +8,7 @@
  *   vec_load_n, vec_store_n     the first n lanes, 1 <= n <= VL; the others are 0, or untouched
  *   vec_store_lanes             of those, from lane `first` on, 0 <= first < n
  *   vec_max, vec_min            b where either is NaN: max(0, x) keeps it
+ *   vec_zip_low, vec_zip_high   lanes of a and b by turns: of their first halves, of their second
  *   vec_sum, vec_most           of all lanes; vec_most only if none is NaN
  *   vec_sums                    lane i is the sum of vector i of VL
  *   vec_reciprocal              1 / a to two units in the last place, a in [1, 2^100]
@@ -78,6 +79,15 @@ OUTLINE void vec_store_lanes(float *p, vec v, long first, long n)
 {
     for (long i = first; i < n; i++)
         p[i] = v[i];
+}
+
+INLINE vec vec_zip_low(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+}
+INLINE vec vec_zip_high(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, 2, 6, 3, 7);
 }
 
 INLINE vec vec_held(const float *p)
