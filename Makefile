@@ -112,6 +112,9 @@ $(B)/%.o: %.c | $(setup)
 	@echo '  $@'
 	$(Q)$(CC) $(CFLAGS) $(inc.$(firstword $(subst /, ,$<))) -MMD -MP -c $< -o $@
 
+# Plain loops over memory: gcc vectorises those only here.
+$(B)/core/kernel/eltwise.o $(B)/core/plan/combine.o: flags.release += -O3
+
 # Files that travel inside the program.
 $(B)/api/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
 

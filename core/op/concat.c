@@ -72,6 +72,60 @@ static void concat_forward(const sn_call *call, const sn_io *io)
         }
 }
 
+/* ---- channels last: a pixel of every input after the other --------------------------------- */
+
+static bool concat_fits_last(const sn_call *call)
+{
+    return call->out[0].dtype == SN_F32 && call->out[0].shape.rank == 4 &&
+           ((const struct concat_priv *)call->priv)->axis == 1;
+}
+
+struct concat_run {
+    const sn_call *call;
+    const sn_io   *io;
+};
+
+/* Pixels of all images. */
+static void concat_pixels(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct concat_run *r = cls;
+    const int64_t            step = r->io->out[0].shape.dim[1];
+    float                   *y = r->io->out[0].data;
+
+    (void)thread;
+    for (size_t i = 0; i < r->call->n_in; i++) {
+        const int64_t c = r->io->in[i].shape.dim[1];
+        const float  *x = r->io->in[i].data;
+
+        for (int64_t at = from; c > 0 && at < to; at++)
+            memcpy(y + at * step, x + at * c, (size_t)c * sizeof *y);
+        y += c;
+    }
+}
+
+static void concat_forward_last(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
+{
+    const sn_shape         *shape = &io->out[0].shape;
+    const struct concat_run r = {call, io};
+
+    (void)epilogue;
+    op_share(call, io, shape->dim[0] * shape->dim[2] * shape->dim[3], 8,
+             SHARE_TOUCH * (double)op_count(shape), concat_pixels, &r);
+}
+
+static const sn_variant concat_variants[] = {
+    {
+     .size = sizeof(sn_variant),
+     .name = "channels last",
+     .layout_in = SN_LAYOUT_CHANNELS_LAST,
+     .layout = SN_LAYOUT_CHANNELS_LAST,
+     .lean = true,
+     .fits = concat_fits_last,
+     .forward = concat_forward_last,
+     },
+    {0},
+};
+
 const sn_op sn_op_concat = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
@@ -86,4 +140,5 @@ const sn_op sn_op_concat = {
     .infer = concat_infer,
     .cost = concat_cost,
     .forward = concat_forward,
+    .variants = concat_variants,
 };

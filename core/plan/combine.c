@@ -139,12 +139,16 @@ void combine_sum(const sn_tensor *in, size_t n, const float *weight, float scale
             y[k] /= scale;
 }
 
-void combine_concat(const sn_tensor *in, size_t n, sn_tensor *out)
+void combine_concat(const sn_tensor *in, size_t n, bool channels_last, sn_tensor *out)
 {
     int64_t inner = 1, outer = out->shape.dim[0], at = 0;
 
     for (int d = 2; d < out->shape.rank; d++)
         inner *= out->shape.dim[d];
+    if (channels_last) {
+        outer *= inner;
+        inner = 1;
+    }
     for (size_t i = 0; i < n; i++) {
         const int64_t width = in[i].shape.dim[1] * inner, row = out->shape.dim[1] * inner;
 

@@ -234,7 +234,7 @@ sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, s
 
 /* weight[i] for input i; NULL: all 1. */
 void combine_sum(const sn_tensor *in, size_t n, const float *weight, float scale, sn_tensor *out);
-void combine_concat(const sn_tensor *in, size_t n, sn_tensor *out);
+void combine_concat(const sn_tensor *in, size_t n, bool channels_last, sn_tensor *out);
 
 /* Elements that the masks of a blend need as temporary memory. */
 size_t blend_scratch(const struct blend *b);

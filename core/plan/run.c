@@ -221,7 +221,7 @@ static void run_task(const struct run *r, const struct task *t)
         combine_sum(in, t->n_in, NULL, (float)t->n_in, out);
         break;
     case STEP_CONCAT:
-        combine_concat(in, t->n_in, out);
+        combine_concat(in, t->n_in, slot[output[0]].layout == SN_LAYOUT_CHANNELS_LAST, out);
         break;
     case STEP_WEIGHTED:
         run_weighted(r, t->step, in, out);

@@ -100,7 +100,7 @@ static sn_status convert(struct converter *c, struct step *s, sn_error *err)
     } else if (s->variant) {
         want = s->variant->layout;
         rc = prepare(p, s, err);
-    } else if (is_pointwise(p, s)) {
+    } else if (is_pointwise(p, s) || s->kind == STEP_CONCAT) {
         want = common_layout(p, s);
     }
     from = s->variant ? s->variant->layout_in : want;
