@@ -194,6 +194,56 @@ static void kernels_compute_what_operators_define(void **state)
     close_world(&w);
 }
 
+/* Inputs of a choice that are joined lie as the convolutions that make and read them like it. */
+static void chosen_images_are_joined(void **state)
+{
+    /* clang-format off */
+    static const char spec[] = HEAD
+        "\"inputs\": [{\"name\": \"x\", \"shape\": [\"N\", 3, 20, 20]}], \"model\": "
+        "{\"type\": \"Graph\", \"inputs\": [\"x\"], \"outputs\": [\"y\"], \"nodes\": ["
+        "{\"name\": \"a\", \"type\": \"Conv2d\", \"in_channels\": 3, \"out_channels\": 5, "
+        "\"kernel_size\": 3, \"bias\": false, \"inputs\": [\"x\"]},"
+        "{\"name\": \"b\", \"type\": \"Conv2d\", \"in_channels\": 3, \"out_channels\": 18, "
+        "\"kernel_size\": 3, \"bias\": false, \"inputs\": [\"x\"]},"
+        "{\"name\": \"both\", \"type\": \"InputChoice\", \"label\": \"which\", "
+        "\"n_candidates\": 2, \"n_chosen\": null, \"reduction\": \"concat\", "
+        "\"inputs\": [\"a\", \"b\"]},"
+        "{\"name\": \"c\", \"type\": \"Conv2d\", \"in_channels\": 23, \"out_channels\": 7, "
+        "\"kernel_size\": 18, \"bias\": false, \"inputs\": [\"both\"]},"
+        "{\"name\": \"y\", \"type\": \"Flatten\", \"inputs\": [\"c\"]}]}}";
+    /* clang-format on */
+    static const struct net_tensor weights[] = {
+        {"a.weight", 4, {5, 3, 3, 3}   },
+        {"b.weight", 4, {18, 3, 3, 3}  },
+        {"c.weight", 4, {7, 23, 18, 18}},
+        {NULL,       0, {0}            },
+    };
+    const sn_value index[] = {
+        {.kind = SN_KIND_INT, .as.integer = 0},
+        {.kind = SN_KIND_INT, .as.integer = 1}
+    };
+    const sn_value all = {
+        .kind = SN_KIND_TUPLE, .as.tuple = {index, 2}
+    };
+    struct world w = {0};
+    sn_draft    *draft;
+    sn_plan     *by_definition;
+    float        want[BATCH * OUT], y[BATCH * OUT];
+
+    (void)state;
+    w.net = net_load(spec, weights, &w.bytes);
+    assert_int_equal(sn_draft_create(w.net, &draft, NULL), SN_OK);
+    assert_int_equal(sn_draft_set(draft, "which", &all, NULL), SN_OK);
+    assert_int_equal(sn_draft_seal(draft, &w.subnet, NULL), SN_OK);
+    sn_draft_free(draft);
+    by_definition = compile_mode(w.subnet, SN_TRAIN, SN_EXACTNESS_SPEC, 1);
+    run(by_definition, 0, BATCH, NULL, want);
+    once(&w, SN_EXACTNESS_DIRECT, y);
+    assert_true(difference(y, want) < 1e-5);
+    sn_plan_unref(by_definition);
+    close_world(&w);
+}
+
 static void winograd_only_where_asked_for(void **state)
 {
     struct world a = open_world(plain, "w=32 k=3"), b = open_world(fast, "w=32 k=3");
@@ -262,8 +312,8 @@ static void weights_are_prepared_once(void **state)
 }
 
 /* Seven convolutions that took over norms, activations and the product of squeeze-and-excite; its
- * mean and gate, a pool and what joins it, two more pools, the way back to rows, and the linear layer. Plans are kept by the
- * thousand: about half a kilobyte for a step. */
+ * mean and gate, a pool and what joins it, two more pools, the way back to rows, and the linear
+ * layer. Plans are kept by the thousand: about half a kilobyte for a step. */
 static void plans_are_small(void **state)
 {
     struct world        w = open_world(plain, "w=32 k=3");
@@ -282,6 +332,7 @@ int main(void)
     static sn_exactness     direct = SN_EXACTNESS_DIRECT, winograd = SN_EXACTNESS_WINOGRAD;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_compute_what_operators_define),
+        cmocka_unit_test(chosen_images_are_joined),
         cmocka_unit_test(winograd_only_where_asked_for),
         {"threads and batches change no bit of direct sums", nothing_else_changes_a_bit, NULL, NULL,
                                          &direct  },
