@@ -144,21 +144,26 @@ INLINE long conv_block(long m, long k)
 }
 
 /* The vectors of a tile: from the one with channel n on, `take` of them, channels up to `end`. They
- * are all of one group, and do not go over the end of a panel in whose middle they begin. */
+ * are all of one group, unless groups of four fill a vector, and do not go over the end of a panel
+ * in whose middle they begin. What they read of a pixel begins with channel `k_from`. */
 struct conv_tile {
-    long from, end;
-    int  take;
+    long                  from, end, k_from;
+    int                   take;
+    tile_function *const *of;
 };
 
 INLINE struct conv_tile conv_tile(const struct packed_conv *s, long n, long n1)
 {
-    const long       next = s->group > 0 ? (n / s->group + 1) * s->group : n1;
+    const bool       fours = s->group == 4 && s->c == 4;
+    const long       next = s->group > 0 && !fours ? (n / s->group + 1) * s->group : n1;
     struct conv_tile t = {.from = n / VL * VL, .end = next < n1 ? next : n1};
     const int        left = (int)(KERNEL_PANEL - t.from % KERNEL_PANEL) / VL;
 
-    t.take = tile_take((t.end - t.from + VL - 1) / VL);
+    t.take = fours ? 1 : tile_take((t.end - t.from + VL - 1) / VL);
     if (t.take > left && left < PANEL_VECS) t.take = left;
     if (t.from + t.take * VL < t.end) t.end = t.from + t.take * VL;
+    t.k_from = fours ? t.from : s->group > 0 ? n / s->group * s->c : 0;
+    t.of = fours ? tile_fours : tile_listed[t.take];
     return t;
 }
 
@@ -183,7 +188,7 @@ static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1
                 conv_list_all(s, &t, taps, m, split);
             listed = tile_rows[tile.take];
             tile_channels(&r, &s->weight, &s->epilogue, tile.from);
-            if (s->group > 0) r.k_from = n / s->group * s->c;
+            r.k_from = tile.k_from;
             r.rows = t.rows;
             r.tap = t.tap;
             r.y = s->y + m * s->ldy + tile.from;
@@ -196,7 +201,7 @@ static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1
                 r.next = s->weight.at + end / KERNEL_PANEL * r.panel;
                 r.next_end = r.next + taps.taps * taps.k * KERNEL_PANEL;
             }
-            tile_sums_run(&r, tile.take, tile_listed[tile.take], split);
+            tile_sums_run(&r, tile.take, tile.of, split);
         }
     }
 }

@@ -24,8 +24,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
     _(5, 1)                                                                                        \
     _(6, 1)                                                                                        \
     _(7, 1)                                                                                        \
-    _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3)        \
-        _(1, 8)
+    _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(1, 8)
+
+#define TILE_HEIGHTS(_) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8, TAPS_HELD = 0 };
@@ -69,6 +70,19 @@ INLINE void vec_store_lanes(float *p, vec v, long first, long n)
     _mm256_maskstore_ps(p, _mm256_andnot_si256(vec_lanes(first), vec_lanes(n)), v);
 }
 
+INLINE vec vec_fours(vec v, int k)
+{
+    switch (k) {
+    case 0:
+        return _mm256_permute_ps(v, 0x00);
+    case 1:
+        return _mm256_permute_ps(v, 0x55);
+    case 2:
+        return _mm256_permute_ps(v, 0xaa);
+    default:
+        return _mm256_permute_ps(v, 0xff);
+    }
+}
 INLINE vec vec_zip_low(vec a, vec b)
 {
     return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);

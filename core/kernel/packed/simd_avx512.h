@@ -24,8 +24,11 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 8, 8, [8] = 1};
     _(5, 1)                                                                                        \
     _(6, 1)                                                                                        \
     _(7, 1)                                                                                        \
-    _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3) _(2, 3)        \
-        _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
+    _(8, 1)                                                                                        \
+    _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3) _(2, 3) _(3, 3)        \
+        _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
+
+#define TILE_HEIGHTS(_) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8, TAPS_HELD = 1 };
@@ -64,6 +67,19 @@ INLINE void vec_store_lanes(float *p, vec v, long first, long n)
     _mm512_mask_storeu_ps(p, vec_lanes(n) & (__mmask16)~vec_lanes(first), v);
 }
 
+INLINE vec vec_fours(vec v, int k)
+{
+    switch (k) {
+    case 0:
+        return _mm512_permute_ps(v, 0x00);
+    case 1:
+        return _mm512_permute_ps(v, 0x55);
+    case 2:
+        return _mm512_permute_ps(v, 0xaa);
+    default:
+        return _mm512_permute_ps(v, 0xff);
+    }
+}
 INLINE vec vec_zip_low(vec a, vec b)
 {
     return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);

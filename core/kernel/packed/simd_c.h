@@ -8,6 +8,7 @@
  *   vec_load_n, vec_store_n     the first n lanes, 1 <= n <= VL; the others are 0, or untouched
  *   vec_store_lanes             of those, from lane `first` on, 0 <= first < n
  *   vec_max, vec_min            b where either is NaN: max(0, x) keeps it
+ *   vec_fours                   lane k of every four lanes in all four, 0 <= k < 4
  *   vec_zip_low, vec_zip_high   lanes of a and b by turns: of their first halves, of their second
  *   vec_sum, vec_most           of all lanes; vec_most only if none is NaN
  *   vec_sums                    lane i is the sum of vector i of VL
@@ -15,6 +16,7 @@
  *   vec_held, vec_spread        loads that stay in a register (see simd_avx2.h)
  *   STRIP, STRIP_COUNTS        pixels of a strip (see depthwise.h)
  *   TAPS_HELD                  whether nine taps have room in registers beside a strip
+ *   TILE_HEIGHTS                1 to TILE_ROWS
  *   TILES, tile_rows            the register tiles: rows by vectors (see tile.h), and the most
  *                               rows for so many vectors; TILE_NV at a time, up to
  *                               TILE_NV_LAST at the end, TILE_ROW_VECS if there is one row */
@@ -36,6 +38,8 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 3, 3, 3, 3, [8] = 1};
 #define TILES(_)                                                                                   \
     _(1, 1)                                                                                        \
     _(2, 1) _(3, 1) _(1, 2) _(2, 2) _(3, 2) _(1, 3) _(2, 3) _(3, 3) _(1, 4) _(2, 4) _(3, 4) _(1, 8)
+
+#define TILE_HEIGHTS(_) _(1) _(2) _(3)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 4, TAPS_HELD = 0 };
@@ -81,6 +85,10 @@ OUTLINE void vec_store_lanes(float *p, vec v, long first, long n)
         p[i] = v[i];
 }
 
+INLINE vec vec_fours(vec v, int k)
+{
+    return vec_set(v[k]);
+}
 INLINE vec vec_zip_low(vec a, vec b)
 {
     return __builtin_shufflevector(a, b, 0, 4, 1, 5);

@@ -6,7 +6,9 @@
  *
  *   y[i][j] = epilogue(sum over tap, k of x[tap][i][k] * panel[tap][k][j])
  *
- * The rows x[tap][i] are those of a matrix (gemm) or a list of pointers (convolution). */
+ * The rows x[tap][i] are those of a matrix (gemm) or a list of pointers (convolution). In groups of
+ * four channels, four of the output from four of x, a vector holds several groups: there x[tap][i]
+ * is a vector too, of which every four lanes take number k of their own four. */
 
 enum { PANEL_VECS = KERNEL_PANEL / VL };
 
@@ -57,6 +59,23 @@ INLINE void tile_step(const int mr, const int nv, vec c[][TILE_ROW_VECS], const 
 #pragma GCC unroll 8
         for (int j = 0; j < nv; j++)
             c[i][j] = vec_fma(a, b[j], c[i][j]);
+    }
+}
+
+/* The same for a vector of groups of four: all four k. */
+INLINE void tile_step_fours(const int mr, vec c[][TILE_ROW_VECS], const float *const *x,
+                            const float *w, long last)
+{
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        const vec b = vec_held(w + k * KERNEL_PANEL);
+
+#pragma GCC unroll 8
+        for (int i = 0; i < mr; i++) {
+            const vec a = last < VL ? vec_load_n(x[i], last) : vec_load(x[i]);
+
+            c[i][0] = vec_fma(vec_fours(a, k), b, c[i][0]);
+        }
     }
 }
 
@@ -143,10 +162,13 @@ INLINE void tile_end(const int mr, const int nv, vec c[][TILE_ROW_VECS], const s
     }
 }
 
-/* Walk the tiles of a run. `listed` and the sizes are constants where this is instantiated. */
-INLINE const float *tile_walk(const int mr, const int nv, const bool listed,
+enum tile_kind { TILE_OF_MATRIX, TILE_OF_LIST, TILE_OF_FOURS };
+
+/* Walk the tiles of a run. The kind and the sizes are constants where this is instantiated. */
+INLINE const float *tile_walk(const int mr, const int nv, const enum tile_kind kind,
                               const struct tile_run *r)
 {
+    const bool          listed = kind != TILE_OF_MATRIX;
     const long          k = r->k, panel = r->panel;
     const float *const *list = listed ? r->rows + r->tap_from * mr : NULL;
     const long         *taps = listed ? r->tap + r->tap_from : NULL;
@@ -174,6 +196,10 @@ INLINE const float *tile_walk(const int mr, const int nv, const bool listed,
 #pragma GCC unroll 8
             for (int row = 0; row < mr; row++)
                 x[row] = (listed ? list[tap * mr + row] : first + row * r->ldx) + r->k_from;
+            if (kind == TILE_OF_FOURS) {
+                tile_step_fours(mr, c, x, w, r->last);
+                continue;
+            }
             for (; i + 4 <= k; i += 4, w += 4 * KERNEL_PANEL) {
 #pragma GCC unroll 8
                 for (int j = 0; j < nv; j += PANEL_VECS)
@@ -209,11 +235,11 @@ INLINE const float *tile_walk(const int mr, const int nv, const bool listed,
 #define TILE(mr, nv)                                                                               \
     OUTLINE const float *tile_matrix_##mr##x##nv(const struct tile_run *r)                         \
     {                                                                                              \
-        return tile_walk(mr, nv, false, r);                                                        \
+        return tile_walk(mr, nv, TILE_OF_MATRIX, r);                                               \
     }                                                                                              \
     OUTLINE const float *tile_listed_##mr##x##nv(const struct tile_run *r)                         \
     {                                                                                              \
-        return tile_walk(mr, nv, true, r);                                                         \
+        return tile_walk(mr, nv, TILE_OF_LIST, r);                                                 \
     }
 TILES(TILE)
 
@@ -222,6 +248,17 @@ TILES(TILE)
 #define TILE_LISTED(mr, nv) [nv][mr] = tile_listed_##mr##x##nv,
 static tile_function *const tile_matrix[TILE_ROW_VECS + 1][TILE_ROWS + 1] = {TILES(TILE_MATRIX)};
 static tile_function *const tile_listed[TILE_ROW_VECS + 1][TILE_ROWS + 1] = {TILES(TILE_LISTED)};
+
+#define TILE_FOURS(mr)                                                                             \
+    OUTLINE const float *tile_fours_##mr(const struct tile_run *r)                                 \
+    {                                                                                              \
+        return tile_walk(mr, 1, TILE_OF_FOURS, r);                                                 \
+    }
+TILE_HEIGHTS(TILE_FOURS)
+
+/* [rows], one vector wide */
+#define TILE_FOURS_OF(mr) [mr] = tile_fours_##mr,
+static tile_function *const tile_fours[TILE_ROWS + 1] = {TILE_HEIGHTS(TILE_FOURS_OF)};
 
 /* How many vectors the next tile takes of those that are left: whole panels up to the end,
  * and where a vector is a panel, rather two tiles of two than a last one of one. */
