@@ -53,6 +53,19 @@ static bool may_divide(const struct sn_plan *p)
     return true;
 }
 
+/* An output that belongs to all samples: threads that run all steps would write it at once. */
+static bool shares_output(const struct sn_plan *p)
+{
+    for (int v = 0; v < p->n_values; v++) {
+        const struct value *value = &p->value[v];
+
+        if (value->root == v && value->place == PLACE_OUTPUT && value->desc.dtype != SN_NONE &&
+            !value->batch_dims)
+            return true;
+    }
+    return false;
+}
+
 static int64_t sample_bytes(const struct sn_plan *p, int v)
 {
     const struct value *value = &p->value[v];
@@ -123,7 +136,7 @@ void plan_stretch(struct sn_plan *p)
     p->n_spans = p->n_lanes = 1;
     p->span[0] = (struct span){p->n_steps, batch};
     if (may_divide(p)) {
-        if (batch >= p->n_threads) p->n_lanes = p->n_threads;
+        if (batch >= p->n_threads && !shares_output(p)) p->n_lanes = p->n_threads;
         find_spans(p, batch / p->n_lanes + (batch % p->n_lanes != 0));
     }
     for (int i = 0; i < p->n_values; i++) {

@@ -63,7 +63,7 @@ static bool is_pointwise(const struct sn_plan *p, const struct step *s)
 static sn_layout common_layout(const struct sn_plan *p, const struct step *s)
 {
     for (size_t k = 0; k < s->call.n_in; k++)
-        if (p->value[s->in[k]].layout == SN_LAYOUT_CHANNELS_LAST &&
+        if (s->in[k] != VALUE_ABSENT && p->value[s->in[k]].layout == SN_LAYOUT_CHANNELS_LAST &&
             !is_either(&p->value[s->in[k]].desc.shape))
             return SN_LAYOUT_CHANNELS_LAST;
     return SN_LAYOUT_ROWS;

@@ -165,6 +165,45 @@ static void a_residual_is_no_input(void **state)
     free(y[1]);
 }
 
+/* Inputs that are absent, and joined all the same. */
+static void nothing_is_joined(void **state)
+{
+    static const char spec[] = SPEC(
+        IN("x",
+           "\"N\", 4, 3, 3") ", {\"name\": \"z\", \"shape\": [\"N\", 4, 3, 3], \"optional\": "
+                             "true}, "
+                             "{\"name\": \"u\", \"shape\": [\"N\", 4, 3, 3], \"optional\": true}",
+        GRAPH("\"x\", \"z\", \"u\"",
+              "{\"name\": \"r\", \"type\": \"ReLU\", \"inputs\": [\"x\"]}, {\"name\": \"k\", "
+              "\"type\": "
+              "\"InputChoice\", \"label\": \"which\", \"n_candidates\": 2, \"n_chosen\": null, "
+              "\"reduction\": \"concat\", \"inputs\": [\"z\", \"u\"]}",
+              "\"r\", \"k\""));
+    const sn_value index[] = {
+        {.kind = SN_KIND_INT, .as.integer = 0},
+        {.kind = SN_KIND_INT, .as.integer = 1}
+    };
+    const sn_value both = {
+        .kind = SN_KIND_TUPLE, .as.tuple = {index, 2}
+    };
+    const sn_desc in[3] = {
+        {SN_F32, {.rank = 4, .dim = {2, 4, 3, 3}}}
+    };
+    const sn_compile_options options = {.size = sizeof options, .in = in, .n_in = 3};
+    struct world             w = {0};
+    sn_draft                *draft;
+
+    (void)state;
+    w.net = net_load(spec, no_tensors, &w.bytes);
+    assert_int_equal(sn_draft_create(w.net, &draft, NULL), SN_OK);
+    assert_int_equal(sn_draft_set(draft, "which", &both, NULL), SN_OK);
+    assert_int_equal(sn_draft_seal(draft, &w.subnet, NULL), SN_OK);
+    sn_draft_free(draft);
+    assert_int_equal(sn_plan_compile(w.subnet, &options, &w.plan, &w.err), SN_OK);
+    assert_int_equal(sn_plan_describe(w.plan)->out[1].dtype, SN_NONE);
+    end(&w);
+}
+
 /* ---- N on another axis ------------------------------------------------------------------- */
 
 #define CONV3                                                                                      \
@@ -407,6 +446,53 @@ static void samples_gather_on_their_way(void **state)
     end(&alone);
 }
 
+/* What does not grow with the batch is nobody's sample: no thread may find it half made. */
+static void what_samples_share_is_made_once(void **state)
+{
+    /* clang-format off */
+    static const char spec[] = SPEC(
+        IN("x", "\"N\", 2, 40, 40") ", " IN("z", "1, 2, 40, 40"),
+        GRAPH("\"x\", \"z\"",
+              "{\"name\": \"l\", \"type\": \"Softmax\", \"dim\": -1, \"inputs\": [\"z\"]},"
+              CONV "," ADD("y", "conv", "l"),
+              "\"l\", \"y\""));
+    /* clang-format on */
+    static const struct net_tensor tensors[] = {
+        {"conv.weight", 4, {2, 2, 3, 3}},
+        {"conv.bias",   1, {2}         },
+        {NULL,          0, {0}         },
+    };
+    enum { SAMPLES = 4, SAMPLE = 2 * 40 * 40 };
+    const sn_shape shape[] = {
+        {.rank = 4, .dim = {SAMPLES, 2, 40, 40}},
+        {.rank = 4, .dim = {1, 2, 40, 40}      }
+    };
+    static float x[SAMPLES * SAMPLE], z[SAMPLE], l[SAMPLE], y[SAMPLES * SAMPLE],
+        want[SAMPLES * SAMPLE];
+    const sn_parallel threads = threads_of(SAMPLES);
+    const sn_tensor   in[] = {sn_tensor_dense(SN_F32, &shape[0], x),
+                              sn_tensor_dense(SN_F32, &shape[1], z)};
+    sn_tensor         out[] = {sn_tensor_dense(SN_F32, &shape[1], l),
+                               sn_tensor_dense(SN_F32, &shape[0], want)};
+    sn_run_options    options = {.size = sizeof options};
+    struct world      w;
+
+    (void)state;
+    for (int i = 0; i < SAMPLES * SAMPLE; i++)
+        x[i] = z[i % SAMPLE] = (float)(i * 7919 % 1009) / 1009;
+    assert_int_equal(compile_for_threads(&w, spec, tensors, shape, 2, SAMPLES), SN_OK);
+    options.scratch = aligned_alloc(64, (sn_plan_describe(w.plan)->scratch_bytes + 127) / 64 * 64);
+    assert_int_equal(sn_plan_forward(w.plan, in, out, &options, &w.err), SN_OK);
+    options.parallel = &threads;
+    out[1].data = y;
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(sn_plan_forward(w.plan, in, out, &options, &w.err), SN_OK);
+        assert_memory_equal(y, want, sizeof y);
+    }
+    free(options.scratch);
+    end(&w);
+}
+
 /* True from the nth time on. */
 static bool stops(void *cls)
 {
@@ -635,11 +721,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_residual_is_no_input),
+        cmocka_unit_test(nothing_is_joined),
         cmocka_unit_test(a_height_is_no_batch),
         cmocka_unit_test(a_plan_for_one_batch_runs_with_it),
         cmocka_unit_test(a_constant_is_no_batch),
         cmocka_unit_test(large_samples_come_one_by_one),
         cmocka_unit_test(samples_gather_on_their_way),
+        cmocka_unit_test(what_samples_share_is_made_once),
         cmocka_unit_test(threads_with_their_own_samples_stop),
         cmocka_unit_test(samples_of_threads_are_no_need),
         cmocka_unit_test(room_for_threads_is_no_need),
