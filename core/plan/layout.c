@@ -3,7 +3,8 @@
  * A tensor lives from the step that writes it to the last step that reads it.
  * Two tensors may share bytes if their lives do not meet. Larger ones choose
  * first, which for a chain of layers needs two buffers, not one per layer.
- * Outputs are written where the caller wants them.
+ * A sum is written over what was added last, and outputs where the caller
+ * wants them.
  *
  * Threads share a tensor half by half, and cores need not share a cache: a byte that
  * belonged to another core's half before is slow to write. Plans for several threads
@@ -95,6 +96,39 @@ static void find_lives(struct sn_plan *p)
         if (s->gated) p->value[p->value[s->gate].root].last = (int)i;
         for (int k = 0; k < s->n_patches; k++)
             if (s->patch[k].value >= 0) p->value[s->patch[k].value].last = (int)i;
+    }
+}
+
+/* Does step i read this root as anything but its residual? */
+static bool reads_otherwise(const struct sn_plan *p, const struct step *s, int root)
+{
+    for (size_t k = 0; k < s->call.n_in; k++)
+        if (s->in[k] != VALUE_ABSENT && p->value[s->in[k]].root == root) return true;
+    return s->gated && p->value[s->gate].root == root;
+}
+
+/* Where a residual ends, its sum begins: less memory to reach for. */
+static void write_over_residuals(struct sn_plan *p)
+{
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const struct step *s = &p->step[i];
+        const int          out = s->call.n_out > 0 ? s->out[0] : VALUE_ABSENT;
+        struct value      *y, *x;
+        int                root;
+
+        if (!s->adds || !s->variant || !(s->variant->fuses & SN_FUSES_IN_PLACE) || out < 0)
+            continue;
+        root = p->value[s->residual].root;
+        x = &p->value[root];
+        y = &p->value[out];
+        if (y->root != out || y->place != PLACE_NONE || x->place != PLACE_NONE || x->first < 0 ||
+            x->last != (int)i || reads_otherwise(p, s, root) || y->layout != x->layout ||
+            y->desc.dtype != x->desc.dtype || y->batch_dims != x->batch_dims ||
+            !sn_shape_equal(&y->desc.shape, &x->desc.shape))
+            continue;
+        x->last = y->last;
+        for (int v = 0; v < p->n_values; v++)
+            if (p->value[v].root == out) p->value[v].root = root;
     }
 }
 
@@ -241,6 +275,7 @@ sn_status plan_lives(struct sn_plan *p, sn_error *err)
     if (rc) return rc;
     drop_aliases(p);
     find_lives(p);
+    write_over_residuals(p);
     return SN_OK;
 }
 

@@ -244,6 +244,68 @@ static void chosen_images_are_joined(void **state)
     close_world(&w);
 }
 
+/* A sum lies where its residual was, unless that is read once more: by the same step, or later. */
+static void sums_are_written_over_residuals(void **state)
+{
+#define STEP(name, from)                                                                           \
+    "{\"name\": \"" name "\", \"type\": \"Conv2d\", \"in_channels\": 20, \"out_channels\": 20, "   \
+    "\"kernel_size\": 3, \"padding\": 1, \"bias\": false, \"inputs\": [\"" from "\"]},"
+#define SUM(name, a, b)                                                                            \
+    "{\"name\": \"" name "\", \"type\": \"Add\", \"inputs\": [\"" a "\", \"" b "\"]},"
+    /* clang-format off */
+    static const char spec[] = HEAD
+        "\"inputs\": [{\"name\": \"x\", \"shape\": [\"N\", 3, 20, 20]}], \"model\": "
+        "{\"type\": \"Graph\", \"inputs\": [\"x\"], \"outputs\": [\"y\"], \"nodes\": ["
+        "{\"name\": \"a\", \"type\": \"Conv2d\", \"in_channels\": 3, \"out_channels\": 20, "
+        "\"kernel_size\": 3, \"padding\": 1, \"bias\": false, \"inputs\": [\"x\"]},"
+        STEP("b", "a") SUM("c", "b", "a")      /* over its own input: not in place */
+        STEP("d", "c") STEP("e", "d") SUM("f", "e", "c") /* in place */
+        STEP("g", "f") SUM("h", "g", "d")      /* in place of d, which was read before */
+        STEP("i", "h") SUM("j", "i", "f")      /* not yet: f is read once more */
+        STEP("k", "j") SUM("l", "k", "f")      /* in place, and this the last */
+        "{\"name\": \"z\", \"type\": \"Conv2d\", \"in_channels\": 20, \"out_channels\": 7, "
+        "\"kernel_size\": 20, \"bias\": false, \"inputs\": [\"l\"]},"
+        "{\"name\": \"y\", \"type\": \"Flatten\", \"inputs\": [\"z\"]}]}}";
+    /* clang-format on */
+#undef STEP
+#undef SUM
+    static const struct net_tensor weights[] = {
+        {"a.weight", 4, {20, 3, 3, 3}  },
+        {"b.weight", 4, {20, 20, 3, 3} },
+        {"d.weight", 4, {20, 20, 3, 3} },
+        {"e.weight", 4, {20, 20, 3, 3} },
+        {"g.weight", 4, {20, 20, 3, 3} },
+        {"i.weight", 4, {20, 20, 3, 3} },
+        {"k.weight", 4, {20, 20, 3, 3} },
+        {"z.weight", 4, {7, 20, 20, 20}},
+        {NULL,       0, {0}            },
+    };
+    struct world w = {0};
+    sn_plan     *by_definition, *shared;
+    float        want[BATCH * OUT], y[BATCH * OUT];
+
+    (void)state;
+    w.net = net_load(spec, weights, &w.bytes);
+    w.subnet = net_choose(w.net, "");
+    by_definition = compile_mode(w.subnet, SN_TRAIN, SN_EXACTNESS_SPEC, 1);
+    run(by_definition, 0, BATCH, NULL, want);
+    for (int exactness = SN_EXACTNESS_DIRECT; exactness <= SN_EXACTNESS_WINOGRAD; exactness++) {
+        once(&w, (sn_exactness)exactness, y);
+        assert_true(difference(y, want) < 2e-5);
+        for (int n_threads = 2; n_threads <= 4; n_threads++) {
+            const sn_parallel threads = threads_of(n_threads);
+            float             again[BATCH * OUT];
+
+            shared = compile(w.subnet, (sn_exactness)exactness, n_threads);
+            run(shared, 0, BATCH, &threads, again);
+            assert_memory_equal(again, y, sizeof y);
+            sn_plan_unref(shared);
+        }
+    }
+    sn_plan_unref(by_definition);
+    close_world(&w);
+}
+
 static void winograd_only_where_asked_for(void **state)
 {
     struct world a = open_world(plain, "w=32 k=3"), b = open_world(fast, "w=32 k=3");
@@ -333,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_compute_what_operators_define),
         cmocka_unit_test(chosen_images_are_joined),
+        cmocka_unit_test(sums_are_written_over_residuals),
         cmocka_unit_test(winograd_only_where_asked_for),
         {"threads and batches change no bit of direct sums", nothing_else_changes_a_bit, NULL, NULL,
                                          &direct  },

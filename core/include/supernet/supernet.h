@@ -409,7 +409,13 @@ typedef enum sn_layout {
     SN_LAYOUT_CHANNELS_LAST /* N, H, W, C */
 } sn_layout;
 
-typedef enum sn_fuses { SN_FUSES_AFFINE = 1, SN_FUSES_RESIDUAL = 2, SN_FUSES_ACT = 4 } sn_fuses;
+typedef enum sn_fuses {
+    SN_FUSES_AFFINE = 1,
+    SN_FUSES_RESIDUAL = 2,
+    SN_FUSES_ACT = 4,
+    SN_FUSES_IN_PLACE = 8 /* reads a number of the residual before it writes that of the output:
+                           * they may be the same memory, if no input is */
+} sn_fuses;
 
 /* Another way to run an operator: in another layout, over weights that are prepared once
  * for the whole supernet and shared by all its plans, with an epilogue. The planner takes
