@@ -331,8 +331,7 @@ static void run_lane(const void *cls, int64_t from, int64_t to, int thread)
     if (!run_span(&r, r.plan->n_spans - 1, from, to)) atomic_store(l->stopped, true);
 }
 
-/* As many samples as there are lanes, or a multiple, then the rest step by step; false if stopped.
- */
+/* A multiple of the lanes in whole samples, the rest step by step; false if stopped. */
 static bool run_lanes(struct run *r, int64_t batch)
 {
     const sn_plan     *plan = r->plan;

@@ -168,37 +168,27 @@ static void a_residual_is_no_input(void **state)
 /* Inputs that are absent, and joined all the same. */
 static void nothing_is_joined(void **state)
 {
+    /* clang-format off */
     static const char spec[] = SPEC(
-        IN("x",
-           "\"N\", 4, 3, 3") ", {\"name\": \"z\", \"shape\": [\"N\", 4, 3, 3], \"optional\": "
-                             "true}, "
-                             "{\"name\": \"u\", \"shape\": [\"N\", 4, 3, 3], \"optional\": true}",
+        IN("x", "\"N\", 4, 3, 3") ", "
+        "{\"name\": \"z\", \"shape\": [\"N\", 4, 3, 3], \"optional\": true}, "
+        "{\"name\": \"u\", \"shape\": [\"N\", 4, 3, 3], \"optional\": true}",
         GRAPH("\"x\", \"z\", \"u\"",
-              "{\"name\": \"r\", \"type\": \"ReLU\", \"inputs\": [\"x\"]}, {\"name\": \"k\", "
-              "\"type\": "
-              "\"InputChoice\", \"label\": \"which\", \"n_candidates\": 2, \"n_chosen\": null, "
-              "\"reduction\": \"concat\", \"inputs\": [\"z\", \"u\"]}",
+              "{\"name\": \"r\", \"type\": \"ReLU\", \"inputs\": [\"x\"]}, "
+              "{\"name\": \"k\", \"type\": \"InputChoice\", \"label\": \"which\", "
+              "\"n_candidates\": 2, \"n_chosen\": null, \"reduction\": \"concat\", "
+              "\"inputs\": [\"z\", \"u\"]}",
               "\"r\", \"k\""));
-    const sn_value index[] = {
-        {.kind = SN_KIND_INT, .as.integer = 0},
-        {.kind = SN_KIND_INT, .as.integer = 1}
-    };
-    const sn_value both = {
-        .kind = SN_KIND_TUPLE, .as.tuple = {index, 2}
-    };
+    /* clang-format on */
     const sn_desc in[3] = {
         {SN_F32, {.rank = 4, .dim = {2, 4, 3, 3}}}
     };
     const sn_compile_options options = {.size = sizeof options, .in = in, .n_in = 3};
     struct world             w = {0};
-    sn_draft                *draft;
 
     (void)state;
     w.net = net_load(spec, no_tensors, &w.bytes);
-    assert_int_equal(sn_draft_create(w.net, &draft, NULL), SN_OK);
-    assert_int_equal(sn_draft_set(draft, "which", &both, NULL), SN_OK);
-    assert_int_equal(sn_draft_seal(draft, &w.subnet, NULL), SN_OK);
-    sn_draft_free(draft);
+    w.subnet = net_choose(w.net, "which=0,1");
     assert_int_equal(sn_plan_compile(w.subnet, &options, &w.plan, &w.err), SN_OK);
     assert_int_equal(sn_plan_describe(w.plan)->out[1].dtype, SN_NONE);
     end(&w);
@@ -534,13 +524,14 @@ static void threads_with_their_own_samples_stop(void **state)
     end(&w);
 }
 
-/* Threads cost memory for the middles of tensors, but no request that fits without. */
-static void room_for_threads_is_no_need(void **state)
-{
 #define TURN(name, from, in, out)                                                                  \
     "{\"name\": \"" name "\", \"type\": \"Conv2d\", \"in_channels\": " in                          \
     ", \"out_channels\": " out ", \"kernel_size\": 1, \"bias\": false, \"inputs\": [\"" from       \
     "\"]}"
+
+/* Threads cost memory for the middles of tensors, but no request that fits without. */
+static void room_for_threads_is_no_need(void **state)
+{
     /* clang-format off */
     static const char spec[] = SPEC(
         IN("x", "\"N\", 16, 64, 64"),
@@ -550,7 +541,6 @@ static void room_for_threads_is_no_need(void **state)
               TURN("e", "d", "32", "32") "," ADD("f", "e", "b") "," MEAN("y", "f"),
               "\"y\""));
     /* clang-format on */
-#undef TURN
     static const struct net_tensor tensors[] = {
         {"a.weight", 4, {64, 16, 1, 1}},
         {"b.weight", 4, {32, 64, 1, 1}},
@@ -578,6 +568,36 @@ static void room_for_threads_is_no_need(void **state)
     assert_true(most <= sn_plan_describe(packed)->scratch_bytes / 2 * 3);
     sn_plan_unref(wide);
     sn_plan_unref(packed);
+    end(&w);
+}
+
+/* A residual that is not read again leaves its place to the sum: two images at a time, not three.
+ */
+static void a_sum_takes_its_residuals_place(void **state)
+{
+    /* clang-format off */
+    static const char spec[] = SPEC(
+        IN("x", "\"N\", 16, 64, 64"),
+        GRAPH("\"x\"",
+              TURN("a", "x", "16", "32") "," TURN("b", "a", "32", "32") ","
+              TURN("c", "b", "32", "32") "," ADD("d", "c", "a") "," MEAN("y", "d"),
+              "\"y\""));
+    /* clang-format on */
+    static const struct net_tensor tensors[] = {
+        {"a.weight", 4, {32, 16, 1, 1}},
+        {"b.weight", 4, {32, 32, 1, 1}},
+        {"c.weight", 4, {32, 32, 1, 1}},
+        {NULL,       0, {0}           },
+    };
+    enum { IMAGE_BYTES = 32 * 64 * 64 * sizeof(float) };
+    const sn_shape shape = {
+        .rank = 4, .dim = {1, 16, 64, 64}
+    };
+    struct world w;
+
+    (void)state;
+    assert_int_equal(compile(&w, spec, tensors, &shape, 1), SN_OK);
+    assert_in_range(sn_plan_describe(w.plan)->scratch_bytes, 2 * IMAGE_BYTES, 3 * IMAGE_BYTES - 1);
     end(&w);
 }
 
@@ -698,22 +718,11 @@ static void sums_have_a_size(void **state)
         {SN_F32, shape[1]}
     };
     sn_compile_options options = {.size = sizeof options, .in = in, .n_in = 2};
-    const sn_value     both[] = {
-            {.kind = SN_KIND_INT, .as.integer = 0},
-            {.kind = SN_KIND_INT, .as.integer = 1}
-    };
-    const sn_value value = {
-        .kind = SN_KIND_TUPLE, .as.tuple = {both, 2}
-    };
-    sn_draft    *draft;
-    struct world w = {0};
+    struct world       w = {0};
 
     (void)state;
     w.net = net_load(spec, no_tensors, &w.bytes);
-    assert_int_equal(sn_draft_create(w.net, &draft, NULL), SN_OK);
-    assert_int_equal(sn_draft_set(draft, "which", &value, NULL), SN_OK);
-    assert_int_equal(sn_draft_seal(draft, &w.subnet, NULL), SN_OK);
-    sn_draft_free(draft);
+    w.subnet = net_choose(w.net, "which=0,1");
     assert_int_equal(sn_plan_compile(w.subnet, &options, &w.plan, &w.err), SN_E_LIMIT);
     end(&w);
 }
@@ -731,6 +740,7 @@ int main(void)
         cmocka_unit_test(what_samples_share_is_made_once),
         cmocka_unit_test(threads_with_their_own_samples_stop),
         cmocka_unit_test(samples_of_threads_are_no_need),
+        cmocka_unit_test(a_sum_takes_its_residuals_place),
         cmocka_unit_test(room_for_threads_is_no_need),
         cmocka_unit_test(samples_that_meet_stay_together),
         cmocka_unit_test(statistics_of_a_batch_see_all_of_it),

@@ -218,24 +218,13 @@ static void chosen_images_are_joined(void **state)
         {"c.weight", 4, {7, 23, 18, 18}},
         {NULL,       0, {0}            },
     };
-    const sn_value index[] = {
-        {.kind = SN_KIND_INT, .as.integer = 0},
-        {.kind = SN_KIND_INT, .as.integer = 1}
-    };
-    const sn_value all = {
-        .kind = SN_KIND_TUPLE, .as.tuple = {index, 2}
-    };
     struct world w = {0};
-    sn_draft    *draft;
     sn_plan     *by_definition;
     float        want[BATCH * OUT], y[BATCH * OUT];
 
     (void)state;
     w.net = net_load(spec, weights, &w.bytes);
-    assert_int_equal(sn_draft_create(w.net, &draft, NULL), SN_OK);
-    assert_int_equal(sn_draft_set(draft, "which", &all, NULL), SN_OK);
-    assert_int_equal(sn_draft_seal(draft, &w.subnet, NULL), SN_OK);
-    sn_draft_free(draft);
+    w.subnet = net_choose(w.net, "which=0,1");
     by_definition = compile_mode(w.subnet, SN_TRAIN, SN_EXACTNESS_SPEC, 1);
     run(by_definition, 0, BATCH, NULL, want);
     once(&w, SN_EXACTNESS_DIRECT, y);
