@@ -90,6 +90,7 @@ struct packed_gemm {
     const float           *x;
     long                   ldx;
     struct kernel_panels   w;
+    const float           *next; /* panels like w that are wanted after these, or NULL */
     float                 *y;
     long                   ldy;
     struct kernel_epilogue epilogue;
@@ -118,6 +119,12 @@ struct packed_conv {
 size_t packed_conv_scratch(const struct packed_conv *s);
 size_t packed_planes_scratch(const struct packed_conv *s);
 size_t packed_winograd_scratch(const struct packed_conv *s, long n, int m);
+
+/* Tiles of m x m outputs of an image. */
+static inline long packed_winograd_tiles(const struct packed_conv *s, int m)
+{
+    return ((s->out_h + m - 1) / m) * ((s->out_w + m - 1) / m);
+}
 
 /* Relative position in a grid, as AutoFormer has it. Token 0 stands apart; the others are the
  * cells of a grid, row by row. With r and c the distances of query i and key j in rows and in
@@ -185,8 +192,8 @@ struct kernel_table {
      * not used. Rows of the output image y0 to y1, channels n0 to n1. For few channels. */
     void (*planes)(const struct packed_conv *s, long y0, long y1, long n0, long n1, void *scratch);
 
-    /* 3x3, stride 1, dilation 1, with weights of kernel_winograd_pack: rows of tiles t0 to t1
-     * of ceil(out_h / m) for every image, channels n0 to n1. Relative to the largest output the
+    /* 3x3, stride 1, dilation 1, with weights of kernel_winograd_pack: tiles t0 to t1 of
+     * those of all images, channels n0 to n1. Relative to the largest output the
      * error is about 1e-6 for m = 2 and 1e-5 for m = 4 (direct: 2e-7);
      * tests/unit/test_packed_conv.c. */
     void (*winograd)(const struct packed_conv *s, int m, long t0, long t1, long n0, long n1,

@@ -20,7 +20,7 @@ struct packed_run {
     long               c_out;
     bool               depthwise;
     enum way           way;
-    bool               by_channels;  /* units of the parts; otherwise positions, rows, tile rows */
+    bool               by_channels;  /* units of the parts; otherwise positions, rows, tiles */
     long               units;        /* of one image */
     char              *scratch;      /* of the first thread */
     size_t             scratch_step; /* from thread to thread */
@@ -360,10 +360,12 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
     s->weight = panels_of(call, io, way);
     s->epilogue = op_packed_epilogue(epilogue, p->bias, r.c_out, io->scratch);
     s->epilogue.ld_residual = r.c_out;
-    r.units = is_winograd(way)                   ? (s->out_h + (long)way - 1) / (long)way
+    r.units = is_winograd(way)                   ? packed_winograd_tiles(s, (int)way)
               : r.depthwise || way == WAY_PLANES ? s->out_h
                                                  : s->out_h * s->out_w;
-    r.by_channels = op_share_channels(r.images * s->out_h * s->out_w, r.c_out);
+    /* Winograd's weights are used once for a tile, not for a position. */
+    r.by_channels =
+        op_share_channels(r.images * (is_winograd(way) ? r.units : s->out_h * s->out_w), r.c_out);
     work = (double)r.images * (double)(s->out_h * s->out_w) * (double)r.c_out *
            (double)(s->c * s->kernel_h * s->kernel_w);
     /* A depthwise sum goes a third as fast, and a few pixels wait for their weights. */

@@ -235,7 +235,7 @@ static void winograd_ours(const struct kernel_table *set, const void *arg)
 {
     const struct convolution *c = arg;
 
-    set->winograd(&c->s, c->m, 0, (c->s.out_h + c->m - 1) / c->m, 0, c->product.n, c->scratch);
+    set->winograd(&c->s, c->m, 0, packed_winograd_tiles(&c->s, c->m), 0, c->product.n, c->scratch);
 }
 
 static void conv_blas(const struct kernel_table *set, const void *arg)

@@ -355,7 +355,7 @@ static void check_planes(struct fixture *f, const struct row *t, const struct ke
 static void check_winograd(struct fixture *f, const struct row *t, const struct kernel_table *set,
                            int m)
 {
-    const long down = (f->s.out_h + m - 1) / m, k = t->c + t->more;
+    const long tiles = packed_winograd_tiles(&f->s, m), k = t->c + t->more;
     float     *whole = floats_of(f->size_y, 1, 7), *parts = floats_of(f->size_y, 1, 7);
     void      *scratch = scratch_of(packed_winograd_scratch(&f->s, t->n, m));
     const struct kernel_weight u = {.n = t->n, .k = k, .kernel_h = m + 2, .kernel_w = m + 2};
@@ -363,11 +363,11 @@ static void check_winograd(struct fixture *f, const struct row *t, const struct 
 
     s.weight = kernel_packed_at(&u, f->winograd[m / 2 - 1]);
     s.y = whole;
-    set->winograd(&s, m, 0, down, 0, t->n, scratch);
+    set->winograd(&s, m, 0, tiles, 0, t->n, scratch);
     s.y = parts;
-    for (long y = 0, step = 1; y < down; y += step, step++)
+    for (long i = 0, step = 1; i < tiles; i += step, step++)
         for (long n = 0; n < t->n; n += KERNEL_PANEL)
-            set->winograd(&s, m, y, y + step < down ? y + step : down, n,
+            set->winograd(&s, m, i, i + step < tiles ? i + step : tiles, n,
                           n + KERNEL_PANEL < t->n ? n + KERNEL_PANEL : t->n, scratch);
     assert_floats_close(whole, f->want, (size_t)f->positions, (size_t)t->n, (size_t)s.ldy,
                         m == 2 ? 2e-6 : 1e-5, set->name);
@@ -386,7 +386,7 @@ static void check_images(struct fixture *f, const struct row *t, const struct ke
     const struct kernel_weight u = {
         .n = t->n, .k = t->c + t->more, .kernel_h = m + 2, .kernel_w = m + 2};
     const size_t size_x = (size_t)(f->s.h * f->s.w * f->s.ldx);
-    const long   units = m ? (f->s.out_h + m - 1) / m : f->positions;
+    const long   units = m ? packed_winograd_tiles(&f->s, m) : f->positions;
     float       *x = floats_of(IMAGES * size_x, 1, 0), *residual = NULL;
     float       *each = floats_of(IMAGES * f->size_y, 1, 7);
     float       *all = floats_of(IMAGES * f->size_y, 1, 7);

@@ -48,6 +48,9 @@ static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1
             if (n + take * VL < n1 && !take_one) {
                 r.next = r.w + take / PANEL_VECS * r.panel;
                 r.next_end = r.next + s->k * KERNEL_PANEL;
+            } else if (m + rows == m1 && s->next) {
+                r.next = s->next;
+                r.next_end = r.next + s->k * KERNEL_PANEL;
             }
             tile_sums_run(&r, take, tile_matrix[take], tile_split(rows, tile_rows[take]));
         }

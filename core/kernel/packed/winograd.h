@@ -179,29 +179,30 @@ INLINE void winograd_run(const int m, const struct packed_conv *s, long t0, long
 {
     const long across = (s->out_w + m - 1) / m, down = (s->out_h + m - 1) / m;
     const long taps = (m + 2) * (m + 2);
-    const long first = t0 * across, end = t1 * across;
     const long c = round_up(s->c, KERNEL_PANEL), n = round_up(n1 - n0, KERNEL_PANEL);
-    const long most = winograd_block(s->c, n1 - n0, m), blocks = (end - first + most - 1) / most;
-    const long block = blocks ? (end - first + blocks - 1) / blocks : 1;
+    const long most = winograd_block(s->c, n1 - n0, m), blocks = (t1 - t0 + most - 1) / most;
+    const long block = blocks ? (t1 - t0 + blocks - 1) / blocks : 1;
     /* The matrices of the taps start at different sets of the cache. */
-    const long step_v = block * c + KERNEL_PANEL, step_p = block * n + KERNEL_PANEL;
-    float     *zero = scratch, *v = zero + c, *p = v + taps * step_v;
+    const long   step_v = block * c + KERNEL_PANEL, step_p = block * n + KERNEL_PANEL;
+    const float *w = s->weight.at + n0 / KERNEL_PANEL * s->weight.panel;
+    float       *zero = scratch, *v = zero + c, *p = v + taps * step_v;
 
     memset(zero, 0, (size_t)c * sizeof(float));
-    for (long t = first; t < end; t += block) {
-        const long count = end - t < block ? end - t : block;
+    for (long t = t0; t < t1; t += block) {
+        const long count = t1 - t < block ? t1 - t : block;
 
         for (long i = t; i < t + count; i++)
             winograd_tile_in(m, s, s->x + i / across / down * s->h * s->w * s->ldx,
                              i / across % down, i % across, zero, v + (i - t) * c, step_v);
         for (long tap = 0; tap < taps; tap++) {
+            const long               after = (tap + 1) % taps;
             const struct packed_gemm product = {
                 .k = s->c,
                 .x = v + tap * step_v,
                 .ldx = c,
-                .w = {.at = s->weight.at + n0 / KERNEL_PANEL * s->weight.panel +
-                            tap / (m + 2) * s->weight.tap_y + tap % (m + 2) * s->weight.tap_x,
+                .w = {.at = w + tap / (m + 2) * s->weight.tap_y + tap % (m + 2) * s->weight.tap_x,
                       .panel = s->weight.panel},
+                .next = w + after / (m + 2) * s->weight.tap_y + after % (m + 2) * s->weight.tap_x,
                 .y = p + tap * step_p,
                 .ldy = n,
             };
