@@ -139,22 +139,27 @@ void combine_sum(const sn_tensor *in, size_t n, const float *weight, float scale
             y[k] /= scale;
 }
 
-void combine_concat(const sn_tensor *in, size_t n, bool channels_last, sn_tensor *out)
+void combine_concat(const sn_tensor *in, size_t n, bool channels_last, int64_t from, int64_t to,
+                    const sn_tensor *out)
 {
-    int64_t inner = 1, outer = out->shape.dim[0], at = 0;
+    const sn_shape *shape = &out->shape;
+    int64_t         side_by_side = 1, row;
 
-    for (int d = 2; d < out->shape.rank; d++)
-        inner *= out->shape.dim[d];
-    if (channels_last) {
-        outer *= inner;
-        inner = 1;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const int64_t width = in[i].shape.dim[1] * inner, row = out->shape.dim[1] * inner;
+    for (int d = 2; d < shape->rank && !channels_last; d++)
+        side_by_side *= shape->dim[d];
+    row = shape->dim[1] * side_by_side;
+    for (int64_t r = row ? from / row : 0; r * row < to; r++) {
+        int64_t at = r * row;
 
-        for (int64_t o = 0; o < outer; o++)
-            memcpy((float *)out->data + o * row + at, (const float *)in[i].data + o * width,
-                   (size_t)width * sizeof(float));
-        at += width;
+        for (size_t i = 0; i < n; i++) {
+            const int64_t width = in[i].shape.dim[1] * side_by_side, end = at + width;
+            const int64_t first = at > from ? at : from, last = end < to ? end : to;
+
+            if (first < last)
+                memcpy((float *)out->data + first,
+                       (const float *)in[i].data + r * width + first - at,
+                       (size_t)(last - first) * sizeof(float));
+            at = end;
+        }
     }
 }

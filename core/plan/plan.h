@@ -10,7 +10,7 @@
  *       -> samples at a time               stretch.c spans of steps, as many as caches hold
  *       -> offsets in the scratch memory   layout.c  values that never meet share bytes
  *       -> tasks and slots                 seal.c    what a run needs, and nothing else
- *       -> the loop over tasks             run.c     allocates nothing
+ *       -> the loop over tasks             run.c     allocates nothing; task.c: one of them
  *
  * A plan is immutable and shared; a run has its own scratch memory. */
 #ifndef PLAN_PLAN_H
@@ -234,7 +234,10 @@ sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, s
 
 /* weight[i] for input i; NULL: all 1. */
 void combine_sum(const sn_tensor *in, size_t n, const float *weight, float scale, sn_tensor *out);
-void combine_concat(const sn_tensor *in, size_t n, bool channels_last, sn_tensor *out);
+
+/* Elements [from, to) of the output, as they lie in memory. */
+void combine_concat(const sn_tensor *in, size_t n, bool channels_last, int64_t from, int64_t to,
+                    const sn_tensor *out);
 
 /* Elements that the masks of a blend need as temporary memory. */
 size_t blend_scratch(const struct blend *b);

@@ -453,7 +453,9 @@ typedef struct sn_variant {
 
 typedef enum sn_op_flags {
     SN_OP_ALIAS = 1,     /* output 0 is input 0 under another shape: nothing to run */
-    SN_OP_POINTWISE = 2, /* inputs of one shape: element i of the output depends on elements i */
+    /* Inputs of one shape: element i of the output depends on elements i alone. They may come in
+     * parts, as tensors of one axis. */
+    SN_OP_POINTWISE = 2,
     SN_OP_ADD = 4,       /* the sum of its inputs */
     SN_OP_MUL = 8,       /* their product */
     /* In evaluation mode, and where axis 0 of inputs and outputs is the batch: sample i of the
