@@ -26,7 +26,8 @@ int plan_add_value(struct sn_plan *p)
         if (!grown) return -1;
         p->value = grown;
     }
-    p->value[p->n_values] = (struct value){.root = p->n_values, .first = -1, .last = -1};
+    p->value[p->n_values] =
+        (struct value){.root = p->n_values, .first = -1, .last = -1, .mapped = -1};
     return p->n_values++;
 }
 
@@ -74,6 +75,41 @@ static sn_status prepare_call(struct sn_plan *p, const struct module *m, size_t 
     return SN_OK;
 }
 
+static bool same_args(const struct module *m, const sn_call *a, const sn_call *b)
+{
+    for (size_t i = 0; i < m->n_args; i++)
+        if (a->arg[i].soft || b->arg[i].soft || !sn_value_same(&a->arg[i].value, &b->arg[i].value))
+            return false;
+    return true;
+}
+
+/* Does a step only map its inputs, element by element? */
+static bool maps(const struct step *s)
+{
+    return s->kind == STEP_OP && s->module->op->flags & SN_OP_POINTWISE &&
+           s->module->n_params == 0 && s->call.n_in > 0 && s->call.n_out == 1 &&
+           s->in[0] != VALUE_ABSENT;
+}
+
+/* The step that maps the same values in the same way: a state of a cell is the input of many edges,
+ * and each may begin with the same activation. NULL: none, and later steps will find this one. */
+static const struct step *mapped_before(struct sn_plan *p, struct step *s)
+{
+    int *last = &p->value[s->in[0]].mapped;
+
+    for (int i = *last; i >= 0; i = p->step[i].mapped) {
+        const struct step *t = &p->step[i];
+
+        if (t->module->op == s->module->op && t->call.n_in == s->call.n_in &&
+            !memcmp(t->in, s->in, s->call.n_in * sizeof *s->in) &&
+            same_args(s->module, &t->call, &s->call))
+            return t;
+    }
+    s->mapped = *last;
+    *last = (int)p->n_steps;
+    return NULL;
+}
+
 static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, sn_error *err)
 {
     static const enum step_kind kinds[] = {[NODE_OP] = STEP_OP,
@@ -82,6 +118,7 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
                                            [NODE_CONCAT] = STEP_CONCAT,
                                            [NODE_WEIGHTED] = STEP_WEIGHTED};
     const struct module        *m = n->module;
+    const struct step          *before;
     struct step s = {.kind = kinds[n->kind], .module = m, .same_shape = n->same_shape};
     int         in[SN_MAX_PORTS], out[SN_MAX_PORTS];
     sn_status   rc;
@@ -104,12 +141,17 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
     }
     if (rc) return rc;
     if (m->op && (m->op->flags & SN_OP_ALIAS)) s.kind = STEP_ALIAS;
+    s.in = in;
+    before = maps(&s) ? mapped_before(p, &s) : NULL;
+    if (before) {
+        map[n->out] = before->out[0];
+        return SN_OK;
+    }
     for (int i = 0; i < n->n_out; i++) {
         out[i] = map[n->out + i] = plan_add_value(p);
         if (out[i] < 0) return fail_no_memory(err, m->where);
         if (s.kind == STEP_ALIAS) p->value[out[i]].root = p->value[in[0]].root;
     }
-    s.in = in;
     s.out = out;
     return plan_add_step(p, &s) ? SN_OK : fail_no_memory(err, m->where);
 }

@@ -1,7 +1,7 @@
 /* plan: a subnet compiled for input shapes: steps over values at fixed offsets.
  *
  *     network (live nodes)                 subnet/network.h
- *       -> steps and values                lower.c   aliases vanish, sums become steps
+ *       -> steps and values                lower.c   aliases and repetitions vanish
  *       -> live parts of the weights       param.c   views, packed copies, blends
  *       -> shapes for batch 1 and largest  infer.c   which dimensions grow with the batch
  *       -> fewer steps that do more        fuse.c    epilogues; variants from the table
@@ -33,6 +33,7 @@ struct value {
     size_t     offset_bytes; /* PLACE_SCRATCH */
     int        first, last;  /* roots: steps between which it needs its bytes; -1: before all */
     int        span;         /* roots: whose samples it holds */
+    int        mapped;       /* lower: the last step that maps it element by element, or -1 */
 };
 
 /* ---- distributions: weights of options, computed once per run ------------------------ */
@@ -102,6 +103,7 @@ struct step {
     const struct gather *gather;
     int                  n_patches;
     const struct patch  *patch;
+    int                  mapped;      /* lower: the step before that maps the same value, or -1 */
     bool                 same_shape;  /* STEP_SUM, STEP_WEIGHTED: no broadcasting */
     int                  dist;        /* STEP_WEIGHTED */
     const uint32_t      *item_option; /* STEP_WEIGHTED: option of item i; NULL: i */

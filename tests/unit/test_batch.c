@@ -90,6 +90,38 @@ static void a_residual_is_no_input(void **state)
     free(y[1]);
 }
 
+#define MAP(name, type) "{\"name\": \"" name "\", \"type\": " type ", \"inputs\": [\"x\"]}"
+
+/* The same of the same is made once; what only looks like it is not. */
+static void equal_activations_are_one(void **state)
+{
+    static const struct {
+        const char *spec;
+        size_t      steps;
+    } rows[] = {
+#define PAIR(a, b)                                                                                 \
+    SPEC(IN("x", "\"N\", 4, 3, 3"),                                                                \
+         GRAPH("\"x\"", MAP("a", a) "," MAP("b", b) "," ADD("y", "a", "b"), "\"y\""))
+        {PAIR("\"ReLU\"", "\"ReLU\""),                            2},
+        {PAIR("\"ReLU\"", "\"SiLU\""),                            3},
+        {PAIR("\"GELU\"", "\"GELU\", \"approximate\": \"none\""), 2},
+        {PAIR("\"GELU\"", "\"GELU\", \"approximate\": \"tanh\""), 3},
+#undef PAIR
+    };
+    const sn_shape shape = {
+        4, {2, 4, 3, 3}
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct planned w;
+
+        assert_int_equal(planned_make(&w, rows[i].spec, no_tensors, "", &shape, 1, 1), SN_OK);
+        assert_int_equal(sn_plan_describe(w.plan)->n_steps, rows[i].steps);
+        planned_end(&w);
+    }
+}
+
 /* Inputs that are absent, and joined all the same. */
 static void nothing_is_joined(void **state)
 {
@@ -387,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_residual_is_no_input),
+        cmocka_unit_test(equal_activations_are_one),
         cmocka_unit_test(nothing_is_joined),
         cmocka_unit_test(a_height_is_no_batch),
         cmocka_unit_test(a_plan_for_one_batch_runs_with_it),
