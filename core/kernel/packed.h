@@ -247,6 +247,9 @@ struct kernel_table {
     /* Pixels p0 to p1 of x [c, pixels] dense to y [pixels, c] and back, ld of the pixels. */
     void (*to_nhwc)(long c, long pixels, long p0, long p1, const float *x, float *y, long ldy);
     void (*to_nchw)(long c, long pixels, long p0, long p1, const float *x, long ldx, float *y);
+
+    /* y [n * times]: every number of x [n] `times` times over. */
+    void (*repeat)(long n, long times, const float *x, float *y);
 };
 
 /* The best set for this CPU; a constant. */

@@ -26,9 +26,10 @@ struct packed_run {
     size_t             scratch_step; /* from thread to thread */
 };
 
-static bool is_depthwise(const struct conv_shape *s)
+/* Depthwise: the channels of the output that each of the input has to itself; 0 otherwise. */
+static int64_t multiplier(const struct conv_shape *s)
 {
-    return s->groups == s->c_in && s->c_out == s->c_in && s->groups > 1;
+    return s->groups == s->c_in && s->groups > 1 ? s->c_out / s->groups : 0;
 }
 
 static struct packed_conv conv_of(const struct conv_shape *s)
@@ -46,10 +47,22 @@ static struct packed_conv conv_of(const struct conv_shape *s)
                                 .dilation_w = s->dilation_w,
                                 .pad_top = s->pad_top,
                                 .pad_left = s->pad_left,
-                                .group =
-                                    s->groups > 1 && !is_depthwise(s) ? s->c_out / s->groups : 0,
+                                .group = s->groups > 1 && !multiplier(s) ? s->c_out / s->groups : 0,
                                 .ldx = s->c_in,
                                 .ldy = s->c_out};
+}
+
+/* The image that a depthwise kernel reads if it has more channels for each of the input, every
+ * channel so many times over; SIZE_MAX: too large to be counted. */
+static size_t repeated_bytes(const struct conv_shape *s)
+{
+    size_t n = sizeof(float);
+
+    if (multiplier(s) < 2) return 0;
+    if (__builtin_mul_overflow(n, s->h, &n) || __builtin_mul_overflow(n, s->w, &n) ||
+        __builtin_mul_overflow(n, s->c_out, &n))
+        return SIZE_MAX;
+    return n;
 }
 
 /* ---- which calls fit ------------------------------------------------------------------- */
@@ -58,7 +71,7 @@ bool conv2d_fits_packed(const sn_call *call)
 {
     const struct conv2d_priv *p = call->priv;
 
-    return call->in[0].shape.rank == 4 && !p->margins;
+    return call->in[0].shape.rank == 4 && !p->margins && repeated_bytes(&p->shape) < SIZE_MAX;
 }
 
 /* The gate goes into the weights if these are fewer than the pixels. */
@@ -180,7 +193,9 @@ static size_t scratch_bytes(const sn_call *call, enum way way)
     const struct conv2d_priv *p = call->priv;
 
     return merged_bytes(&p->shape) + (size_t)call->n_threads * kernel_bytes(&p->shape, way) +
-           (way == WAY_POSITIONS && conv2d_gates_packed(call) ? gated_bytes(&p->shape) : 0);
+           (way != WAY_POSITIONS        ? 0
+            : conv2d_gates_packed(call) ? gated_bytes(&p->shape)
+                                        : repeated_bytes(&p->shape));
 }
 
 size_t conv2d_scratch_packed(const sn_call *call)
@@ -237,6 +252,21 @@ static void run_pointwise(const void *cls, int64_t from, int64_t to, int thread)
         kernel_table()->gemm(&g, from, to, 0, r->c_out);
 }
 
+static void next_image(struct packed_conv *s, long c_out)
+{
+    const long y = s->out_h * s->out_w * c_out;
+
+    s->x += s->h * s->w * s->ldx;
+    s->y += y;
+    if (s->epilogue.residual) s->epilogue.residual += y;
+}
+
+/* What follows the scratch memory of the threads. */
+static float *behind_threads(const sn_call *call, const struct packed_run *r)
+{
+    return (float *)(r->scratch + (size_t)call->n_threads * r->scratch_step);
+}
+
 /* ---- squeeze and excite: each image with weights of its own ---- */
 
 struct gated_run {
@@ -258,10 +288,7 @@ static void run_gated(const sn_call *call, const sn_io *io, const struct packed_
 {
     const struct packed_conv *s = &all->s;
     const long                panel = s->c * KERNEL_PANEL;
-    struct gated_run          g = {
-                 .r = *all,
-                 .gate = io->gate->data,
-                 .at = (float *)(all->scratch + (size_t)call->n_threads * all->scratch_step)};
+    struct gated_run g = {.r = *all, .gate = io->gate->data, .at = behind_threads(call, all)};
 
     g.r.images = 1;
     for (int64_t i = 0; i < all->images; i++) {
@@ -272,9 +299,7 @@ static void run_gated(const sn_call *call, const sn_io *io, const struct packed_
                  g.r.by_channels ? KERNEL_PANEL : 1, work / (double)all->images, run_pointwise,
                  &g.r);
         g.r.s.weight = s->weight;
-        g.r.s.x += s->h * s->w * s->ldx;
-        g.r.s.y += s->out_h * s->out_w * s->ldy;
-        if (g.r.s.epilogue.residual) g.r.s.epilogue.residual += s->out_h * s->out_w * all->c_out;
+        next_image(&g.r.s, all->c_out);
         g.gate += s->c;
     }
 }
@@ -334,9 +359,42 @@ static void run_images(const void *cls, int64_t from, int64_t to, int thread)
             run_units(r, &s, 0, units, from, to, scratch);
         else if (u0 < u1)
             run_units(r, &s, u0, u1, 0, r->c_out, scratch);
-        s.x += s.h * s.w * s.ldx;
-        s.y += s.out_h * s.out_w * s.ldy;
-        if (s.epilogue.residual) s.epilogue.residual += s.out_h * s.out_w * r->c_out;
+        next_image(&s, r->c_out);
+    }
+}
+
+/* ---- more channels of the output for each of the input: each image repeats them ---- */
+
+struct repeated_run {
+    const float *x;
+    long         times;
+    float       *at;
+};
+
+static void repeat_part(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct repeated_run *r = cls;
+
+    (void)thread;
+    kernel_table()->repeat(to - from, r->times, r->x + from, r->at + from * r->times);
+}
+
+static void run_repeated(const sn_call *call, const sn_io *io, const struct packed_run *all,
+                         long times, double work)
+{
+    const int64_t       n = all->s.h * all->s.w * all->s.ldx;
+    struct repeated_run repeated = {.x = all->s.x, .times = times, .at = behind_threads(call, all)};
+    struct packed_run   r = *all;
+
+    r.images = 1;
+    for (int64_t i = 0; i < all->images; i++) {
+        op_share(call, io, n, KERNEL_PANEL, SHARE_TOUCH * (double)n, repeat_part, &repeated);
+        repeated.x += n;
+        r.s.x = repeated.at;
+        r.s.ldx = all->s.ldx * times;
+        op_share(call, io, r.by_channels ? r.c_out : r.units, r.by_channels ? KERNEL_PANEL : 1,
+                 work / (double)all->images, run_images, &r);
+        next_image(&r.s, r.c_out);
     }
 }
 
@@ -348,7 +406,7 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
     struct packed_run         r = {.s = conv_of(shape),
                                    .images = io->in[0].shape.dim[0],
                                    .c_out = shape->c_out,
-                                   .depthwise = is_depthwise(shape),
+                                   .depthwise = multiplier(shape) > 0,
                                    .way = way,
                                    .scratch = (char *)io->scratch + merged_bytes(shape),
                                    .scratch_step = kernel_bytes(shape, way)};
@@ -373,6 +431,10 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
     if (r.images * s->out_h * s->out_w < 8) work *= 8;
     if (io->gate) {
         run_gated(call, io, &r, work);
+        return;
+    }
+    if (multiplier(shape) > 1) {
+        run_repeated(call, io, &r, multiplier(shape), work);
         return;
     }
     op_share(call, io, r.by_channels ? r.c_out : r.images * r.units,

@@ -17,8 +17,9 @@
 
 enum { SIDE = 20, BATCH = 3, IMAGE = 3 * SIDE * SIDE, OUT = 7 };
 
-/* Every kind of convolution: planes, 3x3 of two widths, in wide and in narrow groups, depthwise,
- * pointwise, crops, squeeze-and-excite, pooling, joined images and a linear layer. */
+/* Every kind of convolution: planes, 3x3 of two widths, in wide and in narrow groups, depthwise
+ * and twice as deep, pointwise, crops, squeeze-and-excite, pooling, joined images and a linear
+ * layer. */
 /* clang-format off */
 #define CONV(name, in, out, kernel, more)                                                          \
     "{\"name\": \"" name "\", \"type\": \"Conv2d\", \"in_channels\": " in ", \"out_channels\": " out \
@@ -40,7 +41,8 @@ enum { SIDE = 20, BATCH = 3, IMAGE = 3 * SIDE * SIDE, OUT = 7 };
     "\"padding\": 1, \"inputs\": [\"x\"]},"                                                      \
     "{\"name\": \"y\", \"type\": \"Concat\", \"inputs\": [\"x\", \"pool\"]}]},"                     \
     CONV("back", "\"2 * w\"", "32", "3", ", \"padding\": 1") ","                                   \
-    CONV("groups", "32", "32", "3", ", \"padding\": 1, \"stride\": 2, \"groups\": 2") ","          \
+    CONV("groups", "32", "16", "3", ", \"padding\": 1, \"stride\": 2, \"groups\": 2") ","          \
+    CONV("twice", "16", "32", "3", ", \"padding\": 1, \"groups\": 16") ","                         \
     CONV("depth", "32", "32", "\"k\"", ", \"padding\": \"k // 2\", \"groups\": 32") ","            \
     "{\"name\": \"se\", \"type\": \"Graph\", \"inputs\": [\"x\"], \"outputs\": [\"y\"], \"nodes\": [" \
     "{\"name\": \"mean\", \"type\": \"AdaptiveAvgPool2d\", \"output_size\": 1, \"inputs\": [\"x\"]}," \
@@ -79,8 +81,10 @@ static const struct net_tensor tensors[] = {
     {"slim.bias",        1, {48}          },
     {"back.weight",      4, {32, 96, 3, 3}},
     {"back.bias",        1, {32}          },
-    {"groups.weight",    4, {32, 16, 3, 3}},
-    {"groups.bias",      1, {32}          },
+    {"groups.weight",    4, {16, 16, 3, 3}},
+    {"groups.bias",      1, {16}          },
+    {"twice.weight",     4, {32, 1, 3, 3} },
+    {"twice.bias",       1, {32}          },
     {"depth.weight",     4, {32, 1, 5, 5} },
     {"depth.bias",       1, {32}          },
     {"se.gate.weight",   4, {32, 32, 1, 1}},
@@ -362,7 +366,7 @@ static void weights_are_prepared_once(void **state)
     close_world(&w);
 }
 
-/* Seven convolutions that took over norms, activations and the product of squeeze-and-excite; its
+/* Eight convolutions that took over norms, activations and the product of squeeze-and-excite; its
  * mean and gate, a pool and what joins it, two more pools, the way back to rows, and the linear
  * layer. Plans are kept by the thousand: about half a kilobyte for a step. */
 static void plans_are_small(void **state)
@@ -372,7 +376,7 @@ static void plans_are_small(void **state)
     const sn_plan_info *info = sn_plan_describe(plan);
 
     (void)state;
-    assert_int_equal(info->n_steps, 15);
+    assert_int_equal(info->n_steps, 16);
     assert_in_range(info->plan_bytes, 1, 4096 + 600 * info->n_steps);
     sn_plan_unref(plan);
     close_world(&w);

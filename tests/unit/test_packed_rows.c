@@ -350,6 +350,22 @@ static void layouts_are_transposed_and_back(void **state)
     }
 }
 
+static void numbers_are_repeated(void **state)
+{
+    (void)state;
+    FOR_EVERY_SET(set)
+    for (long times = 1; times <= 9; times++)
+        for (long n = 1; n <= 67; n += 11) {
+            float *x = floats_random((size_t)n, 1, 1), *y = floats_of((size_t)(n * times), 1, 7);
+
+            set->repeat(n, times, x, y);
+            for (long i = 0; i < n * times; i++)
+                assert_true(y[i] == x[i / times]);
+            floats_free(x);
+            floats_free(y);
+        }
+}
+
 /* ---- pooling ------------------------------------------------------------------------------ */
 
 /* A row is a sentence: windows of this size over an image of that one. */
@@ -430,6 +446,7 @@ int main(void)
         cmocka_unit_test(softmax_is_its_twin),
         cmocka_unit_test(mean_is_the_mean),
         cmocka_unit_test(layouts_are_transposed_and_back),
+        cmocka_unit_test(numbers_are_repeated),
     };
 
     for (size_t i = 0; i < HEADS; i++)

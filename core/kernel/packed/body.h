@@ -24,5 +24,6 @@
         .winograd = winograd, .attention_pack = attention_pack, .attention = attention,            \
         .act = act, .epilogue = epilogue, .scale = scale, .scale_panels = scale_panels,            \
         .mean = mean, .max_pool = max_pool, .avg_pool = avg_pool, .layernorm = layernorm,          \
-        .groupnorm = groupnorm, .softmax = softmax, .to_nhwc = to_nhwc, .to_nchw = to_nchw         \
+        .groupnorm = groupnorm, .softmax = softmax, .to_nhwc = to_nhwc, .to_nchw = to_nchw,        \
+        .repeat = repeat                                                                           \
     }

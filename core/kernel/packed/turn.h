@@ -1,4 +1,5 @@
-/* turn: from one layout of an image to the other, a transposition (a part of set_*.c). Squares of
+/* turn: from one layout of an image to the other, a transposition; and numbers repeated (a part of
+ * set_*.c). Squares of
  * vectors are transposed in registers: log2(VL) times, vectors i and i + VL / 2 are zipped into
  * vectors 2 i and 2 i + 1. */
 
@@ -89,4 +90,39 @@ static void to_nhwc(long c, long pixels, long p0, long p1, const float *x, float
 static void to_nchw(long c, long pixels, long p0, long p1, const float *x, long ldx, float *y)
 {
     turn(p1 - p0, c, x + p0 * ldx, ldx, y + p0, pixels);
+}
+
+/* Whole vectors, zipped with themselves: `times` is 2, 4 or 8. Returns how many numbers. */
+INLINE long repeat_vectors(const int times, long n, const float *x, float *y)
+{
+    long i = 0;
+
+    for (; i + VL <= n; i += VL) {
+        vec v[8];
+
+        v[0] = vec_load(x + i);
+#pragma GCC unroll 3
+        for (int have = 1; have < times; have *= 2)
+#pragma GCC unroll 4
+            for (int j = have - 1; j >= 0; j--) {
+                v[2 * j + 1] = vec_zip_high(v[j], v[j]);
+                v[2 * j] = vec_zip_low(v[j], v[j]);
+            }
+#pragma GCC unroll 8
+        for (int j = 0; j < times; j++)
+            vec_store(y + i * times + j * VL, v[j]);
+    }
+    return i;
+}
+
+static void repeat(long n, long times, const float *x, float *y)
+{
+    long i = times == 2   ? repeat_vectors(2, n, x, y)
+             : times == 4 ? repeat_vectors(4, n, x, y)
+             : times == 8 ? repeat_vectors(8, n, x, y)
+                          : 0;
+
+    for (; i < n; i++)
+        for (long t = 0; t < times; t++)
+            y[i * times + t] = x[i];
 }
