@@ -147,12 +147,12 @@ INLINE long conv_block(long m, long k)
  * are all of one group, unless groups of four fill a vector, and do not go over the end of a panel
  * in whose middle they begin. What they read of a pixel begins with channel `k_from`. */
 struct conv_tile {
-    long                  from, end, k_from;
+    long                  from, end, k_from, last; /* last: lanes of the last vector */
     int                   take;
     tile_function *const *of;
 };
 
-INLINE struct conv_tile conv_tile(const struct packed_conv *s, long n, long n1)
+INLINE struct conv_tile conv_tile(const struct packed_conv *s, long n, long n1, long rows)
 {
     const bool       fours = s->group == 4 && s->c == 4;
     const long       next = s->group > 0 && !fours ? (n / s->group + 1) * s->group : n1;
@@ -163,7 +163,8 @@ INLINE struct conv_tile conv_tile(const struct packed_conv *s, long n, long n1)
     if (t.take > left && left < PANEL_VECS) t.take = left;
     if (t.from + t.take * VL < t.end) t.end = t.from + t.take * VL;
     t.k_from = fours ? t.from : s->group > 0 ? n / s->group * s->c : 0;
-    t.of = fours ? tile_fours : tile_listed[t.take];
+    t.last = t.end - t.from - (t.take - 1) * VL;
+    t.of = fours ? tile_fours : tile_listed[tile_width(t.take, t.last, rows)][t.take];
     return t;
 }
 
@@ -178,7 +179,7 @@ static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1
         int        listed = 0;
 
         for (long n = n0, end; n < n1; n = end) {
-            const struct conv_tile  tile = conv_tile(s, n, n1);
+            const struct conv_tile  tile = conv_tile(s, n, n1, rows);
             const struct tile_split split = tile_split(rows, tile_rows[tile.take]);
             struct tile_run         r = {
                         .ldy = s->ldy, .k = taps.k, .taps = taps.taps, .list_taps = taps.taps};
@@ -196,7 +197,7 @@ static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1
                              ? s->epilogue.residual + m * s->epilogue.ld_residual + tile.from
                              : NULL;
             r.first = n - tile.from;
-            r.last = end - tile.from - (tile.take - 1) * VL;
+            r.last = tile.last;
             if (end < n1) {
                 r.next = s->weight.at + end / KERNEL_PANEL * r.panel;
                 r.next_end = r.next + taps.taps * taps.k * KERNEL_PANEL;

@@ -33,6 +33,7 @@ static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1
 
         for (long n = n0; n < n1; n += take * VL) {
             const long      vecs = (n1 - n + VL - 1) / VL;
+            enum tile_width width;
             struct tile_run r = {
                 .k = s->k, .ldx = s->ldx, .tap = &origin, .taps = 1, .ldy = s->ldy};
 
@@ -52,7 +53,8 @@ static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1
                 r.next = s->next;
                 r.next_end = r.next + s->k * KERNEL_PANEL;
             }
-            tile_sums_run(&r, take, tile_matrix[take], tile_split(rows, tile_rows[take]));
+            width = tile_width(take, r.last, rows);
+            tile_sums_run(&r, take, tile_matrix[width][take], tile_split(rows, tile_rows[take]));
         }
     }
 }

@@ -46,7 +46,7 @@ INLINE void planes_tile(const int mr, const int nv, const struct tile_run *r, lo
             c[i][j] = vec_set(0.0f);
     }
     for (long tap = 0; tap < r->taps; tap++)
-        tile_step(mr, nv, c, x, r->tap[2 * tap], r->w + r->tap[2 * tap + 1], r->panel);
+        tile_step(mr, nv, TILE_WHOLE, c, x, r->tap[2 * tap], r->w + r->tap[2 * tap + 1], r->panel);
     tile_end(mr, nv, c, r, r->y, r->residual);
 }
 

@@ -26,6 +26,8 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
     _(7, 1)                                                                                        \
     _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(1, 8)
 
+#define TILE_HALVES(_) /* no registers are left for them */
+
 #define TILE_HEIGHTS(_) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
@@ -83,6 +85,14 @@ INLINE vec vec_fours(vec v, int k)
         return _mm256_permute_ps(v, 0xff);
     }
 }
+INLINE vec vec_halves(vec a, vec b)
+{
+    return _mm256_blend_ps(a, b, 0xf0);
+}
+INLINE vec vec_upper(vec v)
+{
+    return _mm256_permute2f128_ps(v, v, 0x11);
+}
 INLINE vec vec_zip_low(vec a, vec b)
 {
     return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
@@ -100,6 +110,14 @@ INLINE vec vec_held(const float *p)
     vec v;
 
     __asm__("vmovups %1, %0" : "=x"(v) : "m"(*(const __m256_u *)p));
+    return v;
+}
+
+INLINE vec vec_held_twice(const float *p)
+{
+    vec v;
+
+    __asm__("vbroadcastf128 %1, %0" : "=x"(v) : "m"(*(const __m128_u *)p));
     return v;
 }
 

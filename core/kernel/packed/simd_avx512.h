@@ -28,6 +28,14 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 8, 8, [8] = 1};
     _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3) _(2, 3) _(3, 3)        \
         _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
 
+/* Tiles whose last vector holds half of its channels for two rows: see tile.h. */
+#define TILE_HALVES(_)                                                                             \
+    _(2, 2)                                                                                        \
+    _(3, 2)                                                                                        \
+    _(4, 2)                                                                                        \
+    _(5, 2)                                                                                        \
+    _(6, 2) _(7, 2) _(8, 2) _(2, 3) _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3)
+
 #define TILE_HEIGHTS(_) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8)
 
 /* Pixels of a row that a depthwise kernel computes at once. */
@@ -90,7 +98,25 @@ INLINE vec vec_zip_high(vec a, vec b)
                                    31);
 }
 
+/* The lower half of a, the upper half of b; and the upper half below. */
+INLINE vec vec_halves(vec a, vec b)
+{
+    return _mm512_mask_blend_ps(0xff00, a, b);
+}
+INLINE vec vec_upper(vec v)
+{
+    return _mm512_shuffle_f32x4(v, v, 0xee);
+}
+
 /* Assembly, because the compiler would fold the load into every use: see simd_avx2.h. */
+INLINE vec vec_held_twice(const float *p)
+{
+    vec v;
+
+    __asm__("vbroadcastf32x8 %1, %0" : "=v"(v) : "m"(*(const __m256_u *)p));
+    return v;
+}
+
 INLINE vec vec_held(const float *p)
 {
     vec v;

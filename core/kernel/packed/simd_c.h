@@ -14,12 +14,13 @@
  *   vec_sums                    lane i is the sum of vector i of VL
  *   vec_reciprocal              1 / a to two units in the last place, a in [1, 2^100]
  *   vec_held, vec_spread        loads that stay in a register (see simd_avx2.h)
- *   STRIP, STRIP_COUNTS        pixels of a strip (see depthwise.h)
- *   TAPS_HELD                  whether nine taps have room in registers beside a strip
- *   TILE_HEIGHTS                1 to TILE_ROWS
- *   TILES, tile_rows            the register tiles: rows by vectors (see tile.h), and the most
- *                               rows for so many vectors; TILE_NV at a time, up to
- *                               TILE_NV_LAST at the end, TILE_ROW_VECS if there is one row */
+ *   vec_halves, vec_upper,      for TILE_HALVES: the lower half of one and the upper of another;
+ * the vec_held_twice              upper half below; half a vector twice STRIP, STRIP_COUNTS pixels
+ * of a strip (see depthwise.h) TAPS_HELD                  whether nine taps have room in registers
+ * beside a strip TILE_HEIGHTS                1 to TILE_ROWS TILES, tile_rows            the
+ * register tiles: rows by vectors (see tile.h), and the most rows for so many vectors; TILE_NV at a
+ * time, up to TILE_NV_LAST at the end, TILE_ROW_VECS if there is one row TILE_HALVES those that may
+ * end with half a vector, if any */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -38,6 +39,8 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 3, 3, 3, 3, [8] = 1};
 #define TILES(_)                                                                                   \
     _(1, 1)                                                                                        \
     _(2, 1) _(3, 1) _(1, 2) _(2, 2) _(3, 2) _(1, 3) _(2, 3) _(3, 3) _(1, 4) _(2, 4) _(3, 4) _(1, 8)
+
+#define TILE_HALVES(_) /* half a vector is next to nothing */
 
 #define TILE_HEIGHTS(_) _(1) _(2) _(3)
 
@@ -89,6 +92,14 @@ INLINE vec vec_fours(vec v, int k)
 {
     return vec_set(v[k]);
 }
+INLINE vec vec_halves(vec a, vec b)
+{
+    return __builtin_shufflevector(a, b, 0, 1, 6, 7);
+}
+INLINE vec vec_upper(vec v)
+{
+    return __builtin_shufflevector(v, v, 2, 3, 2, 3);
+}
 INLINE vec vec_zip_low(vec a, vec b)
 {
     return __builtin_shufflevector(a, b, 0, 4, 1, 5);
@@ -101,6 +112,10 @@ INLINE vec vec_zip_high(vec a, vec b)
 INLINE vec vec_held(const float *p)
 {
     return vec_load(p);
+}
+INLINE vec vec_held_twice(const float *p)
+{
+    return (vec){p[0], p[1], p[0], p[1]};
 }
 INLINE vec vec_spread(const float *p)
 {

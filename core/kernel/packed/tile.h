@@ -40,26 +40,45 @@ struct tile_run {
 /* Returns which of the weights wanted next is still to be asked for. */
 typedef const float *tile_function(const struct tile_run *r);
 
+/* How the last vector is used: where no more than half of its channels count, that of an even row
+ * holds this half of the row, and of the next one. */
+enum tile_width { TILE_WHOLE, TILE_HALF };
+
 /* The numbers of channel k: bv = panel[k], and for every row c += x[k] * bv. */
-INLINE void tile_step(const int mr, const int nv, vec c[][TILE_ROW_VECS], const float *const *x,
-                      long k, const float *w, long panel)
+INLINE void tile_step(const int mr, const int nv, const enum tile_width width,
+                      vec c[][TILE_ROW_VECS], const float *const *x, long k, const float *w,
+                      long panel)
 {
-    vec b[TILE_ROW_VECS];
+    const int whole = width == TILE_HALF ? nv - 1 : nv;
+    vec       b[TILE_ROW_VECS], before;
 
 #pragma GCC unroll 8
     for (int j = 0; j < nv; j++) {
         const float *at = w + j / PANEL_VECS * panel + j % PANEL_VECS * VL;
 
-        b[j] = mr > 1 ? vec_held(at) : vec_load(at);
+        b[j] = j == whole ? vec_held_twice(at) : mr > 1 ? vec_held(at) : vec_load(at);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < mr; i++) {
-        vec a = nv > 1 ? vec_spread(x[i] + k) : vec_set(x[i][k]);
+        const vec a = nv > 1 ? vec_spread(x[i] + k) : vec_set(x[i][k]);
 
 #pragma GCC unroll 8
-        for (int j = 0; j < nv; j++)
+        for (int j = 0; j < whole; j++)
             c[i][j] = vec_fma(a, b[j], c[i][j]);
+        if (width == TILE_HALF && i % 2)
+            c[i - 1][whole] = vec_fma(vec_halves(before, a), b[whole], c[i - 1][whole]);
+        else if (width == TILE_HALF && i == mr - 1)
+            c[i][whole] = vec_fma(a, b[whole], c[i][whole]);
+        before = a;
     }
+}
+
+/* The halves of the odd rows to where they belong. */
+INLINE void tile_part_rows(const int mr, const int nv, vec c[][TILE_ROW_VECS])
+{
+#pragma GCC unroll 8
+    for (int i = 1; i < mr; i += 2)
+        c[i][nv - 1] = vec_upper(c[i - 1][nv - 1]);
 }
 
 /* The same for a vector of groups of four: all four k. */
@@ -166,7 +185,7 @@ enum tile_kind { TILE_OF_MATRIX, TILE_OF_LIST, TILE_OF_FOURS };
 
 /* Walk the tiles of a run. The kind and the sizes are constants where this is instantiated. */
 INLINE const float *tile_walk(const int mr, const int nv, const enum tile_kind kind,
-                              const struct tile_run *r)
+                              const enum tile_width width, const struct tile_run *r)
 {
     const bool          listed = kind != TILE_OF_MATRIX;
     const long          k = r->k, panel = r->panel;
@@ -207,12 +226,13 @@ INLINE const float *tile_walk(const int mr, const int nv, const enum tile_kind k
                 next += next < next_end ? step : 0;
 #pragma GCC unroll 4
                 for (int u = 0; u < 4; u++)
-                    tile_step(mr, nv, c, x, i + u, w + u * KERNEL_PANEL, panel);
+                    tile_step(mr, nv, width, c, x, i + u, w + u * KERNEL_PANEL, panel);
             }
             for (; i < k; i++, w += KERNEL_PANEL)
-                tile_step(mr, nv, c, x, i, w, panel);
+                tile_step(mr, nv, width, c, x, i, w, panel);
         }
         if (r->ends) {
+            if (width == TILE_HALF) tile_part_rows(mr, nv, c);
             tile_end(mr, nv, c, r, y, residual);
         } else {
 #pragma GCC unroll 8
@@ -235,24 +255,39 @@ INLINE const float *tile_walk(const int mr, const int nv, const enum tile_kind k
 #define TILE(mr, nv)                                                                               \
     OUTLINE const float *tile_matrix_##mr##x##nv(const struct tile_run *r)                         \
     {                                                                                              \
-        return tile_walk(mr, nv, TILE_OF_MATRIX, r);                                               \
+        return tile_walk(mr, nv, TILE_OF_MATRIX, TILE_WHOLE, r);                                   \
     }                                                                                              \
     OUTLINE const float *tile_listed_##mr##x##nv(const struct tile_run *r)                         \
     {                                                                                              \
-        return tile_walk(mr, nv, TILE_OF_LIST, r);                                                 \
+        return tile_walk(mr, nv, TILE_OF_LIST, TILE_WHOLE, r);                                     \
     }
 TILES(TILE)
 
-/* [vectors][rows] */
-#define TILE_MATRIX(mr, nv) [nv][mr] = tile_matrix_##mr##x##nv,
-#define TILE_LISTED(mr, nv) [nv][mr] = tile_listed_##mr##x##nv,
-static tile_function *const tile_matrix[TILE_ROW_VECS + 1][TILE_ROWS + 1] = {TILES(TILE_MATRIX)};
-static tile_function *const tile_listed[TILE_ROW_VECS + 1][TILE_ROWS + 1] = {TILES(TILE_LISTED)};
+#define TILE_HALVED(mr, nv)                                                                        \
+    OUTLINE const float *tile_matrix_half_##mr##x##nv(const struct tile_run *r)                    \
+    {                                                                                              \
+        return tile_walk(mr, nv, TILE_OF_MATRIX, TILE_HALF, r);                                    \
+    }                                                                                              \
+    OUTLINE const float *tile_listed_half_##mr##x##nv(const struct tile_run *r)                    \
+    {                                                                                              \
+        return tile_walk(mr, nv, TILE_OF_LIST, TILE_HALF, r);                                      \
+    }
+TILE_HALVES(TILE_HALVED)
+
+/* [whole or half][vectors][rows] */
+#define TILE_MATRIX(mr, nv)      [TILE_WHOLE][nv][mr] = tile_matrix_##mr##x##nv,
+#define TILE_LISTED(mr, nv)      [TILE_WHOLE][nv][mr] = tile_listed_##mr##x##nv,
+#define TILE_MATRIX_HALF(mr, nv) [TILE_HALF][nv][mr] = tile_matrix_half_##mr##x##nv,
+#define TILE_LISTED_HALF(mr, nv) [TILE_HALF][nv][mr] = tile_listed_half_##mr##x##nv,
+static tile_function *const tile_matrix[2][TILE_ROW_VECS + 1][TILE_ROWS + 1] = {
+    TILES(TILE_MATRIX) TILE_HALVES(TILE_MATRIX_HALF)};
+static tile_function *const tile_listed[2][TILE_ROW_VECS + 1][TILE_ROWS + 1] = {
+    TILES(TILE_LISTED) TILE_HALVES(TILE_LISTED_HALF)};
 
 #define TILE_FOURS(mr)                                                                             \
     OUTLINE const float *tile_fours_##mr(const struct tile_run *r)                                 \
     {                                                                                              \
-        return tile_walk(mr, 1, TILE_OF_FOURS, r);                                                 \
+        return tile_walk(mr, 1, TILE_OF_FOURS, TILE_WHOLE, r);                                     \
     }
 TILE_HEIGHTS(TILE_FOURS)
 
@@ -280,6 +315,13 @@ INLINE struct tile_split tile_split(long rows, int most)
     const long tiles = (rows + most - 1) / most;
 
     return (struct tile_split){(int)(rows / tiles), rows % tiles, tiles - rows % tiles};
+}
+
+/* The width of tiles of `take` vectors, of the last of which so many lanes count. A run of one row
+ * has no next one. */
+INLINE enum tile_width tile_width(int take, long last, long rows)
+{
+    return last <= VL / 2 && rows > 1 && tile_matrix[TILE_HALF][take][2] ? TILE_HALF : TILE_WHOLE;
 }
 
 /* Run the rows of r.x or r.rows, `nv` vectors wide. */
