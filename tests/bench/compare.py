@@ -139,16 +139,16 @@ def check(report, name, errors):
                                                                                   ort))
 
 
-COLUMNS = "%-21s %5s %7s | %8s %8s %8s %8s | %6s %6s %6s | %8s %6s | %7s %7s %7s | %7s"
-HEADING = COLUMNS % ("model", "batch", "threads", "ours ms", "ORT", "torch", "jit", "x ORT", "torch", "jit", "GFLOP/s",
-                     "% peak", "error", "ORT", "torch", "binding")
+COLUMNS = "%-21s %5s %7s | %8s %8s %8s %8s | %6s %6s %6s %6s | %8s %6s | %7s %7s %7s | %7s"
+HEADING = COLUMNS % ("model", "batch", "threads", "ours ms", "ORT", "torch", "jit", "x ORT", "torch", "jit", "alone",
+                     "GFLOP/s", "% peak", "error", "ORT", "torch", "binding")
 
 
-def row_of(name, batch, threads, ours, others, errors, gflop, peak):
+def row_of(name, batch, threads, ours, alone, others, errors, gflop, peak):
     ort, eager, jit, identity = (candidate.ms() for candidate in others)
     ms = ours.ms()
     return {"model": name, "batch": batch, "threads": threads, "ours_ms": ms, "ort_ms": ort, "torch_ms": eager,
-            "torch_jit_ms": jit, "gflops": round(gflop / ms * 1e3, 2),
+            "torch_jit_ms": jit, "one_thread_ms": alone.ms(), "gflops": round(gflop / ms * 1e3, 2),
             "peak_percent": round(gflop / ms * 1e5 / peak, 1), "ort_binding_ms": identity, "errors": errors}
 
 
@@ -156,7 +156,7 @@ def line_of(row):
     ours, errors = row["ours_ms"], row["errors"]
     peers = [row["ort_ms"], row["torch_ms"], row["torch_jit_ms"]]
     return COLUMNS % ((row["model"], row["batch"], row["threads"]) + tuple("%.3f" % ms for ms in [ours] + peers) +
-                      tuple("%.2f" % (ms / ours) for ms in peers) +
+                      tuple("%.2f" % (ms / ours) for ms in peers + [row["one_thread_ms"]]) +
                       ("%.1f" % row["gflops"], "%.0f" % row["peak_percent"]) +
                       tuple("%.1e" % errors[peer] for peer in ("ours", "ort", "torch")) +
                       ("%.3f" % row["ort_binding_ms"],))
@@ -169,18 +169,21 @@ def bench_rows(report, runner, model, folder, gflop, batches, threads, peak, qui
     peer_ort = ["node", os.path.join(HERE, "peer_ort.js"), folder, str(threads)]
     with Peer(*peer_torch, threads=threads) as torch, Peer(*peer_ort) as ort, Peer(runner, folder) as library:
         for batch in batches:
-            ours = {model: Candidate(library, batch, threads, "direct")}
+            modes = {model: "direct"}
             if model in WINOGRAD:
-                ours[WINOGRAD[model]] = Candidate(library, batch, threads, "winograd")
+                modes[WINOGRAD[model]] = "winograd"
+            ours = {name: Candidate(library, batch, threads, mode) for name, mode in modes.items()}
+            alone = {name: Candidate(library, batch, 1, mode) for name, mode in modes.items()} if threads > 1 else ours
             others = [Candidate(ort, "batch", batch), Candidate(torch, "eager", batch),
                       Candidate(torch, "jit", batch), Candidate(ort, "identity", batch)]
             reference = numpy.fromfile(os.path.join(folder, "reference%d" % batch))
             errors = dict(zip(("ort", "torch", "jit"), (other.error(reference) for other in others[:3])))
             own = {name: candidate.error(reference) for name, candidate in ours.items()}
-            take_turns(list(ours.values()) + others, 1 if quick else 4, REST if threads > 1 else 0)
+            all_of_us = list(dict.fromkeys([*ours.values(), *alone.values()]))
+            take_turns(all_of_us + others, 1 if quick else 4, REST if threads > 1 else 0)
             for name, candidate in ours.items():
-                row = row_of(name, batch, threads, candidate, others, dict(errors, ours=own[name]), gflop * batch,
-                             peak)
+                row = row_of(name, batch, threads, candidate, alone[name], others, dict(errors, ours=own[name]),
+                             gflop * batch, peak)
                 report.say(line_of(row))
                 check(report, "%s batch %d threads %d" % (name, batch, threads), row["errors"])
                 rows.append(row)
@@ -214,11 +217,12 @@ def versions():
 
 
 NOTES = """
-Milliseconds are medians. jit: torch.jit.trace and freeze. x: the time of a peer by ours. GFLOP/s: two for every
-multiply-add that the plan counts (direct sums; the tables of relative positions are not counted). %% peak: of fused
-multiply-adds on registers, measured as %s GFLOP/s on %s threads. error: max|a - b| / max|b| against
-the same network in float64, for ours, ORT and torch. binding: the milliseconds that ORT's binding for node takes for
-an identity network, the input handed back but for all rows and columns except the first; its figures contain them."""
+Milliseconds are medians. jit: torch.jit.trace and freeze. x: the time of a peer by ours; alone: that of our own
+on one thread, by turns in the same minutes. GFLOP/s: two for every multiply-add that the plan counts (direct sums; the
+tables of relative positions are not counted). %% peak: of fused multiply-adds on registers, measured as %s GFLOP/s
+on %s threads. error: max|a - b| / max|b| against the same network in float64, for ours, ORT and torch. binding:
+the milliseconds that ORT's binding for node takes for an identity network, the input handed back but for all rows and
+columns except the first; its figures contain them."""
 
 PAGE = """\
 # Figures
