@@ -6,7 +6,7 @@
 struct conv_scratch {
     float        *zero;
     long         *tap;  /* [taps]: offset into a panel */
-    long         *step; /* [taps]: from the pixel under the first tap to the one under this */
+    long         *step; /* [taps]: from what lies under the first tap to what lies under this */
     const float **rows; /* tile after tile [taps][height] */
     float        *edge; /* merged taps that hang over an edge: [CONV_ROWS * kernel_h][kw * c] */
 };
@@ -38,8 +38,10 @@ static struct conv_taps conv_begin(const struct packed_conv *s, struct conv_scra
     memset(t->zero, 0, (size_t)zero * sizeof(float));
     if (may && s->ldx == s->c && s->weight.tap_x == s->c * KERNEL_PANEL) {
         ret = (struct conv_taps){true, s->kernel_h, s->c * s->kernel_w};
-        for (long y = 0; y < s->kernel_h; y++)
+        for (long y = 0; y < s->kernel_h; y++) {
             t->tap[y] = y * s->weight.tap_y;
+            t->step[y] = y * s->dilation_h * s->w * s->ldx;
+        }
     } else {
         for (long i = 0; i < taps; i++) {
             const long y = i / s->kernel_w, x = i % s->kernel_w;
@@ -51,21 +53,19 @@ static struct conv_taps conv_begin(const struct packed_conv *s, struct conv_scra
     return ret;
 }
 
-/* The pixel of one position of image x under every tap: to[tap * height]. */
-static void conv_list(const struct packed_conv *s, const struct conv_scratch *t, const float *x,
-                      long oy, long ox, long height, const float **to)
+/* A few numbers: no call is worth it. */
+INLINE void conv_copy(long n, const float *from, float *to)
 {
-    const long y0 = oy * s->stride_h - s->pad_top, x0 = ox * s->stride_w - s->pad_left;
+    for (; n > VL; n -= VL, from += VL, to += VL)
+        vec_store(to, vec_load(from));
+    vec_store_n(to, vec_load_n(from, n), n);
+}
 
-    if (y0 >= 0 && y0 + (long)(s->kernel_h - 1) * s->dilation_h < s->h && x0 >= 0 &&
-        x0 + (long)(s->kernel_w - 1) * s->dilation_w < s->w) {
-        const float *first = x + (y0 * s->w + x0) * s->ldx;
-        const long   taps = (long)s->kernel_h * s->kernel_w;
-
-        for (long tap = 0; tap < taps; tap++, to += height)
-            *to = first + t->step[tap];
-        return;
-    }
+/* What lies under every tap of one position: to[tap * height]. The pixel under the first tap, (y0,
+ * x0) of image x, may lie outside. */
+static void conv_list(const struct packed_conv *s, const struct conv_scratch *t, const float *x,
+                      long y0, long x0, long height, const float **to)
+{
     for (int ky = 0; ky < s->kernel_h; ky++) {
         const long iy = y0 + (long)ky * s->dilation_h;
 
@@ -80,12 +80,9 @@ static void conv_list(const struct packed_conv *s, const struct conv_scratch *t,
 
 /* The same with a kernel row in one: side by side in x, or gathered at `edge`, which moves on. */
 static void conv_list_merged(const struct packed_conv *s, const struct conv_scratch *t,
-                             const float *x, long oy, long ox, long height, const float **to,
+                             const float *x, long y0, long x0, long height, const float **to,
                              float **edge)
 {
-    const long y0 = oy * s->stride_h - s->pad_top, x0 = ox * s->stride_w - s->pad_left;
-    const long k = s->c * s->kernel_w;
-
     for (int ky = 0; ky < s->kernel_h; ky++, to += height) {
         const long   y = y0 + (long)ky * s->dilation_h;
         const float *row = x + y * s->w * s->c;
@@ -95,14 +92,9 @@ static void conv_list_merged(const struct packed_conv *s, const struct conv_scra
         } else if (x0 >= 0 && x0 + s->kernel_w <= s->w) {
             *to = row + x0 * s->c;
         } else {
-            const long from = x0 < 0 ? 0 : x0,
-                       end = x0 + s->kernel_w < s->w ? x0 + s->kernel_w : s->w;
-
-            memset(*edge, 0, (size_t)k * sizeof(float));
-            memcpy(*edge + (from - x0) * s->c, row + from * s->c,
-                   (size_t)((end - from) * s->c) * sizeof(float));
             *to = *edge;
-            *edge += k;
+            for (long i = x0; i < x0 + s->kernel_w; i++, *edge += s->c)
+                conv_copy(s->c, i >= 0 && i < s->w ? row + i * s->c : t->zero, *edge);
         }
     }
 }
@@ -111,6 +103,8 @@ static void conv_list_merged(const struct packed_conv *s, const struct conv_scra
 static void conv_list_all(const struct packed_conv *s, const struct conv_scratch *t,
                           struct conv_taps taps, long m, struct tile_split split)
 {
+    const long    last_y = s->h - 1 - (s->kernel_h - 1L) * s->dilation_h; /* of y0, if inside */
+    const long    last_x = s->w - 1 - (s->kernel_w - 1L) * s->dilation_w;
     const float **to = t->rows;
     float        *edge = t->edge;
     const float  *x = s->x + m / (s->out_h * s->out_w) * s->h * s->w * s->ldx;
@@ -120,10 +114,19 @@ static void conv_list_all(const struct packed_conv *s, const struct conv_scratch
         const long height = split.height + (tile < split.higher);
 
         for (long i = 0; i < height; i++) {
-            if (taps.merged)
-                conv_list_merged(s, t, x, oy, ox, height, to + i, &edge);
-            else
-                conv_list(s, t, x, oy, ox, height, to + i);
+            const long y0 = oy * s->stride_h - s->pad_top, x0 = ox * s->stride_w - s->pad_left;
+
+            if (y0 >= 0 && y0 <= last_y && x0 >= 0 && x0 <= last_x) {
+                const float  *first = x + (y0 * s->w + x0) * s->ldx;
+                const float **at = to + i;
+
+                for (long tap = 0; tap < taps.taps; tap++, at += height)
+                    *at = first + t->step[tap];
+            } else if (taps.merged) {
+                conv_list_merged(s, t, x, y0, x0, height, to + i, &edge);
+            } else {
+                conv_list(s, t, x, y0, x0, height, to + i);
+            }
             if (++ox < s->out_w) continue;
             ox = 0;
             if (++oy < s->out_h) continue;

@@ -14,13 +14,15 @@
  *   vec_sums                    lane i is the sum of vector i of VL
  *   vec_reciprocal              1 / a to two units in the last place, a in [1, 2^100]
  *   vec_held, vec_spread        loads that stay in a register (see simd_avx2.h)
- *   vec_halves, vec_upper,      for TILE_HALVES: the lower half of one and the upper of another;
- * the vec_held_twice              upper half below; half a vector twice STRIP, STRIP_COUNTS pixels
- * of a strip (see depthwise.h) TAPS_HELD                  whether nine taps have room in registers
- * beside a strip TILE_HEIGHTS                1 to TILE_ROWS TILES, tile_rows            the
- * register tiles: rows by vectors (see tile.h), and the most rows for so many vectors; TILE_NV at a
- * time, up to TILE_NV_LAST at the end, TILE_ROW_VECS if there is one row TILE_HALVES those that may
- * end with half a vector, if any */
+ *   vec_held_twice              half a vector, twice
+ *   vec_halves, vec_upper       the lower half of a and the upper of b; the upper half below
+ *   STRIP, STRIP_COUNTS         pixels of a strip (see depthwise.h)
+ *   TAPS_HELD                   whether nine taps have room in registers beside a strip
+ *   TILE_HEIGHTS                1 to TILE_ROWS
+ *   TILES, tile_rows            the register tiles: rows by vectors (see tile.h), and the most
+ *                               rows for so many vectors; TILE_NV at a time, up to
+ *                               TILE_NV_LAST at the end, TILE_ROW_VECS if there is one row
+ *   TILE_HALVES                 those that may end with half a vector: none, if it does not pay */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
