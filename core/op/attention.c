@@ -556,10 +556,17 @@ static sn_status attention_export_args(const sn_call *call, sn_value *arg_out, s
     return SN_OK;
 }
 
+/* Otherwise axis 0 is that of the sequences. */
+static bool attention_samples(const sn_call *call)
+{
+    return call->in[IN_QUERY].shape.rank == 3 && op_bool(call, ARG_BATCH_FIRST);
+}
+
 const sn_op sn_op_attention = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "MultiheadAttention",
+    .flags = SN_OP_SAMPLES,
     .args = attention_args,
     .params = attention_params,
     .min_in = 3,
@@ -575,4 +582,5 @@ const sn_op sn_op_attention = {
     .forward = attention_forward,
     .export_args = attention_export_args,
     .variants = attention_variants,
+    .samples = attention_samples,
 };

@@ -168,6 +168,11 @@ static bool batchnorm2d_affine(const sn_call *call, float *scale, float *shift)
     return true;
 }
 
+static bool batchnorm2d_samples(const sn_call *call)
+{
+    return !uses_batch(call);
+}
+
 static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
 {
     const sn_shape *x = &io->in[0].shape;
@@ -266,6 +271,7 @@ const sn_op sn_op_batchnorm2d = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "BatchNorm2d",
+    .flags = SN_OP_SAMPLES,
     .args = batchnorm2d_args,
     .params = batchnorm2d_params,
     .min_in = 1,
@@ -280,4 +286,5 @@ const sn_op sn_op_batchnorm2d = {
     .export_args = batchnorm2d_export_args,
     .variants = batchnorm2d_variants,
     .affine = batchnorm2d_affine,
+    .samples = batchnorm2d_samples,
 };

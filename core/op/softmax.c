@@ -44,10 +44,16 @@ static void softmax_forward(const sn_call *call, const sn_io *io)
                    io->out[0].data);
 }
 
+static bool softmax_samples(const sn_call *call)
+{
+    return ((const struct softmax_priv *)call->priv)->axis > 0;
+}
+
 const sn_op sn_op_softmax = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Softmax",
+    .flags = SN_OP_SAMPLES,
     .args = softmax_args,
     .params = softmax_params,
     .min_in = 1,
@@ -57,4 +63,5 @@ const sn_op sn_op_softmax = {
     .infer = softmax_infer,
     .cost = softmax_cost,
     .forward = softmax_forward,
+    .samples = softmax_samples,
 };

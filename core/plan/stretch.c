@@ -21,6 +21,15 @@ static bool grows(const struct sn_plan *p, int v)
     return v != VALUE_ABSENT && p->value[v].batch_dims;
 }
 
+/* Does the operator promise it for this call? */
+static bool keeps_samples(const struct step *s)
+{
+    const sn_op *op = s->module->op;
+
+    if (op->flags & SN_OP_POINTWISE) return true;
+    return op->flags & SN_OP_SAMPLES && (!op->samples || op->samples(&s->call));
+}
+
 /* Samples stay apart: axis 0 is theirs alone, in whatever comes in and goes out. */
 static bool is_samplewise(const struct sn_plan *p, const struct step *s)
 {
@@ -29,8 +38,7 @@ static bool is_samplewise(const struct sn_plan *p, const struct step *s)
     for (size_t k = 0; k < s->call.n_in; k++)
         any = any || grows(p, s->in[k]);
     if (!any) return true;
-    if (s->kind == STEP_OP && !(s->module->op->flags & (SN_OP_POINTWISE | SN_OP_SAMPLES)))
-        return false;
+    if (s->kind == STEP_OP && !keeps_samples(s)) return false;
     for (size_t k = 0; k < s->call.n_out; k++)
         if (p->value[s->out[k]].desc.dtype != SN_NONE && !grows(p, s->out[k])) return false;
     return true;

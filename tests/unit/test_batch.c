@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -267,32 +268,79 @@ static const struct net_tensor large[] = {
     {NULL,          0, {0}         },
 };
 
-/* Three samples need the memory of one, and give what each gives alone. */
+#define WITH_ATTENTION                                                                             \
+    "{\"name\": \"g\", \"type\": \"Graph\", \"inputs\": [\"x\"], \"outputs\": [\"y\"], "           \
+    "\"nodes\": ["                                                                                 \
+    "{\"name\": \"conv\", \"type\": \"Conv2d\", \"in_channels\": 1, \"out_channels\": 8, "         \
+    "\"kernel_size\": 3, \"padding\": 1, \"inputs\": [\"x\"]}, "                                   \
+    "{\"name\": \"m\", \"type\": \"Mean\", \"dim\": 3, \"inputs\": [\"conv\"]}, "                  \
+    "{\"name\": \"y\", \"type\": \"MultiheadAttention\", \"embed_dim\": 300, \"num_heads\": 3, "   \
+    "\"batch_first\": true, \"inputs\": [\"m\", \"m\", \"m\"]}]}"
+
+/* Three samples need little more memory than one, and give what each gives alone. */
 static void large_samples_come_one_by_one(void **state)
 {
-    static const char spec[] =
-        SPEC(IN("x", "\"N\", 1, 300, 300"), "{\"type\": \"Sequential\", \"layers\": [" LARGE "]}");
-    const sn_shape three =
+    /* clang-format off */
+    static const char *const layers[] = {
+        LARGE,
+        LARGE ", {\"type\": \"Softmax\", \"dim\": 1}",
+        "{\"name\": \"bn\", \"type\": \"BatchNorm2d\", \"num_features\": 1}, {\"type\": \"ReLU\"}, " LARGE,
+        WITH_ATTENTION,
+    };
+    static const struct net_tensor normed[] = {
+        {"bn.weight",       1, {1}         },
+        {"bn.bias",         1, {1}         },
+        {"bn.running_mean", 1, {1}         },
+        {"bn.running_var",  1, {1}         },
+        {"conv.weight",     4, {8, 1, 3, 3}},
+        {"conv.bias",       1, {8}         },
+        {NULL,              0, {0}         },
+    };
+    static const struct net_tensor attending[] = {
+        {"g.conv.weight",       4, {8, 1, 3, 3}},
+        {"g.conv.bias",         1, {8}         },
+        {"g.y.in_proj_weight",  2, {900, 300}  },
+        {"g.y.in_proj_bias",    1, {900}       },
+        {"g.y.out_proj.weight", 2, {300, 300}  },
+        {"g.y.out_proj.bias",   1, {300}       },
+        {NULL,                  0, {0}         },
+    };
+    /* clang-format on */
+    static const struct net_tensor *const tensors[] = {large, large, normed, attending};
+    const sn_shape                        three =
                        {
                            4, {3, 1, 300, 300}
     },
                    one = {4, {1, 1, 300, 300}};
-    struct planned w, alone;
-    float         *y, *first;
 
     (void)state;
-    assert_int_equal(planned_make(&w, spec, large, "", &three, 1, 1), SN_OK);
-    assert_int_equal(planned_make(&alone, spec, large, "", &one, 1, 1), SN_OK);
-    assert_int_equal(sn_plan_describe(w.plan)->scratch_bytes,
-                     sn_plan_describe(alone.plan)->scratch_bytes);
-    assert_int_equal(forward(&w, &three, 1, 3, &y), SN_OK);
-    assert_int_equal(forward(&alone, &one, 1, 1, &first), SN_OK);
-    assert_memory_equal(y, first, 8 * sizeof *y); /* the pattern of inputs starts anew there */
-    assert_memory_not_equal(y, y + 8, 8 * sizeof *y);
-    free(y);
-    free(first);
-    planned_end(&w);
-    planned_end(&alone);
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        struct planned w, alone;
+        char           spec[2048];
+        float         *y, *first;
+        sn_desc        out;
+        size_t         n;
+
+        assert_in_range(snprintf(spec, sizeof spec,
+                                 SPEC(IN("x", "\"N\", 1, 300, 300"),
+                                      "{\"type\": \"Sequential\", \"layers\": [%s]}"),
+                                 layers[i]),
+                        1, sizeof spec - 1);
+        assert_int_equal(planned_make(&w, spec, tensors[i], "", &three, 1, 1), SN_OK);
+        assert_int_equal(planned_make(&alone, spec, tensors[i], "", &one, 1, 1), SN_OK);
+        assert_true(2 * sn_plan_describe(w.plan)->scratch_bytes <
+                    3 * sn_plan_describe(alone.plan)->scratch_bytes);
+        assert_int_equal(forward(&w, &three, 1, 3, &y), SN_OK);
+        assert_int_equal(forward(&alone, &one, 1, 1, &first), SN_OK);
+        sn_plan_outputs(alone.plan, 1, &out);
+        n = (size_t)sn_shape_count(&out.shape);
+        assert_memory_equal(y, first, n * sizeof *y); /* the pattern of inputs starts anew there */
+        assert_memory_not_equal(y, y + n, n * sizeof *y);
+        free(y);
+        free(first);
+        planned_end(&w);
+        planned_end(&alone);
+    }
 }
 
 /* A residual that is not read again leaves its place to the sum: two images at a time, not three.

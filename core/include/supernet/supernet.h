@@ -459,7 +459,8 @@ typedef enum sn_op_flags {
     SN_OP_ADD = 4,       /* the sum of its inputs */
     SN_OP_MUL = 8,       /* their product */
     /* In evaluation mode, and where axis 0 of inputs and outputs is the batch: sample i of the
-     * outputs depends on sample i of the inputs alone. Large batches may then come in parts. */
+     * outputs depends on sample i of the inputs alone. Large batches may then come in parts.
+     * Where that holds for some calls only, sn_op.samples says for which. */
     SN_OP_SAMPLES = 16
 } sn_op_flags;
 
@@ -509,10 +510,12 @@ typedef struct sn_op {
     /* For the planner, all optional. variants: in order of preference, ended by one
      * without a name. act: this call is just that activation. affine: this call is
      * y = x * scale + shift by channel; fills both (for all live channels), or says false. A
-     * variant of such an operator finds them in its epilogue. */
+     * variant of such an operator finds them in its epilogue. samples: SN_OP_SAMPLES holds for
+     * this call, which has been inferred. */
     const sn_variant *variants;
     sn_act (*act)(const sn_call *call);
     bool (*affine)(const sn_call *call, float *scale, float *shift);
+    bool (*samples)(const sn_call *call);
 } sn_op;
 
 /* ---- registry: what exists ------------------------------------------------ */
