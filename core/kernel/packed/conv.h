@@ -99,12 +99,29 @@ static void conv_list_merged(const struct packed_conv *s, const struct conv_scra
     }
 }
 
+/* `count` positions beside one another, all taps of which lie inside; `first` lies under the first
+ * tap of the first. */
+INLINE void conv_list_inside(const struct packed_conv *s, const struct conv_scratch *t,
+                             const float *first, long count, long taps, long height,
+                             const float **to)
+{
+    const long apart = s->stride_w * s->ldx;
+
+    for (long tap = 0; tap < taps; tap++, to += height)
+        for (long i = 0; i < count; i++)
+            to[i] = first + t->step[tap] + i * apart;
+}
+
 /* List the positions m and on, image after image, for tiles of this split. */
 static void conv_list_all(const struct packed_conv *s, const struct conv_scratch *t,
                           struct conv_taps taps, long m, struct tile_split split)
 {
-    const long    last_y = s->h - 1 - (s->kernel_h - 1L) * s->dilation_h; /* of y0, if inside */
+    /* The last pixel under a first tap whose other taps lie inside, and the columns of those. */
+    const long    last_y = s->h - 1 - (s->kernel_h - 1L) * s->dilation_h;
     const long    last_x = s->w - 1 - (s->kernel_w - 1L) * s->dilation_w;
+    const long    from = (s->pad_left + s->stride_w - 1L) / s->stride_w;
+    const long    last = last_x + s->pad_left < 0 ? -1 : (last_x + s->pad_left) / s->stride_w;
+    const long    end = last < s->out_w ? last + 1 : s->out_w;
     const float **to = t->rows;
     float        *edge = t->edge;
     const float  *x = s->x + m / (s->out_h * s->out_w) * s->h * s->w * s->ldx;
@@ -113,21 +130,21 @@ static void conv_list_all(const struct packed_conv *s, const struct conv_scratch
     for (long tile = 0; tile < split.higher + split.lower; tile++) {
         const long height = split.height + (tile < split.higher);
 
-        for (long i = 0; i < height; i++) {
+        for (long i = 0, count; i < height; i += count) {
             const long y0 = oy * s->stride_h - s->pad_top, x0 = ox * s->stride_w - s->pad_left;
 
-            if (y0 >= 0 && y0 <= last_y && x0 >= 0 && x0 <= last_x) {
-                const float  *first = x + (y0 * s->w + x0) * s->ldx;
-                const float **at = to + i;
-
-                for (long tap = 0; tap < taps.taps; tap++, at += height)
-                    *at = first + t->step[tap];
+            count = 1;
+            if (y0 >= 0 && y0 <= last_y && ox >= from && ox < end) {
+                count = end - ox < height - i ? end - ox : height - i;
+                conv_list_inside(s, t, x + (y0 * s->w + x0) * s->ldx, count, taps.taps, height,
+                                 to + i);
             } else if (taps.merged) {
                 conv_list_merged(s, t, x, y0, x0, height, to + i, &edge);
             } else {
                 conv_list(s, t, x, y0, x0, height, to + i);
             }
-            if (++ox < s->out_w) continue;
+            ox += count;
+            if (ox < s->out_w) continue;
             ox = 0;
             if (++oy < s->out_h) continue;
             oy = 0;
