@@ -42,14 +42,14 @@ typedef const float *tile_function(const struct tile_run *r);
 
 /* How the last vector is used: where no more than half of its channels count, that of an even row
  * holds this half of the row, and of the next one. */
-enum tile_width { TILE_WHOLE, TILE_HALF };
+enum tile_width { TILE_WHOLE, TILE_HALVED };
 
 /* The numbers of channel k: bv = panel[k], and for every row c += x[k] * bv. */
 INLINE void tile_step(const int mr, const int nv, const enum tile_width width,
                       vec c[][TILE_ROW_VECS], const float *const *x, long k, const float *w,
                       long panel)
 {
-    const int whole = width == TILE_HALF ? nv - 1 : nv;
+    const int whole = width == TILE_HALVED ? nv - 1 : nv;
     vec       b[TILE_ROW_VECS], before;
 
 #pragma GCC unroll 8
@@ -65,9 +65,9 @@ INLINE void tile_step(const int mr, const int nv, const enum tile_width width,
 #pragma GCC unroll 8
         for (int j = 0; j < whole; j++)
             c[i][j] = vec_fma(a, b[j], c[i][j]);
-        if (width == TILE_HALF && i % 2)
+        if (width == TILE_HALVED && i % 2)
             c[i - 1][whole] = vec_fma(vec_halves(before, a), b[whole], c[i - 1][whole]);
-        else if (width == TILE_HALF && i == mr - 1)
+        else if (width == TILE_HALVED && i == mr - 1)
             c[i][whole] = vec_fma(a, b[whole], c[i][whole]);
         before = a;
     }
@@ -232,7 +232,7 @@ INLINE const float *tile_walk(const int mr, const int nv, const enum tile_kind k
                 tile_step(mr, nv, width, c, x, i, w, panel);
         }
         if (r->ends) {
-            if (width == TILE_HALF) tile_part_rows(mr, nv, c);
+            if (width == TILE_HALVED) tile_part_rows(mr, nv, c);
             tile_end(mr, nv, c, r, y, residual);
         } else {
 #pragma GCC unroll 8
@@ -252,33 +252,25 @@ INLINE const float *tile_walk(const int mr, const int nv, const enum tile_kind k
     return next;
 }
 
-#define TILE(mr, nv)                                                                               \
-    OUTLINE const float *tile_matrix_##mr##x##nv(const struct tile_run *r)                         \
+#define TILE_AS(mr, nv, width, suffix)                                                             \
+    OUTLINE const float *tile_matrix_##mr##x##nv##suffix(const struct tile_run *r)                 \
     {                                                                                              \
-        return tile_walk(mr, nv, TILE_OF_MATRIX, TILE_WHOLE, r);                                   \
+        return tile_walk(mr, nv, TILE_OF_MATRIX, width, r);                                        \
     }                                                                                              \
-    OUTLINE const float *tile_listed_##mr##x##nv(const struct tile_run *r)                         \
+    OUTLINE const float *tile_listed_##mr##x##nv##suffix(const struct tile_run *r)                 \
     {                                                                                              \
-        return tile_walk(mr, nv, TILE_OF_LIST, TILE_WHOLE, r);                                     \
+        return tile_walk(mr, nv, TILE_OF_LIST, width, r);                                          \
     }
+#define TILE(mr, nv)      TILE_AS(mr, nv, TILE_WHOLE, )
+#define TILE_HALF(mr, nv) TILE_AS(mr, nv, TILE_HALVED, _half)
 TILES(TILE)
+TILE_HALVES(TILE_HALF)
 
-#define TILE_HALVED(mr, nv)                                                                        \
-    OUTLINE const float *tile_matrix_half_##mr##x##nv(const struct tile_run *r)                    \
-    {                                                                                              \
-        return tile_walk(mr, nv, TILE_OF_MATRIX, TILE_HALF, r);                                    \
-    }                                                                                              \
-    OUTLINE const float *tile_listed_half_##mr##x##nv(const struct tile_run *r)                    \
-    {                                                                                              \
-        return tile_walk(mr, nv, TILE_OF_LIST, TILE_HALF, r);                                      \
-    }
-TILE_HALVES(TILE_HALVED)
-
-/* [whole or half][vectors][rows] */
+/* [whole or halved][vectors][rows] */
 #define TILE_MATRIX(mr, nv)      [TILE_WHOLE][nv][mr] = tile_matrix_##mr##x##nv,
 #define TILE_LISTED(mr, nv)      [TILE_WHOLE][nv][mr] = tile_listed_##mr##x##nv,
-#define TILE_MATRIX_HALF(mr, nv) [TILE_HALF][nv][mr] = tile_matrix_half_##mr##x##nv,
-#define TILE_LISTED_HALF(mr, nv) [TILE_HALF][nv][mr] = tile_listed_half_##mr##x##nv,
+#define TILE_MATRIX_HALF(mr, nv) [TILE_HALVED][nv][mr] = tile_matrix_##mr##x##nv##_half,
+#define TILE_LISTED_HALF(mr, nv) [TILE_HALVED][nv][mr] = tile_listed_##mr##x##nv##_half,
 static tile_function *const tile_matrix[2][TILE_ROW_VECS + 1][TILE_ROWS + 1] = {
     TILES(TILE_MATRIX) TILE_HALVES(TILE_MATRIX_HALF)};
 static tile_function *const tile_listed[2][TILE_ROW_VECS + 1][TILE_ROWS + 1] = {
@@ -321,7 +313,8 @@ INLINE struct tile_split tile_split(long rows, int most)
  * has no next one. */
 INLINE enum tile_width tile_width(int take, long last, long rows)
 {
-    return last <= VL / 2 && rows > 1 && tile_matrix[TILE_HALF][take][2] ? TILE_HALF : TILE_WHOLE;
+    return last <= VL / 2 && rows > 1 && tile_matrix[TILE_HALVED][take][2] ? TILE_HALVED
+                                                                           : TILE_WHOLE;
 }
 
 /* Run the rows of r.x or r.rows, `nv` vectors wide. */
