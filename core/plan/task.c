@@ -1,7 +1,5 @@
-/* task: one step of a plan on tensors. What need not be in order on one thread is shared by all:
- * operators share by themselves; joins, layouts and what is made element by element are shared
- * here.
- */
+/* task: one step of a plan on tensors. Operators share their work between threads by themselves;
+ * joins, layouts and what is made element by element are shared here. */
 #include <string.h>
 
 #include "base/share.h"
