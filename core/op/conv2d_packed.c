@@ -52,17 +52,11 @@ static struct packed_conv conv_of(const struct conv_shape *s)
                                 .ldy = s->c_out};
 }
 
-/* The image that a depthwise kernel reads if it has more channels for each of the input, every
- * channel so many times over; SIZE_MAX: too large to be counted. */
+/* The image that a depthwise kernel reads if it has more channels for each of the input: every
+ * channel so many times over. Pixels and channels are ints. */
 static size_t repeated_bytes(const struct conv_shape *s)
 {
-    size_t n = sizeof(float);
-
-    if (multiplier(s) < 2) return 0;
-    if (__builtin_mul_overflow(n, s->h, &n) || __builtin_mul_overflow(n, s->w, &n) ||
-        __builtin_mul_overflow(n, s->c_out, &n))
-        return SIZE_MAX;
-    return n;
+    return multiplier(s) < 2 ? 0 : sizeof(float) * (size_t)(s->h * s->w) * (size_t)s->c_out;
 }
 
 /* ---- which calls fit ------------------------------------------------------------------- */
@@ -71,7 +65,7 @@ bool conv2d_fits_packed(const sn_call *call)
 {
     const struct conv2d_priv *p = call->priv;
 
-    return call->in[0].shape.rank == 4 && !p->margins && repeated_bytes(&p->shape) < SIZE_MAX;
+    return call->in[0].shape.rank == 4 && !p->margins && repeated_bytes(&p->shape) <= PTRDIFF_MAX;
 }
 
 /* The gate goes into the weights if these are fewer than the pixels. */
@@ -387,6 +381,7 @@ static void run_repeated(const sn_call *call, const sn_io *io, const struct pack
     struct packed_run   r = *all;
 
     r.images = 1;
+    r.by_channels = op_share_channels(r.s.out_h * r.s.out_w, r.c_out);
     for (int64_t i = 0; i < all->images; i++) {
         op_share(call, io, n, KERNEL_PANEL, SHARE_TOUCH * (double)n, repeat_part, &repeated);
         repeated.x += n;

@@ -153,7 +153,6 @@ struct task {
     size_t               offset_bytes;   /* temporary memory of this step */
     int                  residual, gate; /* slots, or VALUE_ABSENT */
     uint8_t              kind, act, n_in, n_out;
-    bool                 same_shape;
 };
 
 struct sn_plan {

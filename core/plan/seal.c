@@ -149,8 +149,7 @@ static sn_status seal_step(struct sn_plan *p, const struct slots *t, const struc
                          .kind = (uint8_t)s->kind,
                          .act = (uint8_t)s->act,
                          .n_in = (uint8_t)n_in,
-                         .n_out = (uint8_t)n_out,
-                         .same_shape = s->same_shape};
+                         .n_out = (uint8_t)n_out};
     if (stays(s)) {
         for (int k = 0; k < s->n_patches; k++)
             if (s->patch[k].value >= 0)

@@ -453,8 +453,8 @@ typedef struct sn_variant {
 
 typedef enum sn_op_flags {
     SN_OP_ALIAS = 1,     /* output 0 is input 0 under another shape: nothing to run */
-    /* Inputs of one shape: element i of the output depends on elements i alone. They may come in
-     * parts, as tensors of one axis. */
+    /* Inputs of one shape: element i of the output depends on elements i alone. io may have parts
+     * of them, as tensors of one axis, several at once; call describes the whole. */
     SN_OP_POINTWISE = 2,
     SN_OP_ADD = 4,       /* the sum of its inputs */
     SN_OP_MUL = 8,       /* their product */
@@ -510,8 +510,8 @@ typedef struct sn_op {
     /* For the planner, all optional. variants: in order of preference, ended by one
      * without a name. act: this call is just that activation. affine: this call is
      * y = x * scale + shift by channel; fills both (for all live channels), or says false. A
-     * variant of such an operator finds them in its epilogue. samples: SN_OP_SAMPLES holds for
-     * this call, which has been inferred. */
+     * variant of such an operator finds them in its epilogue. samples: SN_OP_SAMPLES, and no
+     * SN_OP_POINTWISE, holds for this call, which has been inferred. */
     const sn_variant *variants;
     sn_act (*act)(const sn_call *call);
     bool (*affine)(const sn_call *call, float *scale, float *shift);

@@ -26,7 +26,7 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
     _(7, 1)                                                                                        \
     _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(1, 8)
 
-#define TILE_HALVES(_) /* no registers are left for them */
+#define TILE_HALVES(_) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(2, 3) _(3, 3) _(4, 3)
 
 #define TILE_HEIGHTS(_) _(1) _(2) _(3) _(4) _(5) _(6) _(7) _(8)
 

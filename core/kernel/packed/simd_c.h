@@ -22,7 +22,7 @@
  *   TILES, tile_rows            the register tiles: rows by vectors (see tile.h), and the most
  *                               rows for so many vectors; TILE_NV at a time, up to
  *                               TILE_NV_LAST at the end, TILE_ROW_VECS if there is one row
- *   TILE_HALVES                 those that may end with half a vector: none, if it does not pay */
+ *   TILE_HALVES                 those that may end with half a vector (see tile.h) */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 3, 3, 3, 3, [8] = 1};
     _(1, 1)                                                                                        \
     _(2, 1) _(3, 1) _(1, 2) _(2, 2) _(3, 2) _(1, 3) _(2, 3) _(3, 3) _(1, 4) _(2, 4) _(3, 4) _(1, 8)
 
-#define TILE_HALVES(_) /* half a vector is next to nothing */
+#define TILE_HALVES(_) _(2, 2) _(3, 2) _(2, 3) _(3, 3) _(2, 4) _(3, 4)
 
 #define TILE_HEIGHTS(_) _(1) _(2) _(3)
 
