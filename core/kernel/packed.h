@@ -155,6 +155,7 @@ struct packed_attention {
     long                   ldy;
     struct packed_relative relative;
     float                 *panels; /* keys and values, as attention_pack leaves them */
+    const float           *next;   /* the panels that are wanted after these, or NULL */
 };
 
 /* Bytes of the panels, and of scratch for one thread; 0 if the number overflows. */

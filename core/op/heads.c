@@ -94,8 +94,9 @@ static struct packed_attention head_at(const struct run *r, int64_t head)
     return s;
 }
 
-/* Rows from to `to` of projection i. */
-static void project(const struct run *r, int i, int64_t from, int64_t to, float *y)
+/* Rows from to `to` of projection i; `next` is wanted after its weights. */
+static void project(const struct run *r, int i, int64_t from, int64_t to, const float *next,
+                    float *y)
 {
     const struct heads      *h = r->h;
     const int64_t            inner = h->heads * h->d;
@@ -103,6 +104,7 @@ static void project(const struct run *r, int i, int64_t from, int64_t to, float 
                                   .x = h->x[i],
                                   .ldx = h->ld[i],
                                   .w = h->in[i].w,
+                                  .next = next,
                                   .y = y,
                                   .ldy = inner,
                                   .epilogue = {.shift = h->in[i].bias}};
@@ -120,7 +122,7 @@ static void pack_keys(const void *cls, int64_t from, int64_t to, int thread)
     for (int i = 1; i <= 2; i++) {
         float *rows = part_of(r, i == 1 ? r->at.k : r->at.v);
 
-        project(r, i, from, to < h->s ? to : h->s, rows);
+        project(r, i, from, to < h->s ? to : h->s, NULL, rows);
         for (int64_t row = from > h->s ? from : h->s; row < to; row++)
             if (row == h->s && h->appended[i - 1])
                 memcpy(rows + (size_t)row * inner, h->appended[i - 1], inner * sizeof *rows);
@@ -138,6 +140,7 @@ static void answer_queries(const void *cls, int64_t from, int64_t to, int thread
 {
     const struct run   *r = cls;
     const struct heads *h = r->h;
+    const float        *next = NULL; /* that another thread has packed */
     float *attention = part_of(r, r->at.attention + (size_t)thread * r->at.attention_each);
     struct packed_gemm g = {.k = h->heads * h->d,
                             .x = part_of(r, r->at.q),
@@ -147,10 +150,13 @@ static void answer_queries(const void *cls, int64_t from, int64_t to, int thread
                             .ldy = h->ld_y,
                             .epilogue = h->epilogue};
 
-    project(r, 0, from, to, part_of(r, r->at.q));
+    if (to - from < h->l) /* the other half of the first keys; heads ask for the next one's */
+        next = head_at(r, 0).panels + (from > 0 ? 0 : h->keys / 2 * h->d);
+    project(r, 0, from, to, next, part_of(r, r->at.q));
     for (int64_t head = 0; head < h->heads; head++) {
-        const struct packed_attention s = head_at(r, head);
+        struct packed_attention s = head_at(r, head);
 
+        if (next && head + 1 < h->heads) s.next = head_at(r, head + 1).panels;
         if (h->mask && (head == 0 || h->mask_by_head))
             h->mask(h->mask_cls, head, from, to, part_of(r, r->at.mask));
         kernel_table()->attention(&s, from, to, attention);

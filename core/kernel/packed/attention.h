@@ -184,6 +184,7 @@ struct attention_block {
     float        *y;                     /* [count, dv] */
     long          ldy;
     long          k0, n; /* keys of now */
+    const float  *next;  /* of the panels that are wanted next, a part for every block; or NULL */
     struct lines  lines;
     struct window rows[ATTENTION_ROWS], columns[ATTENTION_ROWS];
 };
@@ -196,14 +197,15 @@ INLINE float *attention_at(const struct attention_block *b, long part, long i, l
 
 /* y = x w [k, n] * scale (NULL: 1), or added to y */
 static void attention_product(long m, long n, long k, const float *x, long ldx,
-                              struct kernel_panels w, const float *scale, bool add, float *y,
-                              long ldy)
+                              struct kernel_panels w, const float *next, const float *scale,
+                              bool add, float *y, long ldy)
 {
     const struct packed_gemm s = {
         .k = k,
         .x = x,
         .ldx = ldx,
         .w = w,
+        .next = next,
         .y = y,
         .ldy = ldy,
         .epilogue = {.scale = scale, .residual = add ? y : NULL, .ld_residual = ldy}
@@ -497,8 +499,8 @@ static void attention_rows(struct attention_block *b)
     }
     if (a->table) {
         for (int t = 0; t < 2; t++)
-            attention_product(b->count, a->table, d, q, s->ldq, s->relative.key[t], scale, false,
-                              b->at + a->looked + t * a->ld_table / 2, a->ld_table);
+            attention_product(b->count, a->table, d, q, s->ldq, s->relative.key[t], NULL, scale,
+                              false, b->at + a->looked + t * a->ld_table / 2, a->ld_table);
         memset(b->at + a->share, 0, (size_t)(b->count * a->ld_table) * sizeof(float));
     }
     b->y = s->s > ATTENTION_KEYS ? b->at + a->y : y;
@@ -509,8 +511,8 @@ static void attention_rows(struct attention_block *b)
         b->k0 = k0;
         b->n = n;
         if (a->table) relative_windows(b);
-        attention_product(b->count, n, d, q, s->ldq, kernel_panels_from(keys, k0, 0, 0, 0), scale,
-                          false, score, a->ld_score);
+        attention_product(b->count, n, d, q, s->ldq, kernel_panels_from(keys, k0, 0, 0, 0), NULL,
+                          scale, false, score, a->ld_score);
         for (long i = 0; i < b->count; i++) /* what vectors reach into */
             vec_store(score + i * a->ld_score + n, vec_set(a->table ? 0.0f : -INFINITY));
         for (long i = 0; i < b->count; i += ATTENTION_GROUP) {
@@ -528,7 +530,8 @@ static void attention_rows(struct attention_block *b)
         for (long i = 0; a->table && i < b->count; i++)
             relative_shares(b, i, attention_at(b, a->score, i, a->ld_score));
         attention_product(b->count, s->dv, k0 + n == s->s ? rows - k0 : n, score, a->ld_score,
-                          kernel_panels_from(values, 0, k0, 0, 0), NULL, k0 > 0, b->y, b->ldy);
+                          kernel_panels_from(values, 0, k0, 0, 0), b->next, NULL, k0 > 0, b->y,
+                          b->ldy);
     }
     for (long i = 0; i < b->count; i++) {
         const vec by = vec_set(1.0f / b->sum[i]);
@@ -544,6 +547,7 @@ static void attention_rows(struct attention_block *b)
 static void attention(const struct packed_attention *s, long l0, long l1, void *scratch)
 {
     struct attention_block b = {.s = s, .a = attention_layout(s), .at = scratch, .first = l0};
+    const long             panels = (long)(packed_attention_panels(s) / sizeof(float));
 
     for (long i = 0; i < b.a.scales; i += VL)
         vec_store(b.at + b.a.scale + i, vec_set(s->scale * 1.44269504f));
@@ -551,6 +555,7 @@ static void attention(const struct packed_attention *s, long l0, long l1, void *
     memset(b.at + b.a.looked, 0, (size_t)(b.a.share - b.a.looked) * sizeof(float));
     for (; b.first < l1; b.first += b.count) {
         b.count = l1 - b.first <= ATTENTION_ROWS ? l1 - b.first : ATTENTION_STEP;
+        if (s->next) b.next = s->next + panels * (b.first - l0) / (l1 - l0);
         attention_rows(&b);
     }
 }
