@@ -90,7 +90,7 @@ struct packed_gemm {
     const float           *x;
     long                   ldx;
     struct kernel_panels   w;
-    const float           *next; /* panels like w that are wanted after these, or NULL */
+    const float           *next; /* asked for after w, as if it were panels like these; or NULL */
     float                 *y;
     long                   ldy;
     struct kernel_epilogue epilogue;

@@ -325,10 +325,51 @@ static void elements_are_shared(void **state)
         }
 }
 
+/* Axis 0 of attention is that of the sequence unless batch_first says otherwise. */
+static void a_sequence_is_not_divided(void **state)
+{
+    static const char spec[] =
+        SPEC(IN("x", "\"N\", 1, 64"),
+             GRAPH("\"x\"",
+                   "{\"name\": \"y\", \"type\": \"MultiheadAttention\", \"embed_dim\": 64, "
+                   "\"num_heads\": 4, \"need_weights\": false, "
+                   "\"inputs\": [\"x\", \"x\", \"x\"]}",
+                   "\"y\""));
+    static const struct net_tensor tensors[] = {
+        {"y.in_proj_weight",  2, {192, 64}},
+        {"y.in_proj_bias",    1, {192}    },
+        {"y.out_proj.weight", 2, {64, 64} },
+        {"y.out_proj.bias",   1, {64}     },
+        {NULL,                0, {0}      },
+    };
+    enum { LENGTH = 128 };
+    const sn_shape shape = {
+        3, {LENGTH, 1, 64}
+    };
+    static float   x[LENGTH * 64];
+    struct planned w, alone;
+    float         *y, *want;
+    int64_t        n;
+
+    (void)state;
+    for (int i = 0; i < LENGTH * 64; i++)
+        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    assert_int_equal(planned_make(&w, spec, tensors, "", &shape, 1, 2), SN_OK);
+    assert_int_equal(planned_make(&alone, spec, tensors, "", &shape, 1, 1), SN_OK);
+    planned_run(&alone, &shape, x, LENGTH, 1, &want, &n);
+    planned_run(&w, &shape, x, LENGTH, 2, &y, &n);
+    assert_memory_equal(y, want, sizeof x);
+    free(y);
+    free(want);
+    planned_end(&w);
+    planned_end(&alone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements_are_shared),
+        cmocka_unit_test(a_sequence_is_not_divided),
         cmocka_unit_test(samples_gather_on_their_way),
         cmocka_unit_test(what_samples_share_is_made_once),
         cmocka_unit_test(threads_with_their_own_samples_stop),

@@ -510,8 +510,8 @@ typedef struct sn_op {
     /* For the planner, all optional. variants: in order of preference, ended by one
      * without a name. act: this call is just that activation. affine: this call is
      * y = x * scale + shift by channel; fills both (for all live channels), or says false. A
-     * variant of such an operator finds them in its epilogue. samples: SN_OP_SAMPLES, and no
-     * SN_OP_POINTWISE, holds for this call, which has been inferred. */
+     * variant of such an operator finds them in its epilogue. samples: whether SN_OP_SAMPLES
+     * holds for this call, which has been inferred; NULL: for every call. */
     const sn_variant *variants;
     sn_act (*act)(const sn_call *call);
     bool (*affine)(const sn_call *call, float *scale, float *shift);

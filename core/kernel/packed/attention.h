@@ -547,7 +547,7 @@ static void attention_rows(struct attention_block *b)
 static void attention(const struct packed_attention *s, long l0, long l1, void *scratch)
 {
     struct attention_block b = {.s = s, .a = attention_layout(s), .at = scratch, .first = l0};
-    const long             panels = (long)(packed_attention_panels(s) / sizeof(float));
+    const long panels = s->next ? (long)(packed_attention_panels(s) / sizeof(float)) : 0;
 
     for (long i = 0; i < b.a.scales; i += VL)
         vec_store(b.at + b.a.scale + i, vec_set(s->scale * 1.44269504f));

@@ -49,7 +49,7 @@ static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1
             if (n + take * VL < n1 && !take_one) {
                 r.next = r.w + take / PANEL_VECS * r.panel;
                 r.next_end = r.next + s->k * KERNEL_PANEL;
-            } else if (m + rows == m1 && s->next) {
+            } else if (n + take * VL >= n1 && m + rows == m1 && s->next) {
                 r.next = s->next;
                 r.next_end = r.next + s->k * KERNEL_PANEL;
             }
