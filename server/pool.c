@@ -255,8 +255,13 @@ static bool init_workers(struct pool *p, size_t n)
 
         w->pool = p;
         w->parallel = (sn_parallel){.run = share, .pool = w};
-        w->api.parallel = p->c.n_team > 1 ? &w->parallel : NULL;
         if (!team_init(&w->team)) return false;
+        if (p->c.n_team < 2) continue;
+        w->api.parallel = &w->parallel;
+        if (sn_balance_create((int)p->c.n_team, &w->parallel.balance, NULL)) {
+            team_fini(&w->team);
+            return false;
+        }
     }
     return true;
 }
@@ -279,7 +284,8 @@ struct pool *pool_create(size_t n_workers, size_t n_queue, const struct pool_cla
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->more, NULL);
     if (!init_workers(p, n_workers)) {
-        snprintf(why, n_why, "no locks for worker %zu of %zu", p->n_workers + 1, n_workers);
+        snprintf(why, n_why, "no memory or no locks for worker %zu of %zu", p->n_workers + 1,
+                 n_workers);
         return pool_free(p);
     }
     for (size_t i = 0; i < n_workers; i++) {
@@ -388,8 +394,10 @@ struct pool *pool_free(struct pool *p)
 {
     if (!p) return NULL;
     pool_stop(p);
-    for (size_t i = 0; i < p->n_workers; i++)
+    for (size_t i = 0; i < p->n_workers; i++) {
         team_fini(&p->worker[i].team);
+        sn_balance_free(p->worker[i].parallel.balance);
+    }
     pthread_cond_destroy(&p->more);
     pthread_mutex_destroy(&p->lock);
     free(p);

@@ -116,7 +116,7 @@ void team_open(struct team *t, int n, void (*body)(void *cls, int i), void *cls)
     t->body = body;
     t->cls = cls;
     atomic_store_explicit(&t->n_left, n, memory_order_relaxed);
-    atomic_store_explicit(&t->ticket, (uint_fast64_t)++t->region << 32 | (uint_fast64_t)n << 16,
+    atomic_store_explicit(&t->ticket, (uint_fast64_t)++t->region << 32 | (uint_fast64_t)n << 16 | 1,
                           memory_order_release);
 }
 
@@ -137,10 +137,12 @@ static void wait_for_others(struct team *t)
 
 bool team_work(struct team *t)
 {
-    int i, own = 0;
+    int i = 0, own = 0;
 
-    for (; (i = claim(t)) >= 0; own++)
+    do {
         t->body(t->cls, i);
+        own++;
+    } while ((i = claim(t)) >= 0);
     if (atomic_fetch_sub_explicit(&t->n_left, own, memory_order_acq_rel) != own) wait_for_others(t);
     return own < n_parts(atomic_load_explicit(&t->ticket, memory_order_relaxed));
 }

@@ -1,7 +1,8 @@
 /* team.h - the parts of a loop on several threads: a leader, and helpers that come and go.
  *
- * The leader opens one region after the other and never waits for a helper to arrive: parts
- * are claimed one by one, and those that nobody takes it runs itself. */
+ * The leader opens one region after the other and never waits for a helper to arrive: part 0 is
+ * its own, with what it has in its cache from the part 0 before; the others are claimed one by
+ * one, and those that nobody takes it runs itself. */
 #ifndef SERVER_TEAM_H
 #define SERVER_TEAM_H
 

@@ -1,6 +1,11 @@
 /* share: the work of one step on several threads. The kernels compute a number by the same
  * operations in the same order whatever the part, so sharing changes no bit. */
+#define _POSIX_C_SOURCE 199309L /* clock_gettime */
 #include "base/share.h"
+
+#include <time.h>
+
+#include "base/balance.h"
 
 /* Multiply-adds that are worth waking a thread for: some five microseconds of one core. */
 enum { SHARE_WORTH = 400000 };
@@ -9,14 +14,25 @@ struct loop {
     share_body *body;
     const void *cls;
     int64_t     n, grain, parts;
+    sn_balance *balance; /* NULL: parts of equal size */
+    double      work;    /* that it learns from; 0: nothing */
 };
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
 
 /* Where part i of the range begins. The first parts are the larger ones: their threads are awake.
  */
 static int64_t share_at(const struct loop *s, int64_t i)
 {
     const int64_t grains = (s->n + s->grain - 1) / s->grain;
-    const int64_t at = (grains * i + s->parts - 1) / s->parts * s->grain;
+    const int64_t at = s->grain * (s->balance ? balance_at(s->balance, grains, s->parts, i)
+                                              : (grains * i + s->parts - 1) / s->parts);
 
     return at < s->n ? at : s->n;
 }
@@ -25,8 +41,13 @@ static void share_part(void *cls, int i)
 {
     const struct loop *s = cls;
     const int64_t      from = share_at(s, i), to = share_at(s, i + 1);
+    const bool         learns = s->work > 0.0;
+    const double       start = learns ? now() : 0.0;
 
-    if (from < to) s->body(s->cls, from, to, i);
+    if (from >= to) return;
+    s->body(s->cls, from, to, i);
+    if (learns)
+        balance_note(s->balance, i, s->work * (double)(to - from) / (double)s->n, now() - start);
 }
 
 void share_run(const sn_parallel *parallel, int n_threads, int64_t n, int64_t grain, double work,
@@ -37,9 +58,13 @@ void share_run(const sn_parallel *parallel, int n_threads, int64_t n, int64_t gr
 
     if (n == 0) return;
     if (parallel) {
-        s.parts = parallel->n_threads < n_threads ? parallel->n_threads : n_threads;
+        const int64_t threads = parallel->n_threads < n_threads ? parallel->n_threads : n_threads;
+
+        s.balance = parallel->balance;
+        s.parts = threads;
         if (worth < (double)s.parts) s.parts = (int64_t)worth;
         if ((n + grain - 1) / grain < s.parts) s.parts = (n + grain - 1) / grain;
+        if (s.balance && s.parts == threads) s.work = work;
     }
     if (s.parts > 1)
         parallel->run(parallel->pool, (int)s.parts, share_part, &s);

@@ -3,6 +3,7 @@
  * memory. */
 #include "plan/run.h"
 
+#include "base/balance.h"
 #include "base/share.h"
 #include "tensor/tensor.h"
 
@@ -135,6 +136,7 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
                     .out = out,
                     .scratch = options->scratch};
     int64_t    batch = 0;
+    bool       stopped;
     sn_status  rc = find_batch(plan, in, &batch, err);
 
     if (!rc) rc = check_probs(plan, options->probs, err);
@@ -145,7 +147,9 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
     for (size_t i = 0; i < plan->n_dists; i++)
         dist_weights(&plan->dist[i], options->probs,
                      (float *)(r.scratch + plan->dist[i].offset_bytes));
-    if (!run_lanes(&r, batch)) return sn_fail(err, SN_E_STOPPED, "forward", "stopped");
+    stopped = !run_lanes(&r, batch);
+    if (options->parallel) balance_learn(options->parallel->balance);
+    if (stopped) return sn_fail(err, SN_E_STOPPED, "forward", "stopped");
     return SN_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 /* Turns of waiting before the helper sleeps: longer than the gap between two steps of a plan,
  * shorter than anybody notices. */
@@ -70,9 +71,10 @@ static void run(void *unused, int n, void (*body)(void *cls, int i), void *cls)
 
 const sn_parallel *bench_team(void)
 {
-    static const sn_parallel parallel = {.run = run, .n_threads = 2};
-    static pthread_t         thread;
+    static sn_parallel parallel = {.run = run, .n_threads = 2};
+    static pthread_t   thread;
 
+    if (!parallel.balance && sn_balance_create(2, &parallel.balance, NULL)) abort();
     if (!thread) pthread_create(&thread, NULL, help, NULL);
     return &parallel;
 }

@@ -29,12 +29,19 @@ sn_status planned_make(struct planned *w, const char *spec, const struct net_ten
 void planned_run(struct planned *w, const sn_shape *shape, float *x, int64_t batch, int n_threads,
                  float **ret_y, int64_t *ret_n)
 {
+    const sn_parallel threads = threads_of(n_threads);
+
+    planned_run_on(w, shape, x, batch, n_threads > 1 ? &threads : NULL, ret_y, ret_n);
+}
+
+void planned_run_on(struct planned *w, const sn_shape *shape, float *x, int64_t batch,
+                    const sn_parallel *threads, float **ret_y, int64_t *ret_n)
+{
     const sn_plan_info  *info = sn_plan_describe(w->plan);
-    const sn_parallel    threads = threads_of(n_threads);
     const sn_run_options options = {.size = sizeof options,
                                     .scratch =
                                         aligned_alloc(64, (info->scratch_bytes + 127) / 64 * 64),
-                                    .parallel = n_threads > 1 ? &threads : NULL};
+                                    .parallel = threads};
     const sn_tensor      in = sn_tensor_dense(SN_F32, shape, x);
     sn_desc              desc[3];
     sn_tensor            out[3];

@@ -39,6 +39,10 @@ sn_status planned_make(struct planned *w, const char *spec, const struct net_ten
 void planned_run(struct planned *w, const sn_shape *shape, float *x, int64_t batch, int n_threads,
                  float **ret_y, int64_t *ret_n);
 
+/* The same on these threads; NULL: on one. */
+void planned_run_on(struct planned *w, const sn_shape *shape, float *x, int64_t batch,
+                    const sn_parallel *threads, float **ret_y, int64_t *ret_n);
+
 void planned_end(struct planned *w);
 
 #endif

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/balance.h"
+#include "base/base.h"
 #include "support/planned.h"
 #include "support/threads.h"
 
@@ -101,6 +103,45 @@ static void samples_gather_on_their_way(void **state)
             free(one[i][k]);
     free(x);
     planned_end(&alone);
+}
+
+/* Nor does a bit depend on how large the part of a thread is. */
+static void uneven_parts_are_the_same_bits(void **state)
+{
+    static const float shares[][3] = {
+        {1.4f, 0.6f, 1.0f},
+        {0.4f, 1.6f, 1.0f},
+        {0.5f, 1.9f, 0.6f}
+    };
+    sn_shape shape = {
+        .rank = 4, .dim = {5, 4, 256, 256}
+    };
+    sn_parallel    threads = threads_of(3);
+    float         *x = gathering_input(), *want[GATHER_OUT], *y[GATHER_OUT];
+    struct planned w;
+    int64_t        n[GATHER_OUT];
+
+    (void)state;
+    assert_int_equal(planned_make(&w, gathering, gathering_tensors, "", &shape, 1, 3), SN_OK);
+    assert_int_equal(sn_balance_create(3, &threads.balance, NULL), SN_OK);
+    for (int batch = 1; batch <= 5; batch += 4) {
+        shape.dim[0] = batch;
+        planned_run(&w, &shape, x, batch, 1, want, n);
+        for (size_t s = 0; s < COUNT(shares); s++) {
+            for (int i = 0; i < 3; i++)
+                threads.balance->thread[i].share = shares[s][i];
+            planned_run_on(&w, &shape, x, batch, &threads, y, n);
+            for (int k = 0; k < GATHER_OUT; k++) {
+                assert_memory_equal(y[k], want[k], (size_t)(batch * n[k]) * sizeof *x);
+                free(y[k]);
+            }
+        }
+        for (int k = 0; k < GATHER_OUT; k++)
+            free(want[k]);
+    }
+    sn_balance_free(threads.balance);
+    free(x);
+    planned_end(&w);
 }
 
 /* What does not grow with the batch is nobody's sample: no thread may find it half made. */
@@ -371,6 +412,7 @@ int main(void)
         cmocka_unit_test(elements_are_shared),
         cmocka_unit_test(a_sequence_is_not_divided),
         cmocka_unit_test(samples_gather_on_their_way),
+        cmocka_unit_test(uneven_parts_are_the_same_bits),
         cmocka_unit_test(what_samples_share_is_made_once),
         cmocka_unit_test(threads_with_their_own_samples_stop),
         cmocka_unit_test(room_for_threads_is_no_need),

@@ -363,12 +363,22 @@ typedef struct sn_call {
     int    n_threads;      /* at least 1: no run of the plan uses more */
 } sn_call;
 
+/* How fast threads are beside one another: cores may be of two kinds, or busy with other
+ * programs. Every run measures it, and the next ones divide their loops by it, which changes
+ * no bit. For one run at a time. */
+typedef struct sn_balance sn_balance;
+
+sn_status   sn_balance_create(int n_threads, sn_balance **ret_balance, sn_error *err);
+sn_balance *sn_balance_free(sn_balance *balance); /* accepts NULL, returns NULL */
+
 /* A loop the caller may run on several threads: body(cls, i) for i in [0, n), n at most
  * n_threads. It returns when all are done. */
 typedef struct sn_parallel {
     void (*run)(void *pool, int n, void (*body)(void *cls, int i), void *cls);
-    void *pool;
-    int   n_threads; /* may be another one for the next loop */
+    void       *pool;
+    int         n_threads; /* may be another one for the next loop */
+    sn_balance *balance;   /* NULL: parts of equal size. Worth it if part i is mostly run by the
+                            * same thread */
 } sn_parallel;
 
 /* The data of one forward call. */
