@@ -154,7 +154,8 @@ struct packed_attention {
     float                 *y;
     long                   ldy;
     struct packed_relative relative;
-    float                 *panels; /* keys and values, as attention_pack leaves them */
+    float                 *panels; /* keys and values as they are packed, aligned to a line */
+    bool                   shared; /* packed by several cores, of which each reads all */
     const float           *next;   /* the panels that are wanted after these, or NULL */
 };
 
@@ -200,9 +201,11 @@ struct kernel_table {
     void (*winograd)(const struct packed_conv *s, int m, long t0, long t1, long n0, long n1,
                      void *scratch);
 
-    /* Keys and values s0 to s1 of one head into s->panels: parts may be of any size, and all
-     * are packed before the first query is answered. */
-    void (*attention_pack)(const struct packed_attention *s, long s0, long s1);
+    /* Keys s0 to s1 of one head into s->panels, and values: all before the first query is
+     * answered. The keys are those of whole panels: s0 is a multiple of 16, so is s1, or it is
+     * s. */
+    void (*attention_pack_keys)(const struct packed_attention *s, long s0, long s1);
+    void (*attention_pack_values)(const struct packed_attention *s, long s0, long s1);
 
     /* Rows l0 to l1 of one head. */
     void (*attention)(const struct packed_attention *s, long l0, long l1, void *scratch);

@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-/* Rows of a part start at a multiple of this: the kernels pack four keys at once. */
-enum { GRAIN = 4 };
-
 /* Offsets in the scratch memory, in bytes. */
 struct layout {
     size_t q, k, v, mask;             /* [l, inner] [keys, inner] [keys, inner] [l, keys] */
@@ -112,27 +109,41 @@ static void project(const struct run *r, int i, int64_t from, int64_t to, const 
     if (from < to) kernel_table()->gemm(&g, from, to, 0, inner);
 }
 
-static void pack_keys(const void *cls, int64_t from, int64_t to, int thread)
+/* Keys (i = 1) or values (i = 2) from to `to`. */
+static void make_rows(const struct run *r, int i, int64_t from, int64_t to)
 {
-    const struct run   *r = cls;
     const struct heads *h = r->h;
     const size_t        inner = (size_t)(h->heads * h->d);
+    float              *rows = part_of(r, i == 1 ? r->at.k : r->at.v);
+
+    project(r, i, from, to < h->s ? to : h->s, NULL, rows);
+    for (int64_t row = from > h->s ? from : h->s; row < to; row++)
+        if (row == h->s && h->appended[i - 1])
+            memcpy(rows + (size_t)row * inner, h->appended[i - 1], inner * sizeof *rows);
+        else
+            memset(rows + (size_t)row * inner, 0, inner * sizeof *rows);
+}
+
+/* A panel of keys is written by one thread. */
+static int64_t panel_at(const struct run *r, int64_t key)
+{
+    return key < r->h->keys ? key / KERNEL_PANEL * KERNEL_PANEL : key;
+}
+
+static void pack_keys(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct run *r = cls;
+    const int64_t     key_from = panel_at(r, from), key_to = panel_at(r, to);
 
     (void)thread;
-    for (int i = 1; i <= 2; i++) {
-        float *rows = part_of(r, i == 1 ? r->at.k : r->at.v);
+    make_rows(r, 1, key_from, key_to);
+    make_rows(r, 2, from, to);
+    for (int64_t head = 0; head < r->h->heads; head++) {
+        struct packed_attention s = head_at(r, head);
 
-        project(r, i, from, to < h->s ? to : h->s, NULL, rows);
-        for (int64_t row = from > h->s ? from : h->s; row < to; row++)
-            if (row == h->s && h->appended[i - 1])
-                memcpy(rows + (size_t)row * inner, h->appended[i - 1], inner * sizeof *rows);
-            else
-                memset(rows + (size_t)row * inner, 0, inner * sizeof *rows);
-    }
-    for (int64_t head = 0; head < h->heads; head++) {
-        const struct packed_attention s = head_at(r, head);
-
-        kernel_table()->attention_pack(&s, from, to);
+        s.shared = to - from < s.s;
+        kernel_table()->attention_pack_keys(&s, key_from, key_to);
+        kernel_table()->attention_pack_values(&s, from, to);
     }
 }
 
@@ -170,9 +181,9 @@ void heads_run(const struct heads *h, const sn_call *call, const sn_io *io)
     const struct run r = {.h = h, .at = layout_make(h, call->n_threads), .scratch = io->scratch};
     const double     inner = (double)(h->heads * h->d);
 
-    op_share(call, io, h->keys, GRAIN, (double)h->s * inner * (double)(h->width[1] + h->width[2]),
+    op_share(call, io, h->keys, 1, (double)h->s * inner * (double)(h->width[1] + h->width[2]),
              pack_keys, &r);
-    op_share(call, io, h->l, GRAIN,
+    op_share(call, io, h->l, 1,
              (double)h->l * inner * (double)(h->width[0] + 2 * h->keys + h->width_y),
              answer_queries, &r);
 }

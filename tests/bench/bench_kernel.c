@@ -394,7 +394,8 @@ static void head_ours(const struct kernel_table *set, const void *arg)
 {
     const struct head *h = arg;
 
-    set->attention_pack(&h->s, 0, h->s.s);
+    set->attention_pack_keys(&h->s, 0, h->s.s);
+    set->attention_pack_values(&h->s, 0, h->s.s);
     set->attention(&h->s, 0, h->s.l, h->scratch);
 }
 

@@ -128,14 +128,23 @@ static void run_head(const struct kernel_table *set, struct packed_attention *s,
 
     s->panels = aligned(packed_attention_panels(s));
     s->y = whole;
-    set->attention_pack(s, 0, s->s);
+    s->shared = false;
+    set->attention_pack_keys(s, 0, s->s);
+    set->attention_pack_values(s, 0, s->s);
     set->attention(s, 0, s->l, scratch);
     assert_floats_close(whole, want, (size_t)s->l, (size_t)s->dv, ld, 2e-6, set->name);
 
     memset(s->panels, 0xff, packed_attention_panels(s));
     s->y = parts;
+    s->shared = true;
     for (long i = s->s, step = 1; i > 0; i -= step, step += 2)
-        set->attention_pack(s, i > step ? i - step : 0, i);
+        set->attention_pack_values(s, i > step ? i - step : 0, i);
+    for (long to = s->s, panels = 1; to > 0; panels++) {
+        const long last = (to - 1) / KERNEL_PANEL, first = last < panels ? 0 : last - panels + 1;
+
+        set->attention_pack_keys(s, first * KERNEL_PANEL, to);
+        to = first * KERNEL_PANEL;
+    }
     for (long i = 0, step = 1; i < s->l; i += step, step += 2)
         set->attention(s, i, i + step < s->l ? i + step : s->l, scratch);
     assert_floats_same(whole, parts, (size_t)s->l, (size_t)s->dv, ld, set->name);

@@ -13,14 +13,6 @@
 
 typedef float vec4 __attribute__((vector_size(16)));
 
-/* Lines that are claimed ahead: other cores have read what was there before. */
-enum { PACK_AHEAD = 16 };
-
-INLINE void pack_claim(const float *at)
-{
-    __builtin_prefetch(at + PACK_AHEAD * KERNEL_PANEL, 1, 3);
-}
-
 /* Four rows of x [.., k] as four lanes of a panel. */
 INLINE void pack_lanes(long k, const float *x, long ldx, float *at)
 {
@@ -29,8 +21,6 @@ INLINE void pack_lanes(long k, const float *x, long ldx, float *at)
     for (; c + 4 <= k; c += 4, at += 4 * KERNEL_PANEL) {
         vec4 row[4], low[2], high[2], out[4];
 
-        for (long j = 0; j < 4; j++)
-            pack_claim(at + j * KERNEL_PANEL);
         for (long j = 0; j < 4; j++)
             memcpy(&row[j], x + j * ldx + c, sizeof row[j]);
         for (long j = 0; j < 2; j++) {
@@ -49,57 +39,77 @@ INLINE void pack_lanes(long k, const float *x, long ldx, float *at)
             at[j] = x[j * ldx + c];
 }
 
-/* Rows from to `to` of x [n, k] into panels [ceil(n / 16)][k][16]: rows become columns. */
-static void pack_rows(long from, long to, long n, long k, const float *x, long ldx, float *at)
+/* Part of a panel: `rows` of its 16 rows, the others are 0. */
+static void pack_panel(long rows, long k, const float *x, long ldx, float *at)
 {
-    long i = from;
+    long i = 0;
 
-    while (i < to) {
-        float *lane = at + i / KERNEL_PANEL * KERNEL_PANEL * k + i % KERNEL_PANEL;
-
-        if (i % 4 == 0 && i + 4 <= to) {
-            pack_lanes(k, x + i * ldx, ldx, lane);
-            i += 4;
-        } else {
-            for (long c = 0; c < k; c++)
-                lane[c * KERNEL_PANEL] = x[i * ldx + c];
-            i++;
-        }
-    }
-    for (; to == n && i % KERNEL_PANEL; i++)
+    if (rows < KERNEL_PANEL) memset(at, 0, (size_t)(k * KERNEL_PANEL) * sizeof *at);
+    for (; i + 4 <= rows; i += 4)
+        pack_lanes(k, x + i * ldx, ldx, at + i);
+    for (; i < rows; i++)
         for (long c = 0; c < k; c++)
-            at[i / KERNEL_PANEL * KERNEL_PANEL * k + c * KERNEL_PANEL + i % KERNEL_PANEL] = 0.0f;
+            at[c * KERNEL_PANEL + i] = x[i * ldx + c];
+}
+
+/* A line that others read goes to memory at once. Left in this core's cache, their copies of
+ * what it held before would have to be withdrawn first: between cores that share no cache this
+ * takes longer, line by line, than reading it from memory. */
+INLINE void pack_line(bool shared, float *at, vec v)
+{
+    if (shared)
+        vec_stream(at, v);
+    else
+        vec_store(at, v);
+}
+
+/* Rows of x become columns of panels [ceil(s / 16)][d][16]. */
+static void attention_pack_keys(const struct packed_attention *s, long s0, long s1)
+{
+    enum { COLUMNS = 64 }; /* of a panel at a time: whole lines, from the first-level cache */
+    float lines[COLUMNS * KERNEL_PANEL] __attribute__((aligned(64)));
+
+    for (long i = s0; i < s1; i += KERNEL_PANEL)
+        for (long c = 0; c < s->d; c += COLUMNS) {
+            const long rows = s1 - i < KERNEL_PANEL ? s1 - i : KERNEL_PANEL;
+            const long columns = s->d - c < COLUMNS ? s->d - c : COLUMNS;
+            float     *at = s->panels + i * s->d + c * KERNEL_PANEL;
+
+            pack_panel(rows, columns, s->k + i * s->ldk + c, s->ldk, lines);
+            for (long j = 0; j < columns * KERNEL_PANEL; j += VL)
+                pack_line(s->shared, at + j, vec_load(lines + j));
+        }
+    if (s->shared) vec_streamed();
 }
 
 /* x [k, n] as rows from `row` of panels [ceil(n / 16)][rows][16]: columns stay columns. */
-static void pack_columns(long k, long n, const float *x, long ldx, long row, long rows, float *at)
+static void pack_columns(bool shared, long k, long n, const float *x, long ldx, long row, long rows,
+                         float *at)
 {
     at += row * KERNEL_PANEL;
     for (long j = 0; j < n; j += KERNEL_PANEL, at += rows * KERNEL_PANEL)
-        for (long i = 0; i < k; i++) {
-            pack_claim(at + i * KERNEL_PANEL);
+        for (long i = 0; i < k; i++)
             for (long c = 0; c < KERNEL_PANEL; c += VL) {
                 const long left = n - j - c;
 
-                vec_store(at + i * KERNEL_PANEL + c, left >= VL ? vec_load(x + i * ldx + j + c)
-                                                     : left > 0
-                                                         ? vec_load_n(x + i * ldx + j + c, left)
-                                                         : vec_set(0.0f));
+                pack_line(shared, at + i * KERNEL_PANEL + c,
+                          left >= VL ? vec_load(x + i * ldx + j + c)
+                          : left > 0 ? vec_load_n(x + i * ldx + j + c, left)
+                                     : vec_set(0.0f));
             }
-        }
 }
 
-static void attention_pack(const struct packed_attention *s, long s0, long s1)
+static void attention_pack_values(const struct packed_attention *s, long s0, long s1)
 {
     const struct attention_layout a = attention_layout(s);
     float                        *values = s->panels + round_up(s->s, KERNEL_PANEL) * s->d;
     const long                    rows = s->s + a.tables;
 
-    pack_rows(s0, s1, s->s, s->d, s->k, s->ldk, s->panels);
-    pack_columns(s1 - s0, s->dv, s->v + s0 * s->ldv, s->ldv, s0, rows, values);
+    pack_columns(s->shared, s1 - s0, s->dv, s->v + s0 * s->ldv, s->ldv, s0, rows, values);
     for (int t = 0; s1 == s->s && a.table > 0 && t < 2; t++)
-        pack_columns(a.table, s->dv, s->relative.value[t], s->relative.ld_value, s->s + t * a.table,
-                     rows, values);
+        pack_columns(s->shared, a.table, s->dv, s->relative.value[t], s->relative.ld_value,
+                     s->s + t * a.table, rows, values);
+    if (s->shared) vec_streamed();
 }
 
 /* ---- windows ------------------------------------------------------------------------------- */

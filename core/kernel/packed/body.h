@@ -21,9 +21,10 @@
 #define KERNEL_SET(set_name)                                                                       \
     {                                                                                              \
         .name = set_name, .gemm = gemm, .conv = conv, .depthwise = depthwise, .planes = planes,    \
-        .winograd = winograd, .attention_pack = attention_pack, .attention = attention,            \
-        .act = act, .epilogue = epilogue, .scale = scale, .scale_panels = scale_panels,            \
-        .mean = mean, .max_pool = max_pool, .avg_pool = avg_pool, .layernorm = layernorm,          \
+        .winograd = winograd, .attention_pack_keys = attention_pack_keys,                          \
+        .attention_pack_values = attention_pack_values, .attention = attention, .act = act,        \
+        .epilogue = epilogue, .scale = scale, .scale_panels = scale_panels, .mean = mean,          \
+        .max_pool = max_pool, .avg_pool = avg_pool, .layernorm = layernorm,                        \
         .groupnorm = groupnorm, .softmax = softmax, .to_nhwc = to_nhwc, .to_nchw = to_nchw,        \
         .repeat = repeat                                                                           \
     }

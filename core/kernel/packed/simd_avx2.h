@@ -50,6 +50,14 @@ INLINE void vec_store(float *p, vec v)
 {
     _mm256_storeu_ps(p, v);
 }
+INLINE void vec_stream(float *p, vec v)
+{
+    _mm256_stream_ps(p, v);
+}
+INLINE void vec_streamed(void)
+{
+    _mm_sfence();
+}
 
 /* A mask of n lanes is a window onto ones followed by zeros. */
 INLINE __m256i vec_lanes(long n)

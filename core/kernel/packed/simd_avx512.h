@@ -58,6 +58,14 @@ INLINE void vec_store(float *p, vec v)
 {
     _mm512_storeu_ps(p, v);
 }
+INLINE void vec_stream(float *p, vec v)
+{
+    _mm512_stream_ps(p, v);
+}
+INLINE void vec_streamed(void)
+{
+    _mm_sfence();
+}
 INLINE __mmask16 vec_lanes(long n)
 {
     return (__mmask16)(0xffffu >> (VL - n));

@@ -5,6 +5,8 @@
  *
  *   vec, ivec                   VL floats, VL int32_t; + - * / and comparisons are C's
  *   vec_load, vec_store         any address
+ *   vec_stream, vec_streamed    a store to memory, past the caches, at an aligned address; all
+ *                               of these come before the stores that follow
  *   vec_load_n, vec_store_n     the first n lanes, 1 <= n <= VL; the others are 0, or untouched
  *   vec_store_lanes             of those, from lane `first` on, 0 <= first < n
  *   vec_max, vec_min            b where either is NaN: max(0, x) keeps it
@@ -68,6 +70,13 @@ INLINE void vec_store(float *p, vec v)
 {
     memcpy(p, &v, sizeof v);
 }
+
+INLINE void vec_stream(float *p, vec v)
+{
+    vec_store(p, v);
+}
+
+INLINE void vec_streamed(void) {}
 
 OUTLINE vec vec_load_n(const float *p, long n)
 {
