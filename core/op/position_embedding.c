@@ -69,21 +69,41 @@ static void position_cost(const sn_call *call, sn_cost *ret_cost)
     op_cost(call, 1, 0, ret_cost);
 }
 
+struct positions {
+    int64_t      tokens, embed;
+    const float *x, *row;
+    int64_t      ld_row;
+    float       *y;
+};
+
+/* Tokens, counted over all samples. */
+static void add_positions(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct positions *p = cls;
+
+    (void)thread;
+    for (int64_t t = from; t < to; t++) {
+        const float *x = p->x + t * p->embed, *row = p->row + t % p->tokens * p->ld_row;
+        float       *y = p->y + t * p->embed;
+
+        for (int64_t e = 0; e < p->embed; e++)
+            y[e] = x[e] + row[e];
+    }
+}
+
 static void position_forward(const sn_call *call, const sn_io *io)
 {
-    const sn_shape  *x = &io->in[0].shape;
-    const sn_tensor *pos = &io->param[0];
-    const float     *from = io->in[0].data;
-    float           *y = io->out[0].data;
+    const sn_shape        *x = &io->in[0].shape;
+    const sn_tensor       *pos = &io->param[0];
+    const struct positions p = {.tokens = x->dim[1],
+                                .embed = x->dim[2],
+                                .x = io->in[0].data,
+                                .row = pos->data,
+                                .ld_row = pos->stride[1],
+                                .y = io->out[0].data};
 
-    (void)call;
-    for (int64_t n = 0; n < x->dim[0]; n++)
-        for (int64_t t = 0; t < x->dim[1]; t++) {
-            const float *row = (const float *)pos->data + t * pos->stride[1];
-
-            for (int64_t e = 0; e < x->dim[2]; e++)
-                *y++ = *from++ + row[e];
-        }
+    op_share(call, io, x->dim[0] * x->dim[1], 1, SHARE_TOUCH * (double)sn_shape_count(x),
+             add_positions, &p);
 }
 
 static sn_status position_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,

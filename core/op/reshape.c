@@ -170,14 +170,37 @@ static void permute_cost(const sn_call *call, sn_cost *ret_cost)
     op_cost(call, 0, 0, ret_cost);
 }
 
+struct permuted {
+    sn_shape     y;
+    int64_t      stride[SN_MAX_RANK]; /* of x, in the order of y */
+    int          axis;                /* the first of y that is longer than 1 */
+    const float *from;
+    float       *to;
+};
+
+/* Positions of that axis. */
+static void permute_part(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct permuted *p = cls;
+    sn_shape               part = p->y;
+
+    (void)thread;
+    part.dim[p->axis] = to - from;
+    kernel_copy(part.rank, part.dim, p->from + from * p->stride[p->axis], p->stride,
+                p->to + from * op_count_axes(&p->y, p->axis + 1, p->y.rank));
+}
+
 static void permute_forward(const sn_call *call, const sn_io *io)
 {
     const struct permute_priv *priv = call->priv;
-    int64_t                    stride[SN_MAX_RANK];
+    struct permuted p = {.y = io->out[0].shape, .from = io->in[0].data, .to = io->out[0].data};
 
     for (int i = 0; i < priv->rank; i++)
-        stride[i] = io->in[0].stride[priv->axis[i]];
-    kernel_copy(priv->rank, io->out[0].shape.dim, io->in[0].data, stride, io->out[0].data);
+        p.stride[i] = io->in[0].stride[priv->axis[i]];
+    while (p.axis < p.y.rank - 1 && p.y.dim[p.axis] == 1)
+        p.axis++;
+    op_share(call, io, p.y.rank ? p.y.dim[p.axis] : 1, 1, SHARE_TOUCH * (double)op_count(&p.y),
+             permute_part, &p);
 }
 
 const sn_op sn_op_flatten = {

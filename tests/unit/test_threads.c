@@ -316,7 +316,7 @@ static const struct net_tensor no_tensors[] = {
 
 #define OF_X(nodes) SPEC(IN("x", "\"N\", 8, 127, 65"), GRAPH("\"x\"", nodes, "\"y\""))
 
-/* What is made element by element, and what is joined, is work for all threads. */
+/* What is made element by element, joined or moved is work for all threads. */
 static void elements_are_shared(void **state)
 {
     /* clang-format off */
@@ -326,6 +326,8 @@ static void elements_are_shared(void **state)
     } rows[] = {
         {OF_X(RELU("y")),                          "",          1},
         {OF_X("{\"name\": \"y\", \"type\": \"GELU\", \"inputs\": [\"x\"]}"), "",     1},
+        {OF_X("{\"name\": \"y\", \"type\": \"Permute\", \"dims\": [0, 2, 3, 1], "
+              "\"inputs\": [\"x\"]}"),           "",          1},
         {OF_X(RELU("r") "," ADD("y", "x", "r")),   "",          2},
         {OF_X(RELU("r") "," CHOICE("sum")),        "which=0,1", 2},
         {OF_X(RELU("r") "," CHOICE("mean")),       "which=0,1", 2},
@@ -364,6 +366,48 @@ static void elements_are_shared(void **state)
             planned_end(&w);
             planned_end(&alone);
         }
+}
+
+/* Nor do tokens wait for one another, wherever a part of them begins. */
+static void tokens_are_shared(void **state)
+{
+    static const char spec[] =
+        SPEC(IN("x", "\"N\", 197, 216"),
+             GRAPH("\"x\"",
+                   "{\"name\": \"y\", \"type\": \"AbsolutePositionEmbedding\", \"length\": 197, "
+                   "\"embed_dim\": 216, \"inputs\": [\"x\"]}",
+                   "\"y\""));
+    static const struct net_tensor tensors[] = {
+        {"y.pos_embed", 3, {1, 197, 216}},
+        {NULL,          0, {0}          },
+    };
+    enum { SAMPLE = 197 * 216 };
+    const sn_shape shape = {
+        3, {1, 197, 216}
+    };
+    static float x[SAMPLE];
+
+    (void)state;
+    for (int i = 0; i < SAMPLE; i++)
+        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    for (int threads = 2; threads <= 3; threads++) {
+        const int      before = threads_parts();
+        struct planned w, alone;
+        float         *y, *want;
+        int64_t        n;
+
+        assert_int_equal(planned_make(&w, spec, tensors, "", &shape, 1, threads), SN_OK);
+        assert_int_equal(planned_make(&alone, spec, tensors, "", &shape, 1, 1), SN_OK);
+        planned_run(&alone, &shape, x, 1, 1, &want, &n);
+        planned_run(&w, &shape, x, 1, threads, &y, &n);
+        assert_int_equal(threads_parts() - before, threads);
+        assert_memory_equal(y, want, sizeof x);
+        assert_memory_not_equal(y, x, sizeof x);
+        free(y);
+        free(want);
+        planned_end(&w);
+        planned_end(&alone);
+    }
 }
 
 /* Axis 0 of attention is that of the sequence unless batch_first says otherwise. */
@@ -410,6 +454,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements_are_shared),
+        cmocka_unit_test(tokens_are_shared),
         cmocka_unit_test(a_sequence_is_not_divided),
         cmocka_unit_test(samples_gather_on_their_way),
         cmocka_unit_test(uneven_parts_are_the_same_bits),
