@@ -159,7 +159,7 @@ static void layernorm_forward(const sn_call *call, const sn_io *io)
 }
 
 /* Over the last axis, where the live part of a parameter is dense. */
-static bool layernorm_fits_rows(const sn_call *call)
+static bool layernorm_over_rows(const sn_call *call)
 {
     const sn_value *shape = &call->arg[ARG_SHAPE].value;
 
@@ -194,13 +194,20 @@ static void layernorm_forward_rows(const sn_call *call, const sn_io *io,
     op_share(call, io, m, 1, 20.0 * (double)m * (double)r.n, run_rows, &r);
 }
 
+static size_t layernorm_scratch_rows(const sn_call *call)
+{
+    (void)call;
+    return 0;
+}
+
 static const sn_variant layernorm_variants[] = {
     {
      .size = sizeof(sn_variant),
      .name = "rows",
      .layout = SN_LAYOUT_ROWS,
      .lean = true,
-     .fits = layernorm_fits_rows,
+     .fits = layernorm_over_rows,
+     .scratch_bytes = layernorm_scratch_rows,
      .forward = layernorm_forward_rows,
      },
     {0  },
@@ -224,4 +231,5 @@ const sn_op sn_op_layernorm = {
     .cost = layernorm_cost,
     .forward = layernorm_forward,
     .variants = layernorm_variants,
+    .rows = layernorm_over_rows,
 };

@@ -116,7 +116,7 @@ static void linear_forward(const sn_call *call, const sn_io *io)
 }
 
 /* Rows of the last axis; the epilogue knows no channels here unless x is [N, C]. */
-static bool linear_fits(const sn_call *call)
+static bool linear_has_rows(const sn_call *call)
 {
     return call->in[0].shape.rank >= 1;
 }
@@ -181,7 +181,7 @@ static const sn_variant linear_variants[] = {
      .layout = SN_LAYOUT_ROWS,
      .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT | SN_FUSES_IN_PLACE,
      .lean = true,
-     .fits = linear_fits,
+     .fits = linear_has_rows,
      .packed_bytes = op_packed_bytes,
      .pack = op_pack,
      .scratch_bytes = linear_scratch_packed,
@@ -192,7 +192,7 @@ static const sn_variant linear_variants[] = {
      .name = "rows",
      .layout = SN_LAYOUT_ROWS,
      .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
-     .fits = linear_fits,
+     .fits = linear_has_rows,
      .forward = linear_forward_fused,
      },
     {0              },
@@ -227,4 +227,5 @@ const sn_op sn_op_linear = {
     .forward = linear_forward,
     .export_args = linear_export_args,
     .variants = linear_variants,
+    .rows = linear_has_rows,
 };

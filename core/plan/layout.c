@@ -16,10 +16,11 @@
 
 #include "plan/plan.h"
 
-/* Bytes that live from step `first` to step `last`. */
+/* Bytes that live from step `first` to step `last`, or those of the chains that these are in. */
 struct interval {
     size_t  bytes;
     int     first, last;
+    int     chain_first, chain_last;
     bool    temporary; /* of a step; threads share it in ways of their own */
     size_t *ret_offset;
     size_t  offset;
@@ -216,6 +217,53 @@ static void place_zones(struct interval *all, size_t n, size_t most, size_t *wor
     }
 }
 
+static void swap(int *a, int *b)
+{
+    const int t = *a;
+
+    *a = *b;
+    *b = t;
+}
+
+static void swap_lives(struct interval *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        swap(&all[i].first, &all[i].chain_first);
+        swap(&all[i].last, &all[i].chain_last);
+    }
+}
+
+/* The lives that chains need, if they fit into `most`; otherwise there are no chains. */
+static void place_chained(struct sn_plan *p, struct interval *all, size_t n,
+                          struct interval **placed, size_t most, size_t *ret_total)
+{
+    size_t total;
+
+    swap_lives(all, n);
+    if (place_packed(all, n, placed, &total) && total <= most) {
+        *ret_total = total;
+        return;
+    }
+    swap_lives(all, n);
+    place_packed(all, n, placed, &total); /* as before */
+    for (size_t i = 0; i < p->n_steps; i++)
+        p->step[i].chain_from = p->step[i].chain_to = 0;
+}
+
+static int chain_first(const struct sn_plan *p, int first)
+{
+    const struct step *s = first < 0 ? NULL : &p->step[first];
+
+    return s && s->chain_to ? (int)s->chain_from : first;
+}
+
+static int chain_last(const struct sn_plan *p, int last)
+{
+    const struct step *s = last < 0 ? NULL : &p->step[last];
+
+    return s && s->chain_to ? (int)s->chain_to - 1 : last;
+}
+
 /* Bytes that the limit leaves for each of the lanes. */
 static size_t room_for_lane(const struct sn_plan *p, size_t base)
 {
@@ -243,6 +291,8 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
         all[n++] = (struct interval){.bytes = align_up(value_bytes(p, value)),
                                      .first = value->first,
                                      .last = value->last,
+                                     .chain_first = chain_first(p, value->first),
+                                     .chain_last = chain_last(p, value->last),
                                      .ret_offset = &value->offset_bytes};
     }
     for (size_t i = 0; i < p->n_steps; i++)
@@ -250,6 +300,8 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
             all[n++] = (struct interval){.bytes = align_up(p->step[i].scratch_bytes),
                                          .first = (int)i,
                                          .last = (int)i,
+                                         .chain_first = (int)i,
+                                         .chain_last = (int)i,
                                          .temporary = true,
                                          .ret_offset = &p->step[i].offset_bytes};
     qsort(all, n, sizeof *all, larger_first);
@@ -257,9 +309,11 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
         return sn_fail(err, SN_E_LIMIT, "plan", "the activations need too much memory");
     if (total > room_for_lane(p, base)) p->n_lanes = 1;
     if (p->n_threads > 1) { /* at most half as much again, and no limit is missed for it */
-        const size_t most = total + total / 2, room = room_for_lane(p, base);
+        const size_t room = room_for_lane(p, base);
+        const size_t most = total + total / 2 < room ? total + total / 2 : room;
 
-        place_zones(all, n, most < room ? most : room, zones, &total);
+        place_chained(p, all, n, placed, most, &total);
+        place_zones(all, n, most, zones, &total);
     }
     for (size_t i = 0; i < n; i++)
         *all[i].ret_offset = base + all[i].offset;

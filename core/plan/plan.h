@@ -8,6 +8,7 @@
  *       -> one layout for each value       variant.c conversions where they differ
  *       -> lives of values                 layout.c  outputs are written where they go
  *       -> samples at a time               stretch.c spans of steps, as many as caches hold
+ *       -> rows without a barrier          chain.c   steps that threads go through on their own
  *       -> offsets in the scratch memory   layout.c  values that never meet share bytes
  *       -> tasks and slots                 seal.c    what a run needs, and nothing else
  *       -> the loop over tasks             run.c     allocates nothing; task.c: one of them
@@ -103,11 +104,12 @@ struct step {
     const struct gather *gather;
     int                  n_patches;
     const struct patch  *patch;
-    int                  mapped;      /* lower: the step before that maps the same value, or -1 */
-    bool                 same_shape;  /* STEP_SUM, STEP_WEIGHTED: no broadcasting */
-    int                  dist;        /* STEP_WEIGHTED */
-    const uint32_t      *item_option; /* STEP_WEIGHTED: option of item i; NULL: i */
-    const struct blend  *blend;       /* STEP_BLEND */
+    int                  mapped; /* lower: the step before that maps the same value, or -1 */
+    size_t               chain_from, chain_to; /* the chain it is part of; 0, 0: none */
+    bool                 same_shape;           /* STEP_SUM, STEP_WEIGHTED: no broadcasting */
+    int                  dist;                 /* STEP_WEIGHTED */
+    const uint32_t      *item_option;          /* STEP_WEIGHTED: option of item i; NULL: i */
+    const struct blend  *blend;                /* STEP_BLEND */
 
     /* STEP_OP run as a variant, which may do more than the operator. */
     const sn_variant  *variant; /* NULL: forward */
@@ -127,7 +129,7 @@ struct span {
     int64_t samples;
 };
 
-enum { MAX_SPANS = 8 };
+enum { MAX_SPANS = 8, CHAIN_MOST = UINT8_MAX };
 
 /* A value: where its bytes are, and its shape for any batch. */
 struct slot {
@@ -153,6 +155,7 @@ struct task {
     size_t               offset_bytes;   /* temporary memory of this step */
     int                  residual, gate; /* slots, or VALUE_ABSENT */
     uint8_t              kind, act, n_in, n_out;
+    uint8_t              chain; /* steps from here on that are a chain; 0: none begins here */
 };
 
 struct sn_plan {
@@ -216,6 +219,7 @@ sn_status plan_fuse(struct sn_plan *p, sn_error *err);
 sn_status plan_variants(struct sn_plan *p, sn_error *err);
 sn_status plan_lives(struct sn_plan *p, sn_error *err);
 void      plan_stretch(struct sn_plan *p);
+void      plan_chain(struct sn_plan *p);
 sn_status plan_layout(struct sn_plan *p, sn_error *err);
 sn_status plan_seal(struct sn_plan *p, sn_error *err); /* from `work` to `mem` */
 

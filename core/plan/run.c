@@ -67,6 +67,47 @@ static sn_status check_probs(const sn_plan *p, const float *const *probs, sn_err
     return SN_OK;
 }
 
+/* Rows of a chain's values. Fewer are not worth reading all weights on every thread. */
+enum { CHAIN_ROWS = 128 };
+
+struct chain {
+    const struct run  *run;
+    const struct task *task;
+};
+
+static void run_rows(const void *cls, int64_t from, int64_t to, int thread)
+{
+    const struct chain *c = cls;
+    struct run          r = *c->run;
+
+    (void)thread;
+    r.parallel = NULL;
+    r.row_from = from;
+    r.row_to = to;
+    for (const struct task *t = c->task; t < c->task + c->task->chain; t++)
+        run_task(&r, t);
+}
+
+/* The steps of a chain, on threads that do not wait for one another; false if this is better done
+ * step by step. */
+static bool run_chain(const struct run *r, const struct task *t)
+{
+    const struct chain c = {r, t};
+    double             numbers = 0.0;
+    int64_t            rows = 1;
+
+    if (!r->parallel) return false;
+    for (const struct task *at = t; at < t + t->chain; at++) {
+        const sn_shape s = run_shape(&r->plan->slot[at->io[at->n_in]], r->batch);
+
+        rows = sn_shape_count(&s) / s.dim[s.rank - 1];
+        numbers += (double)sn_shape_count(&s);
+    }
+    if (rows < CHAIN_ROWS) return false;
+    share_run(r->parallel, r->plan->n_threads, rows, 1, SHARE_TOUCH * numbers, run_rows, &c);
+    return true;
+}
+
 /* Samples `first` to `end` through all steps up to the end of span k, in parts of equal size;
  * false if stopped. */
 static bool run_span(struct run *r, int k, int64_t first, int64_t end)
@@ -87,7 +128,10 @@ static bool run_span(struct run *r, int k, int64_t first, int64_t end)
         r->batch = to - from;
         for (size_t t = k > 0 ? plan->span[k - 1].end : 0; t < plan->span[k].end; t++) {
             if (options->stop && options->stop(options->stop_cls)) return false;
-            run_task(r, &plan->task[t]);
+            if (plan->task[t].chain && run_chain(r, &plan->task[t]))
+                t += (size_t)plan->task[t].chain - 1;
+            else
+                run_task(r, &plan->task[t]);
         }
     }
     return true;

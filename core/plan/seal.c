@@ -150,6 +150,8 @@ static sn_status seal_step(struct sn_plan *p, const struct slots *t, const struc
                          .act = (uint8_t)s->act,
                          .n_in = (uint8_t)n_in,
                          .n_out = (uint8_t)n_out};
+    if (s->chain_to && s->chain_from == (size_t)(s - p->step))
+        ret->chain = (uint8_t)(s->chain_to - s->chain_from);
     if (stays(s)) {
         for (int k = 0; k < s->n_patches; k++)
             if (s->patch[k].value >= 0)

@@ -18,12 +18,25 @@ static void *part_of(const struct run *r, const struct slot *v, void *all)
     return (char *)all + n;
 }
 
+/* Some rows of a tensor. */
+static sn_tensor rows_of(const sn_tensor *t, int64_t from, int64_t to)
+{
+    const int64_t  n = t->shape.dim[t->shape.rank - 1];
+    const sn_shape shape = {
+        .rank = 2, .dim = {to - from, n}
+    };
+
+    return sn_tensor_dense(t->dtype, &shape,
+                           (char *)t->data + from * n * (int64_t)sn_dtype_bytes(t->dtype));
+}
+
 /* Whoever gets a tensor knows its layout, or, working element by element on tensors of one
  * layout, need not know: the strides are those of rows for all of them. */
 static sn_tensor tensor_of(const struct run *r, int slot)
 {
     const struct slot *v;
     sn_shape           shape;
+    sn_tensor          t;
     void              *data = NULL;
 
     if (slot == VALUE_ABSENT) return (sn_tensor){.dtype = SN_NONE};
@@ -42,7 +55,8 @@ static sn_tensor tensor_of(const struct run *r, int slot)
         break;
     }
     shape = run_shape(v, r->batch);
-    return sn_tensor_dense((sn_dtype)v->dtype, &shape, data ? part_of(r, v, data) : NULL);
+    t = sn_tensor_dense((sn_dtype)v->dtype, &shape, data ? part_of(r, v, data) : NULL);
+    return r->row_to ? rows_of(&t, r->row_from, r->row_to) : t;
 }
 
 static const float *weight_of(const struct run *r, int dist)

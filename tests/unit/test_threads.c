@@ -410,6 +410,146 @@ static void tokens_are_shared(void **state)
     }
 }
 
+/* ---- chains --------------------------------------------------------------------------------- */
+
+#define NORM(name, from)                                                                           \
+    "{\"name\": \"" name                                                                           \
+    "\", \"type\": \"LayerNorm\", \"normalized_shape\": 48, \"inputs\": [\"" from "\"]}"
+#define PROJECT(name, from, in, out)                                                               \
+    "{\"name\": \"" name "\", \"type\": \"Linear\", \"in_features\": " in                          \
+    ", \"out_features\": " out ", \"inputs\": [\"" from "\"]}"
+
+/* Two blocks of a transformer without what mixes tokens: one chain. The second output is read by
+ * nobody else, and the first residual ends in the middle. */
+/* clang-format off */
+static const char blocks[] = SPEC(
+    IN("x", "\"N\", 150, 48"),
+    GRAPH("\"x\"",
+          NORM("a", "x") "," PROJECT("b", "a", "48", "192") ","
+          "{\"name\": \"c\", \"type\": \"GELU\", \"inputs\": [\"b\"]},"
+          PROJECT("d", "c", "192", "48") "," ADD("e", "d", "x") "," NORM("f", "e") ","
+          PROJECT("g", "f", "48", "96") "," PROJECT("h", "g", "96", "48") "," ADD("i", "h", "e") ","
+          NORM("y", "i"),
+          "\"y\", \"g\""));
+/* clang-format on */
+static const struct net_tensor block_tensors[] = {
+    {"a.bias",   1, {48}     },
+    {"a.weight", 1, {48}     },
+    {"b.bias",   1, {192}    },
+    {"b.weight", 2, {192, 48}},
+    {"d.bias",   1, {48}     },
+    {"d.weight", 2, {48, 192}},
+    {"f.bias",   1, {48}     },
+    {"f.weight", 1, {48}     },
+    {"g.bias",   1, {96}     },
+    {"g.weight", 2, {96, 48} },
+    {"h.bias",   1, {48}     },
+    {"h.weight", 2, {48, 96} },
+    {"y.bias",   1, {48}     },
+    {"y.weight", 1, {48}     },
+    {NULL,       0, {0}      },
+};
+enum { TOKENS = 150, BLOCK_OUT = 2 };
+
+static int loops;
+
+/* Part after part to the end, on one thread: what one leaves behind the others find. */
+static void run_forward(void *pool, int n, void (*body)(void *cls, int i), void *cls)
+{
+    (void)pool;
+    loops++;
+    for (int i = 0; i < n; i++)
+        body(cls, i);
+}
+
+static void run_backward(void *pool, int n, void (*body)(void *cls, int i), void *cls)
+{
+    (void)pool;
+    loops++;
+    for (int i = n; i-- > 0;)
+        body(cls, i);
+}
+
+/* Threads do not wait for one another inside a chain, however far one gets. */
+static void chains_need_no_waiting(void **state)
+{
+    const sn_parallel threads[] = {
+        threads_of(2),
+        threads_of(3),
+        {.run = run_forward,  .n_threads = 3},
+        {.run = run_backward, .n_threads = 3},
+        {.run = run_backward, .n_threads = 2}
+    };
+    static float x[TOKENS * 48];
+    sn_shape     shape = {
+            3, {1, TOKENS, 48}
+    };
+    struct planned w, alone;
+    float         *y[BLOCK_OUT], *want[BLOCK_OUT];
+    int64_t        n[BLOCK_OUT];
+
+    (void)state;
+    for (int i = 0; i < TOKENS * 48; i++)
+        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    assert_int_equal(planned_make(&alone, blocks, block_tensors, "", &shape, 1, 1), SN_OK);
+    assert_int_equal(planned_make(&w, blocks, block_tensors, "", &shape, 1, 3), SN_OK);
+    planned_run(&alone, &shape, x, 1, 1, want, n);
+    for (size_t t = 0; t < COUNT(threads); t++) {
+        loops = 0;
+        planned_run_on(&w, &shape, x, 1, &threads[t], y, n);
+        assert_int_equal(loops, threads[t].run == threads[0].run ? 0 : 1);
+        for (int k = 0; k < BLOCK_OUT; k++) {
+            assert_memory_equal(y[k], want[k], (size_t)n[k] * sizeof *x);
+            free(y[k]);
+        }
+    }
+    for (int k = 0; k < BLOCK_OUT; k++)
+        free(want[k]);
+    planned_end(&w);
+    planned_end(&alone);
+}
+
+/* They cost memory, too: not where it is short. */
+static void chains_are_no_need(void **state)
+{
+    const sn_parallel threads = {.run = run_backward, .n_threads = 2};
+    static float      x[TOKENS * 48];
+    const sn_shape    shape = {
+           3, {1, TOKENS, 48}
+    };
+    const sn_desc      in = {SN_F32, shape};
+    sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1, .n_threads = 2};
+    struct planned     w, alone;
+    size_t             most, least;
+    float             *y[BLOCK_OUT], *want[BLOCK_OUT];
+    int64_t            n[BLOCK_OUT];
+
+    (void)state;
+    assert_int_equal(planned_make(&alone, blocks, block_tensors, "", &shape, 1, 1), SN_OK);
+    assert_int_equal(planned_make(&w, blocks, block_tensors, "", &shape, 1, 2), SN_OK);
+    least = sn_plan_describe(alone.plan)->scratch_bytes;
+    most = sn_plan_describe(w.plan)->scratch_bytes;
+    assert_true(least < most && most <= least / 2 * 3);
+    planned_run(&alone, &shape, x, 1, 1, want, n);
+    for (size_t limit = least; limit < most; limit += (most - least) / 3) {
+        sn_plan_unref(w.plan);
+        options.scratch_limit_bytes = limit;
+        assert_int_equal(sn_plan_compile(w.subnet, &options, &w.plan, &w.err), SN_OK);
+        assert_in_range(sn_plan_describe(w.plan)->scratch_bytes, 1, limit);
+        loops = 0;
+        planned_run_on(&w, &shape, x, 1, &threads, y, n);
+        assert_true(limit > least || loops > 1);
+        for (int k = 0; k < BLOCK_OUT; k++) {
+            assert_memory_equal(y[k], want[k], (size_t)n[k] * sizeof *x);
+            free(y[k]);
+        }
+    }
+    for (int k = 0; k < BLOCK_OUT; k++)
+        free(want[k]);
+    planned_end(&w);
+    planned_end(&alone);
+}
+
 /* Axis 0 of attention is that of the sequence unless batch_first says otherwise. */
 static void a_sequence_is_not_divided(void **state)
 {
@@ -455,6 +595,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements_are_shared),
         cmocka_unit_test(tokens_are_shared),
+        cmocka_unit_test(chains_need_no_waiting),
+        cmocka_unit_test(chains_are_no_need),
         cmocka_unit_test(a_sequence_is_not_divided),
         cmocka_unit_test(samples_gather_on_their_way),
         cmocka_unit_test(uneven_parts_are_the_same_bits),

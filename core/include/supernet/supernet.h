@@ -521,11 +521,15 @@ typedef struct sn_op {
      * without a name. act: this call is just that activation. affine: this call is
      * y = x * scale + shift by channel; fills both (for all live channels), or says false. A
      * variant of such an operator finds them in its epilogue. samples: whether SN_OP_SAMPLES
-     * holds for this call, which has been inferred; NULL: for every call. */
+     * holds for this call, which has been inferred; NULL: for every call. rows: whether row i of
+     * the output depends on row i of the inputs alone, a row being what the last axis counts; io
+     * may then have some rows of them, as tensors of two axes, several at once, while call
+     * describes the whole; NULL: for no call. */
     const sn_variant *variants;
     sn_act (*act)(const sn_call *call);
     bool (*affine)(const sn_call *call, float *scale, float *shift);
     bool (*samples)(const sn_call *call);
+    bool (*rows)(const sn_call *call);
 } sn_op;
 
 /* ---- registry: what exists ------------------------------------------------ */

@@ -1,0 +1,73 @@
+/* chain: steps that threads need not wait for one another in between.
+ *
+ * Where row i of every step is made of row i of the one before, whoever has made some rows goes on
+ * with them: the threads meet again at the end of the chain, and what stops one of them for a
+ * moment is made up for until then.
+ *
+ *     attention -> [ LayerNorm -> Linear, GELU -> Linear, Add -> LayerNorm ] -> attention
+ *
+ * One thread may have come to the end while another is at the beginning: whatever the chain
+ * touches needs its bytes from the first step of it to the last. */
+#include "plan/plan.h"
+
+/* All axes but the last, for the largest batch. */
+static int64_t rows_of(const struct value *v)
+{
+    const sn_shape *s = &v->desc.shape;
+    int64_t         n = 1;
+
+    for (int d = 0; d < s->rank - 1; d++)
+        n *= s->dim[d];
+    return n;
+}
+
+/* Values of as many rows for every batch, each row in one piece. */
+static bool has_rows_of(const struct sn_plan *p, int v, const struct value *like)
+{
+    const struct value *value = v == VALUE_ABSENT ? NULL : &p->value[v];
+
+    return value && value->desc.shape.rank >= 2 && value->layout == SN_LAYOUT_ROWS &&
+           !(value->batch_dims >> (value->desc.shape.rank - 1)) &&
+           !value->batch_dims == !like->batch_dims && rows_of(value) == rows_of(like);
+}
+
+/* Its output, if row i of it is made of rows i of what it reads. */
+static const struct value *made_by_rows(const struct sn_plan *p, const struct step *s)
+{
+    const struct value *y;
+
+    if (s->kind != STEP_OP || s->call.n_out != 1 || s->n_patches || s->gated || s->scratch_bytes ||
+        !s->module->op->rows || !s->module->op->rows(&s->call))
+        return NULL;
+    y = &p->value[s->out[0]];
+    for (size_t k = 0; k < s->call.n_in; k++)
+        if (!has_rows_of(p, s->in[k], y)) return NULL;
+    return has_rows_of(p, s->out[0], y) && (!s->adds || has_rows_of(p, s->residual, y)) ? y : NULL;
+}
+
+/* Where the chain that begins with step i ends, behind its last step. */
+static size_t end_of(const struct sn_plan *p, size_t i, size_t end)
+{
+    const struct value *first = made_by_rows(p, &p->step[i]);
+
+    if (end - i > CHAIN_MOST) end = i + CHAIN_MOST;
+    for (i++; first && i < end; i++) {
+        const struct value *y = made_by_rows(p, &p->step[i]);
+
+        if (!y || !has_rows_of(p, p->step[i].out[0], first)) break;
+    }
+    return i;
+}
+
+void plan_chain(struct sn_plan *p)
+{
+    if (p->n_threads < 2) return;
+    for (int k = 0; k < p->n_spans; k++)
+        for (size_t i = k > 0 ? p->span[k - 1].end : 0, end; i < p->span[k].end; i = end) {
+            end = end_of(p, i, p->span[k].end);
+            for (size_t j = i; end - i > 1 && j < end; j++) {
+                p->step[j].chain_from = i;
+                p->step[j].chain_to = end;
+            }
+        }
+}
