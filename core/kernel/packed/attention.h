@@ -13,8 +13,11 @@
 
 typedef float vec4 __attribute__((vector_size(16)));
 
-/* Four rows of x [.., k] as four lanes of a panel. */
-INLINE void pack_lanes(long k, const float *x, long ldx, float *at)
+/* Keys that are packed at a time: so many of their columns, whole lines of a panel. */
+enum { PACK_COLUMNS = 64 };
+
+/* Four rows [k] as four lanes of a panel. */
+INLINE void pack_lanes(long k, const float *const x[4], float *at)
 {
     long c = 0;
 
@@ -22,7 +25,7 @@ INLINE void pack_lanes(long k, const float *x, long ldx, float *at)
         vec4 row[4], low[2], high[2], out[4];
 
         for (long j = 0; j < 4; j++)
-            memcpy(&row[j], x + j * ldx + c, sizeof row[j]);
+            memcpy(&row[j], x[j] + c, sizeof row[j]);
         for (long j = 0; j < 2; j++) {
             low[j] = __builtin_shufflevector(row[2 * j], row[2 * j + 1], 0, 4, 1, 5);
             high[j] = __builtin_shufflevector(row[2 * j], row[2 * j + 1], 2, 6, 3, 7);
@@ -36,20 +39,21 @@ INLINE void pack_lanes(long k, const float *x, long ldx, float *at)
     }
     for (; c < k; c++, at += KERNEL_PANEL)
         for (long j = 0; j < 4; j++)
-            at[j] = x[j * ldx + c];
+            at[j] = x[j][c];
 }
 
-/* Part of a panel: `rows` of its 16 rows, the others are 0. */
+/* k of the columns of a panel with `rows` rows, the others are 0. */
 static void pack_panel(long rows, long k, const float *x, long ldx, float *at)
 {
-    long i = 0;
+    static const float zeros[PACK_COLUMNS];
 
-    if (rows < KERNEL_PANEL) memset(at, 0, (size_t)(k * KERNEL_PANEL) * sizeof *at);
-    for (; i + 4 <= rows; i += 4)
-        pack_lanes(k, x + i * ldx, ldx, at + i);
-    for (; i < rows; i++)
-        for (long c = 0; c < k; c++)
-            at[c * KERNEL_PANEL + i] = x[i * ldx + c];
+    for (long i = 0; i < KERNEL_PANEL; i += 4) {
+        const float *row[4];
+
+        for (long j = 0; j < 4; j++)
+            row[j] = i + j < rows ? x + (i + j) * ldx : zeros;
+        pack_lanes(k, row, at + i);
+    }
 }
 
 /* A line that others read goes to memory at once. Left in this core's cache, their copies of
@@ -66,13 +70,12 @@ INLINE void pack_line(bool shared, float *at, vec v)
 /* Rows of x become columns of panels [ceil(s / 16)][d][16]. */
 static void attention_pack_keys(const struct packed_attention *s, long s0, long s1)
 {
-    enum { COLUMNS = 64 }; /* of a panel at a time: whole lines, from the first-level cache */
-    float lines[COLUMNS * KERNEL_PANEL] __attribute__((aligned(64)));
+    float lines[PACK_COLUMNS * KERNEL_PANEL] __attribute__((aligned(64)));
 
     for (long i = s0; i < s1; i += KERNEL_PANEL)
-        for (long c = 0; c < s->d; c += COLUMNS) {
+        for (long c = 0; c < s->d; c += PACK_COLUMNS) {
             const long rows = s1 - i < KERNEL_PANEL ? s1 - i : KERNEL_PANEL;
-            const long columns = s->d - c < COLUMNS ? s->d - c : COLUMNS;
+            const long columns = s->d - c < PACK_COLUMNS ? s->d - c : PACK_COLUMNS;
             float     *at = s->panels + i * s->d + c * KERNEL_PANEL;
 
             pack_panel(rows, columns, s->k + i * s->ldk + c, s->ldk, lines);
