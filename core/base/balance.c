@@ -20,30 +20,36 @@ static const double NONE = 0.015;      /* of a speed from that of an average thr
 SN_EXPORT sn_status sn_balance_create(int n_threads, sn_balance **ret_balance, sn_error *err)
 {
     const size_t n = n_threads > 1 ? (size_t)n_threads : 1;
-    size_t       n_bytes;
-    sn_balance  *b;
+    sn_balance  *b = n < SIZE_MAX / 2 / sizeof b->thread[0]
+                         ? aligned_alloc(_Alignof(sn_balance), sizeof *b + n * sizeof b->thread[0])
+                         : NULL;
+    double      *share = malloc(n * sizeof *share);
 
-    if (__builtin_mul_overflow(n, sizeof b->thread[0], &n_bytes) ||
-        __builtin_add_overflow(n_bytes, sizeof *b, &n_bytes))
+    if (!b || !share) {
+        free(b);
+        free(share);
         return fail_no_memory(err, "balance");
-    b = aligned_alloc(_Alignof(sn_balance), n_bytes);
-    if (!b) return fail_no_memory(err, "balance");
+    }
     b->n_threads = (int)n;
-    for (size_t i = 0; i < n; i++)
-        b->thread[i] = (struct balance_thread){.speed = 1.0, .share = 1.0};
+    b->share = share;
+    for (size_t i = 0; i < n; i++) {
+        b->thread[i] = (struct balance_thread){.speed = 1.0};
+        share[i] = 1.0;
+    }
     *ret_balance = b;
     return SN_OK;
 }
 
 SN_EXPORT sn_balance *sn_balance_free(sn_balance *balance)
 {
+    if (balance) free(balance->share);
     free(balance);
     return NULL;
 }
 
 static double share_of(const sn_balance *b, int64_t i)
 {
-    return i < b->n_threads ? b->thread[i].share : 1.0;
+    return i < b->n_threads ? b->share[i] : 1.0;
 }
 
 int64_t balance_at(const sn_balance *b, int64_t n, int64_t parts, int64_t i)
@@ -109,21 +115,21 @@ static void follow(sn_balance *b)
     bool off = false, equal = true;
 
     for (int i = 0; i < b->n_threads; i++) {
-        off = off || fabs(b->thread[i].share - b->thread[i].speed) > NOTEWORTHY;
+        off = off || fabs(b->share[i] - b->thread[i].speed) > NOTEWORTHY;
         equal = equal && fabs(b->thread[i].speed - 1.0) < NONE;
     }
     for (int i = 0; (off || equal) && i < b->n_threads; i++)
-        b->thread[i].share = equal ? 1.0 : b->thread[i].speed;
+        b->share[i] = equal ? 1.0 : b->thread[i].speed;
 }
 
-void balance_learn(sn_balance *b)
+void balance_learn(sn_balance *b, bool stopped)
 {
-    const int n = b ? count_known(b) : 0;
+    const int n = stopped ? 0 : count_known(b);
 
     if (n > 1) {
         compare(b, n);
         follow(b);
     }
-    for (int i = 0; b && i < b->n_threads; i++)
+    for (int i = 0; i < b->n_threads; i++)
         b->thread[i].work = b->thread[i].seconds = 0.0;
 }

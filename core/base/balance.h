@@ -2,14 +2,16 @@
 #ifndef BASE_BALANCE_H
 #define BASE_BALANCE_H
 
+#include <stdbool.h>
+
 #include "supernet/supernet.h"
 
 struct sn_balance {
-    int n_threads;
+    int     n_threads;
+    double *share; /* [n_threads] of a loop, in equal parts: only read while a run goes on */
     struct balance_thread {
-        _Alignas(64) double work, seconds; /* in this run: each thread writes to its own line */
+        _Alignas(64) double work, seconds; /* in this run: a line that nobody else writes to */
         double speed;                      /* moving average; that of an average thread is 1 */
-        double share;                      /* of a loop, in equal parts: the speed of some runs */
     } thread[];
 };
 
@@ -19,7 +21,7 @@ int64_t balance_at(const sn_balance *b, int64_t n, int64_t parts, int64_t i);
 /* Part i, of so much work in any unit, took so long. On any thread, but one for each i. */
 void balance_note(sn_balance *b, int64_t i, double work, double seconds);
 
-/* After a run, on one thread: what it has shown. NULL: nothing. */
-void balance_learn(sn_balance *b);
+/* After a run, on one thread: what it has shown, or, if it was stopped, nothing. */
+void balance_learn(sn_balance *b, bool stopped);
 
 #endif

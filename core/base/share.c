@@ -26,8 +26,8 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Where part i of the range begins. The first parts are the larger ones: their threads are awake.
- */
+/* Where part i of the range begins. Of equal parts the first ones are the larger: their threads are
+ * awake. */
 static int64_t share_at(const struct loop *s, int64_t i)
 {
     const int64_t grains = (s->n + s->grain - 1) / s->grain;

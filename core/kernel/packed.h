@@ -155,7 +155,7 @@ struct packed_attention {
     long                   ldy;
     struct packed_relative relative;
     float                 *panels; /* keys and values as they are packed, aligned to a line */
-    bool                   shared; /* packed by several cores, of which each reads all */
+    bool                   shared; /* several cores read what each packs: past its caches */
     const float           *next;   /* the panels that are wanted after these, or NULL */
 };
 

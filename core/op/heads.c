@@ -5,18 +5,20 @@
 
 #include <string.h>
 
-/* Rows that are left out between two threads: those of a panel that both have a part of, and some
- * for the lines beyond its own that a core asks for and so takes from the one that writes there. */
+/* Rows that are left out between those of two threads: as many as one may have of a panel of keys
+ * that begins before its own part, and some more, for a core asks for lines beyond the last it
+ * writes, and takes them from the one that has written there. */
 enum { GAP = KERNEL_PANEL + 4 };
 
 /* Offsets in the scratch memory, in bytes. What all threads read lies outside, what each has for
  * itself in between, the rows in the middle: in the next layer, of more heads or fewer, a thread
  * finds most of its memory where it was before.
  *
- *     panels of half the heads | of threads | rows [q, k, v] | of threads | panels of other heads
+ *     mask | panels of half the heads | of threads | rows [q, k, v] | of threads | other panels
  */
 struct layout {
     int64_t ld;                           /* of rows */
+    int64_t gap;                          /* between threads, in rows */
     size_t  rows, mask;                   /* [l or keys, ld] [l, keys] */
     size_t  panels[2], panels_each;       /* of a head */
     size_t  attention[2], attention_each; /* of a thread */
@@ -54,22 +56,24 @@ static struct layout layout_make(const struct heads *h, int n_threads)
 {
     const struct packed_attention s = head_of(h);
     const int64_t                 inner = h->heads * h->d;
+    const int64_t                 rows = h->l > h->keys ? h->l : h->keys;
+    const int64_t                 threads = n_threads < rows ? n_threads : rows;
     struct layout                 y = {
                         .ld = 3 * inner,
                         .panels_each = packed_attention_panels(&s),
                         .attention_each = packed_attention_scratch(&s),
-                        .heads_before = n_threads > 1 ? (h->heads + 1) / 2 : h->heads,
-                        .threads_before = (n_threads + 1) / 2,
+                        .heads_before = threads > 1 ? (h->heads + 1) / 2 : h->heads,
+                        .threads_before = (threads + 1) / 2,
                         .n_bytes = SN_ALIGN_BYTES /* 0 would mean too many */
     };
 
+    if ((threads - 1) * GAP <= rows / 4) y.gap = GAP; /* memory has its price */
     if (y.panels_each == 0 || y.attention_each == 0) y.n_bytes = 0;
     y.mask = reserve(&y, h->mask ? h->l : 0, h->keys, sizeof(float));
     y.panels[0] = reserve(&y, y.heads_before, 1, y.panels_each);
     y.attention[0] = reserve(&y, y.threads_before, 1, y.attention_each);
-    y.rows =
-        reserve(&y, (h->l > h->keys ? h->l : h->keys) + (n_threads - 1) * GAP, y.ld, sizeof(float));
-    if (n_threads > 1) {
+    y.rows = reserve(&y, rows + (threads - 1) * y.gap, y.ld, sizeof(float));
+    if (threads > 1) {
         y.attention[1] = reserve(&y, y.threads_before, 1, y.attention_each);
         y.panels[1] = reserve(&y, y.heads_before, 1, y.panels_each);
     }
@@ -96,9 +100,9 @@ static float *part_of(const struct run *r, size_t at)
 }
 
 /* Of queries (0), keys (1) or values (2), where a thread has its own. */
-static float *rows_of(const struct run *r, int i, int thread)
+static float *thread_rows(const struct run *r, int i, int thread)
 {
-    return part_of(r, r->at.rows) + thread * GAP * r->at.ld + i * r->h->heads * r->h->d;
+    return part_of(r, r->at.rows) + thread * r->at.gap * r->at.ld + i * r->h->heads * r->h->d;
 }
 
 static float *attention_of(const struct run *r, int64_t thread)
@@ -121,10 +125,10 @@ static struct packed_attention head_at(const struct run *r, int64_t head, int th
 {
     struct packed_attention s = head_of(r->h);
 
-    s.q = rows_of(r, 0, thread) + head * s.d;
-    s.k = rows_of(r, 1, thread) + head * s.d;
-    s.v = rows_of(r, 2, thread) + head * s.d;
-    s.y = rows_of(r, 0, thread) + head * s.d;
+    s.q = thread_rows(r, 0, thread) + head * s.d;
+    s.k = thread_rows(r, 1, thread) + head * s.d;
+    s.v = thread_rows(r, 2, thread) + head * s.d;
+    s.y = thread_rows(r, 0, thread) + head * s.d;
     s.ldq = s.ldk = s.ldv = s.ldy = r->at.ld;
     s.bias = r->h->mask ? part_of(r, r->at.mask) : NULL;
     s.panels = panels_of(r, head);
@@ -141,7 +145,7 @@ static void project(const struct run *r, int i, int64_t from, int64_t to, int th
                                   .ldx = h->ld[i],
                                   .w = h->in[i].w,
                                   .next = next,
-                                  .y = rows_of(r, i, thread),
+                                  .y = thread_rows(r, i, thread),
                                   .ldy = r->at.ld,
                                   .epilogue = {.shift = h->in[i].bias}};
 
@@ -157,12 +161,12 @@ static void make_rows(const struct run *r, int i, int64_t from, int64_t to, int 
     project(r, i, from, to < h->s ? to : h->s, thread, NULL);
     for (int64_t row = from > h->s ? from : h->s; row < to; row++)
         if (row == h->s && h->appended[i - 1])
-            memcpy(rows_of(r, i, thread) + row * r->at.ld, h->appended[i - 1], n_bytes);
+            memcpy(thread_rows(r, i, thread) + row * r->at.ld, h->appended[i - 1], n_bytes);
         else
-            memset(rows_of(r, i, thread) + row * r->at.ld, 0, n_bytes);
+            memset(thread_rows(r, i, thread) + row * r->at.ld, 0, n_bytes);
 }
 
-/* A panel of keys is written by one thread. */
+/* A panel of keys is written by one thread, which makes all its keys. */
 static int64_t panel_at(const struct run *r, int64_t key)
 {
     return key < r->h->keys ? key / KERNEL_PANEL * KERNEL_PANEL : key;
@@ -200,7 +204,7 @@ static void answer_queries(const void *cls, int64_t from, int64_t to, int thread
     const struct heads *h = r->h;
     const float        *next = NULL; /* that another thread has packed */
     struct packed_gemm  g = {.k = h->heads * h->d,
-                             .x = rows_of(r, 0, thread),
+                             .x = thread_rows(r, 0, thread),
                              .ldx = r->at.ld,
                              .w = h->out.w,
                              .y = h->y,

@@ -11,7 +11,7 @@
 #include "plan/plan.h"
 
 /* All axes but the last, for the largest batch. */
-static int64_t rows_of(const struct value *v)
+static int64_t count_rows(const struct value *v)
 {
     const sn_shape *s = &v->desc.shape;
     int64_t         n = 1;
@@ -28,16 +28,17 @@ static bool has_rows_of(const struct sn_plan *p, int v, const struct value *like
 
     return value && value->desc.shape.rank >= 2 && value->layout == SN_LAYOUT_ROWS &&
            !(value->batch_dims >> (value->desc.shape.rank - 1)) &&
-           !value->batch_dims == !like->batch_dims && rows_of(value) == rows_of(like);
+           !value->batch_dims == !like->batch_dims && count_rows(value) == count_rows(like);
 }
 
-/* Its output, if row i of it is made of rows i of what it reads. */
+/* Its output, if row i of it is made of rows i of what it reads. Variants make the same bits of
+ * any rows; a product in training, by BLAS, does not. */
 static const struct value *made_by_rows(const struct sn_plan *p, const struct step *s)
 {
     const struct value *y;
 
-    if (s->kind != STEP_OP || s->call.n_out != 1 || s->n_patches || s->gated || s->scratch_bytes ||
-        !s->module->op->rows || !s->module->op->rows(&s->call))
+    if (s->kind != STEP_OP || !s->variant || s->call.n_out != 1 || s->n_patches || s->gated ||
+        s->scratch_bytes || !s->module->op->rows || !s->module->op->rows(&s->call))
         return NULL;
     y = &p->value[s->out[0]];
     for (size_t k = 0; k < s->call.n_in; k++)

@@ -67,7 +67,8 @@ static sn_status check_probs(const sn_plan *p, const float *const *probs, sn_err
     return SN_OK;
 }
 
-/* Rows of a chain's values. Fewer are not worth reading all weights on every thread. */
+/* Rows of a chain's values. Fewer are not worth reading all weights on every thread: products of
+ * fewer rows are shared by channels (op_share_channels). */
 enum { CHAIN_ROWS = 128 };
 
 struct chain {
@@ -93,17 +94,18 @@ static void run_rows(const void *cls, int64_t from, int64_t to, int thread)
 static bool run_chain(const struct run *r, const struct task *t)
 {
     const struct chain c = {r, t};
+    const sn_shape     first = run_shape(&r->plan->slot[t->io[t->n_in]], r->batch);
     double             numbers = 0.0;
     int64_t            rows = 1;
 
-    if (!r->parallel) return false;
+    for (int d = 0; d < first.rank - 1; d++)
+        rows *= first.dim[d];
+    if (!r->parallel || rows < CHAIN_ROWS) return false;
     for (const struct task *at = t; at < t + t->chain; at++) {
         const sn_shape s = run_shape(&r->plan->slot[at->io[at->n_in]], r->batch);
 
-        rows = sn_shape_count(&s) / s.dim[s.rank - 1];
         numbers += (double)sn_shape_count(&s);
     }
-    if (rows < CHAIN_ROWS) return false;
     share_run(r->parallel, r->plan->n_threads, rows, 1, SHARE_TOUCH * numbers, run_rows, &c);
     return true;
 }
@@ -192,7 +194,8 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
         dist_weights(&plan->dist[i], options->probs,
                      (float *)(r.scratch + plan->dist[i].offset_bytes));
     stopped = !run_lanes(&r, batch);
-    if (options->parallel) balance_learn(options->parallel->balance);
+    if (options->parallel && options->parallel->balance)
+        balance_learn(options->parallel->balance, stopped);
     if (stopped) return sn_fail(err, SN_E_STOPPED, "forward", "stopped");
     return SN_OK;
 }

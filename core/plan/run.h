@@ -14,7 +14,7 @@ struct run {
     char                 *scratch;
     int64_t               batch, first;        /* samples under way, and the first of them */
     int64_t               base[MAX_SPANS + 1]; /* the first sample that a span has values of */
-    int64_t               row_from, row_to;    /* of all values, as matrices; 0, 0: of none */
+    int64_t               row_from, row_to; /* of all values, as matrices; row_to 0: all of all */
 };
 
 /* The shape of a value with a batch. */

@@ -19,7 +19,7 @@ static void *part_of(const struct run *r, const struct slot *v, void *all)
 }
 
 /* Some rows of a tensor. */
-static sn_tensor rows_of(const sn_tensor *t, int64_t from, int64_t to)
+static sn_tensor cut_rows(const sn_tensor *t, int64_t from, int64_t to)
 {
     const int64_t  n = t->shape.dim[t->shape.rank - 1];
     const sn_shape shape = {
@@ -56,7 +56,7 @@ static sn_tensor tensor_of(const struct run *r, int slot)
     }
     shape = run_shape(v, r->batch);
     t = sn_tensor_dense((sn_dtype)v->dtype, &shape, data ? part_of(r, v, data) : NULL);
-    return r->row_to ? rows_of(&t, r->row_from, r->row_to) : t;
+    return r->row_to ? cut_rows(&t, r->row_from, r->row_to) : t;
 }
 
 static const float *weight_of(const struct run *r, int dist)

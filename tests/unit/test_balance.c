@@ -21,7 +21,7 @@ static void one_run(sn_balance *b, int parts, const double *speed, double scale)
 
         balance_note(b, i, work, work / speed[i] / LOOP * 0.01 * scale);
     }
-    balance_learn(b);
+    balance_learn(b, false);
 }
 
 static void shares_follow_speeds(void **state)
@@ -80,7 +80,10 @@ static void one_run_and_short_ones_say_little(void **state)
     for (int i = 0; i < 100; i++)
         one_run(b, 2, speed, 0.001);
     assert_int_equal(balance_at(b, LOOP, 2, 1), 500);
-    balance_learn(NULL);
+    for (int i = 0; i < 2; i++)
+        balance_note(b, i, 1, i + 1.0);
+    balance_learn(b, true); /* it was stopped */
+    assert_int_equal(balance_at(b, LOOP, 2, 1), 500);
     sn_balance_free(b);
     sn_balance_free(NULL);
 }
@@ -126,7 +129,7 @@ static void loops_are_complete(void **state)
 
                     assert_int_equal(sn_balance_create(4, &parallel.balance, NULL), SN_OK);
                     for (int i = 0; i < 4; i++)
-                        parallel.balance->thread[i].share = speeds[s][i];
+                        parallel.balance->share[i] = speeds[s][i];
                     share_run(&parallel, threads, n, grains[g], 1e9, count, &cls);
                     for (int64_t i = 0; i < MOST; i++)
                         assert_int_equal(times[i], i < n);

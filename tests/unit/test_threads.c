@@ -129,7 +129,7 @@ static void uneven_parts_are_the_same_bits(void **state)
         planned_run(&w, &shape, x, batch, 1, want, n);
         for (size_t s = 0; s < COUNT(shares); s++) {
             for (int i = 0; i < 3; i++)
-                threads.balance->thread[i].share = shares[s][i];
+                threads.balance->share[i] = shares[s][i];
             planned_run_on(&w, &shape, x, batch, &threads, y, n);
             for (int k = 0; k < GATHER_OUT; k++) {
                 assert_memory_equal(y[k], want[k], (size_t)(batch * n[k]) * sizeof *x);
@@ -509,6 +509,68 @@ static void chains_need_no_waiting(void **state)
     planned_end(&alone);
 }
 
+/* In training products go to a library whose bits depend on how many rows come at once. */
+static void training_has_no_chains(void **state)
+{
+    const sn_parallel threads = {.run = run_backward, .n_threads = 2};
+    static float      x[TOKENS * 48];
+    const sn_shape    shape = {
+           3, {1, 48, TOKENS}
+    };
+    const sn_desc      in = {SN_F32, shape};
+    sn_compile_options options = {
+        .size = sizeof options, .in = &in, .n_in = 1, .n_threads = 2, .mode = SN_TRAIN};
+    struct planned w;
+    float         *y[BLOCK_OUT], *want[BLOCK_OUT];
+    int64_t        n[BLOCK_OUT];
+
+    (void)state;
+    for (int i = 0; i < TOKENS * 48; i++)
+        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    assert_int_equal(planned_make(&w, blocks, block_tensors, "", &shape, 1, 2), SN_OK);
+    sn_plan_unref(w.plan);
+    assert_int_equal(sn_plan_compile(w.subnet, &options, &w.plan, &w.err), SN_OK);
+    planned_run(&w, &shape, x, 1, 1, want, n);
+    loops = 0;
+    planned_run_on(&w, &shape, x, 1, &threads, y, n);
+    assert_int_equal(loops, 1); /* GELU, element by element */
+    for (int k = 0; k < BLOCK_OUT; k++) {
+        assert_memory_equal(y[k], want[k], (size_t)n[k] * sizeof *x);
+        free(y[k]);
+        free(want[k]);
+    }
+    planned_end(&w);
+}
+
+/* Rows of nothing are rows. */
+static void empty_rows_end_a_chain(void **state)
+{
+    static const char spec[] = SPEC(
+        IN("x", "\"N\", 150, 48"),
+        GRAPH("\"x\"", PROJECT("a", "x", "48", "16") "," PROJECT("y", "a", "16", "0"), "\"y\""));
+    static const struct net_tensor tensors[] = {
+        {"a.bias",   1, {16}    },
+        {"a.weight", 2, {16, 48}},
+        {"y.bias",   1, {0}     },
+        {"y.weight", 2, {0, 16} },
+        {NULL,       0, {0}     },
+    };
+    static float   x[TOKENS * 48];
+    const sn_shape shape = {
+        3, {1, TOKENS, 48}
+    };
+    struct planned w;
+    float         *y;
+    int64_t        n;
+
+    (void)state;
+    assert_int_equal(planned_make(&w, spec, tensors, "", &shape, 1, 2), SN_OK);
+    planned_run(&w, &shape, x, 1, 2, &y, &n);
+    assert_int_equal(n, 0);
+    free(y);
+    planned_end(&w);
+}
+
 /* They cost memory, too: not where it is short. */
 static void chains_are_no_need(void **state)
 {
@@ -596,6 +658,8 @@ int main(void)
         cmocka_unit_test(elements_are_shared),
         cmocka_unit_test(tokens_are_shared),
         cmocka_unit_test(chains_need_no_waiting),
+        cmocka_unit_test(training_has_no_chains),
+        cmocka_unit_test(empty_rows_end_a_chain),
         cmocka_unit_test(chains_are_no_need),
         cmocka_unit_test(a_sequence_is_not_divided),
         cmocka_unit_test(samples_gather_on_their_way),

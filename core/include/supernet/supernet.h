@@ -364,8 +364,8 @@ typedef struct sn_call {
 } sn_call;
 
 /* How fast threads are beside one another: cores may be of two kinds, or busy with other
- * programs. Every run measures it, and the next ones divide their loops by it, which changes
- * no bit. For one run at a time. */
+ * programs. Runs measure it, and the next ones divide their loops by it: in evaluation mode no bit
+ * depends on that. For one run at a time. */
 typedef struct sn_balance sn_balance;
 
 sn_status   sn_balance_create(int n_threads, sn_balance **ret_balance, sn_error *err);
@@ -522,9 +522,10 @@ typedef struct sn_op {
      * y = x * scale + shift by channel; fills both (for all live channels), or says false. A
      * variant of such an operator finds them in its epilogue. samples: whether SN_OP_SAMPLES
      * holds for this call, which has been inferred; NULL: for every call. rows: whether row i of
-     * the output depends on row i of the inputs alone, a row being what the last axis counts; io
-     * may then have some rows of them, as tensors of two axes, several at once, while call
-     * describes the whole; NULL: for no call. */
+     * the output depends on row i of the inputs alone, in bits too, a row being what the last axis
+     * counts. Variants without scratch memory may then get some rows in io, residual included, as
+     * tensors of two axes, other threads getting others at the same time, while call describes the
+     * whole; NULL: for no call. */
     const sn_variant *variants;
     sn_act (*act)(const sn_call *call);
     bool (*affine)(const sn_call *call, float *scale, float *shift);

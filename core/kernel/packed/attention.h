@@ -13,7 +13,7 @@
 
 typedef float vec4 __attribute__((vector_size(16)));
 
-/* Keys that are packed at a time: so many of their columns, whole lines of a panel. */
+/* Columns of a panel of keys that are put together before their lines are stored. */
 enum { PACK_COLUMNS = 64 };
 
 /* Four rows [k] as four lanes of a panel. */
