@@ -113,6 +113,7 @@ struct packed_conv {
     float                 *y;
     long                   ldy;
     struct kernel_epilogue epilogue;
+    bool                   shared; /* depthwise: other cores have the rows before or behind */
 };
 
 /* Bytes of scratch for one thread; 0 if the number overflows. Scratch is 64-byte aligned. */

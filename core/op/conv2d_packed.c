@@ -349,6 +349,7 @@ static void run_images(const void *cls, int64_t from, int64_t to, int thread)
         const int64_t u1 = to - first < units ? to - first : units;
 
         if (r->depthwise && !r->by_channels && u0 < u1) want_margins(&s, u0, u1);
+        s.shared = !r->by_channels && u1 - u0 < units;
         if (r->by_channels)
             run_units(r, &s, 0, units, from, to, scratch);
         else if (u0 < u1)

@@ -111,6 +111,14 @@ static const struct row {
      DEPTHWISE, 18, 18, 0, 0, {2, 6}, 0, {15, 24}, {1, 1}, {1, 1}, {1, 3}, false, KERNEL_ACT_NONE},
     {"depthwise, stride 3",
      DEPTHWISE, 18, 18, 0, 0, {3, 3}, 0, {11, 12}, {3, 3}, {1, 1}, {1, 1}, false, KERNEL_ACT_NONE},
+    {"depthwise 3x3, seventy channels",
+     DEPTHWISE, 70, 70, 0, 2, {3, 3}, 0, {13, 11}, {1, 1}, {1, 1}, {1, 1}, true, KERNEL_ACT_HARDSWISH},
+    {"depthwise 3x3, stride 2, seventy channels",
+     DEPTHWISE, 70, 70, 0, 0, {3, 3}, 0, {21, 30}, {2, 2}, {1, 1}, {1, 1}, false, KERNEL_ACT_RELU},
+    {"depthwise 5x5, stride 2, many channels",
+     DEPTHWISE, 200, 200, 0, 1, {5, 5}, 0, {21, 19}, {2, 2}, {1, 1}, {2, 2}, true, KERNEL_ACT_SILU},
+    {"depthwise 3x3, dilation 2, many channels",
+     DEPTHWISE, 130, 130, 0, 1, {3, 3}, 0, {15, 19}, {1, 1}, {2, 2}, {2, 2}, false, KERNEL_ACT_NONE},
     {"depthwise, many channels",
      DEPTHWISE, 700, 700, 0, 0, {5, 5}, 0, {6, 9}, {1, 1}, {1, 1}, {2, 2}, false, KERNEL_ACT_RELU},
     {"3x3 for Winograd, odd",
@@ -317,6 +325,13 @@ static void check_depthwise(struct fixture *f, const struct row *t, const struct
                            c + KERNEL_PANEL < t->n ? c + KERNEL_PANEL : t->n);
     assert_floats_close(whole, f->want, (size_t)f->positions, (size_t)t->n, (size_t)f->s.ldy,
                         4 * FLT_EPSILON * sqrt(t->kernel[0] * t->kernel[1] + 4.0), set->name);
+    assert_floats_same(whole, parts, (size_t)f->positions, (size_t)t->n, (size_t)f->s.ldy,
+                       set->name);
+    memset(parts, 0xff, f->size_y * sizeof *parts);
+    f->s.shared = true;
+    for (long y = 0, step = 1; y < h; y += step, step++)
+        set->depthwise(&f->s, y, y + step < h ? y + step : h, 0, t->n);
+    f->s.shared = false;
     assert_floats_same(whole, parts, (size_t)f->positions, (size_t)t->n, (size_t)f->s.ldy,
                        set->name);
     floats_free(whole);

@@ -3,7 +3,11 @@
  * channels at a time, so that what the rows share stays in the first-level cache: most of
  * the input, and the weights, which a 3x3 kernel even keeps in registers. Each input pixel is
  * loaded once a row and used for all outputs it lies under, where the kernel's width is known;
- * others load it for every tap. */
+ * others load it for every tap.
+ *
+ * A core that goes down row after row asks ahead for a dozen rows more, also where these belong
+ * to another core, which then gets them back line by line. So where rows are shared, 3x3 and 5x5
+ * kernels go along each row instead, and ask for the next one by themselves. */
 
 /* Rows of a strip: where the first of them is, and what lies under it. */
 struct strip {
@@ -21,6 +25,8 @@ struct strip {
     float       *y;
     long         ldy, next_y;
     long         rows, channels;
+    long         under; /* pixels */
+    long         along; /* channels of a row before the next row; 0: rows of a vector first */
     const float *scale, *shift, *residual; /* of these channels and pixels, or NULL */
     long         ld_residual, next_residual;
     enum kernel_act act;
@@ -192,17 +198,61 @@ INLINE void strip_vector(const int kw, const int stride, const int count, const 
     }
 }
 
+/* The channels from c on, a vector of them, or what is left up to `end`. */
+INLINE void strip_one(const int kw, const int stride, const int count, const bool edge,
+                      const struct strip *s, long c, long end)
+{
+    const bool held = TAPS_HELD && kw == 3;
+
+    if (c + VL > end)
+        strip_vector(kw, stride, count, edge, false, true, s, c);
+    else if (held && s->taps == 3)
+        strip_vector(kw, stride, count, edge, held, false, s, c);
+    else
+        strip_vector(kw, stride, count, edge, false, false, s, c);
+}
+
+/* Ask for what the next row reads that this one does not. */
+INLINE void strip_want(const struct strip *s, long c)
+{
+    const float *row = s->x + s->next + (s->taps - 1) * s->row + c;
+
+    for (long i = 0; i < s->stride; i++, row -= s->next / s->stride)
+        for (long pixel = 0; pixel < s->under; pixel++)
+            __builtin_prefetch(row + pixel * s->ldx, 0, 3);
+}
+
+/* Row by row, `along` channels of each. */
+INLINE void strip_along(const int kw, const int stride, const int count, const bool edge,
+                        const struct strip *s)
+{
+    for (long from = 0; from < s->channels; from += s->along) {
+        const long   end = s->channels - from < s->along ? s->channels : from + s->along;
+        struct strip row = *s;
+
+        row.rows = 1;
+        for (long r = 1; r <= s->rows; r++) {
+            for (long c = from; c < end; c += VL) {
+                if (r < s->rows) strip_want(&row, c);
+                strip_one(kw, stride, count, edge, &row, c, end);
+            }
+            row.x += s->next;
+            row.y += s->next_y;
+            if (row.residual) row.residual += s->next_residual;
+            row.above -= s->stride;
+            row.below -= s->stride;
+        }
+    }
+}
+
 INLINE void strip_channels(const int kw, const int stride, const int count, const bool edge,
                            const struct strip *s)
 {
-    const bool may = TAPS_HELD && kw == 3, square = may && s->taps == 3;
-    long       c = 0;
-
-    for (; square && c + VL <= s->channels; c += VL)
-        strip_vector(kw, stride, count, edge, may, false, s, c);
-    for (; c + VL <= s->channels; c += VL)
-        strip_vector(kw, stride, count, edge, false, false, s, c);
-    if (c < s->channels) strip_vector(kw, stride, count, edge, false, true, s, c);
+    if ((kw == 3 || kw == 5) && s->along)
+        strip_along(kw, stride, count, edge, s);
+    else
+        for (long c = 0; c < s->channels; c += VL)
+            strip_one(kw, stride, count, edge, s, c, s->channels);
 }
 
 /* kernel width and stride, or 0 for any; pixels (STRIP_COUNTS: simd_*.h) */
@@ -242,6 +292,18 @@ INLINE struct strip_columns strip_columns(const struct packed_conv *s)
     if (s->dilation_w % s->stride_w)
         return (struct strip_columns){1, 1, s->stride_w, s->dilation_w};
     return (struct strip_columns){s->dilation_w / s->stride_w, s->dilation_w, 1, 1};
+}
+
+/* Fewer channels are not worth the calls. */
+enum { ALONG_CHANNELS = 4 * KERNEL_PANEL };
+
+/* Channels whose part of the rows of taps, `under` pixels wide, half fills the first-level cache.
+ */
+INLINE long strip_width(const struct packed_conv *s, long under)
+{
+    const long panels = (24 << 10) / (KERNEL_PANEL * (long)sizeof(float)) / s->kernel_h / under;
+
+    return (panels + 1) * KERNEL_PANEL;
 }
 
 /* The function for strips of so many pixels. */
@@ -293,6 +355,8 @@ static void depthwise_columns(const struct packed_conv *s, struct strip_columns 
             .next_y = s->out_w * s->ldy,
             .rows = y1 - y0,
             .channels = c1 - c0,
+            .under = under,
+            .along = s->shared && c1 - c0 >= ALONG_CHANNELS ? strip_width(s, under) : 0,
             .scale = e->scale ? e->scale + c0 : NULL,
             .shift = e->shift ? e->shift + c0 : NULL,
             .residual = e->residual ? e->residual + out * e->ld_residual + c0 : NULL,
