@@ -198,18 +198,17 @@ INLINE void strip_vector(const int kw, const int stride, const int count, const 
     }
 }
 
-/* The channels from c on, a vector of them, or what is left up to `end`. */
-INLINE void strip_one(const int kw, const int stride, const int count, const bool edge,
-                      const struct strip *s, long c, long end)
+/* Channels from c to `end`, all rows of a vector of them before the next. */
+INLINE void strip_down(const int kw, const int stride, const int count, const bool edge,
+                       const struct strip *s, long c, long end)
 {
-    const bool held = TAPS_HELD && kw == 3;
+    const bool may = TAPS_HELD && kw == 3, square = may && s->taps == 3;
 
-    if (c + VL > end)
-        strip_vector(kw, stride, count, edge, false, true, s, c);
-    else if (held && s->taps == 3)
-        strip_vector(kw, stride, count, edge, held, false, s, c);
-    else
+    for (; square && c + VL <= end; c += VL)
+        strip_vector(kw, stride, count, edge, may, false, s, c);
+    for (; c + VL <= end; c += VL)
         strip_vector(kw, stride, count, edge, false, false, s, c);
+    if (c < end) strip_vector(kw, stride, count, edge, false, true, s, c);
 }
 
 /* Ask for what the next row reads that this one does not. */
@@ -232,10 +231,9 @@ INLINE void strip_along(const int kw, const int stride, const int count, const b
 
         row.rows = 1;
         for (long r = 1; r <= s->rows; r++) {
-            for (long c = from; c < end; c += VL) {
-                if (r < s->rows) strip_want(&row, c);
-                strip_one(kw, stride, count, edge, &row, c, end);
-            }
+            for (long c = from; r < s->rows && c < end; c += KERNEL_PANEL)
+                strip_want(&row, c);
+            strip_down(kw, stride, count, edge, &row, from, end);
             row.x += s->next;
             row.y += s->next_y;
             if (row.residual) row.residual += s->next_residual;
@@ -251,8 +249,7 @@ INLINE void strip_channels(const int kw, const int stride, const int count, cons
     if ((kw == 3 || kw == 5) && s->along)
         strip_along(kw, stride, count, edge, s);
     else
-        for (long c = 0; c < s->channels; c += VL)
-            strip_one(kw, stride, count, edge, s, c, s->channels);
+        strip_down(kw, stride, count, edge, s, 0, s->channels);
 }
 
 /* kernel width and stride, or 0 for any; pixels (STRIP_COUNTS: simd_*.h) */
