@@ -16,7 +16,8 @@
 
 #include "plan/plan.h"
 
-/* Bytes that live from step `first` to step `last`, or those of the chains that these are in. */
+/* Bytes that live from step `first` to step `last`; with chains, from the first step of the chain
+ * that the one is in to the last of that of the other. */
 struct interval {
     size_t  bytes;
     int     first, last;
@@ -233,7 +234,8 @@ static void swap_lives(struct interval *all, size_t n)
     }
 }
 
-/* The lives that chains need, if they fit into `most`; otherwise there are no chains. */
+/* Place with the lives that chains need, and leave them as those of `all`, if this takes no more
+ * than `most`; otherwise as before, and there are no chains. */
 static void place_chained(struct sn_plan *p, struct interval *all, size_t n,
                           struct interval **placed, size_t most, size_t *ret_total)
 {

@@ -451,6 +451,21 @@ static const struct net_tensor block_tensors[] = {
 };
 enum { TOKENS = 150, BLOCK_OUT = 2 };
 
+static void block_input(float *x)
+{
+    for (int i = 0; i < TOKENS * 48; i++)
+        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+}
+
+/* Frees y. */
+static void same_bits(float **y, float *const *want, const int64_t *n)
+{
+    for (int k = 0; k < BLOCK_OUT; k++) {
+        assert_memory_equal(y[k], want[k], (size_t)n[k] * sizeof **y);
+        free(y[k]);
+    }
+}
+
 static int loops;
 
 /* Part after part to the end, on one thread: what one leaves behind the others find. */
@@ -489,8 +504,7 @@ static void chains_need_no_waiting(void **state)
     int64_t        n[BLOCK_OUT];
 
     (void)state;
-    for (int i = 0; i < TOKENS * 48; i++)
-        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    block_input(x);
     assert_int_equal(planned_make(&alone, blocks, block_tensors, "", &shape, 1, 1), SN_OK);
     assert_int_equal(planned_make(&w, blocks, block_tensors, "", &shape, 1, 3), SN_OK);
     planned_run(&alone, &shape, x, 1, 1, want, n);
@@ -498,10 +512,7 @@ static void chains_need_no_waiting(void **state)
         loops = 0;
         planned_run_on(&w, &shape, x, 1, &threads[t], y, n);
         assert_int_equal(loops, threads[t].run == threads[0].run ? 0 : 1); /* Permute is small */
-        for (int k = 0; k < BLOCK_OUT; k++) {
-            assert_memory_equal(y[k], want[k], (size_t)n[k] * sizeof *x);
-            free(y[k]);
-        }
+        same_bits(y, want, n);
     }
     for (int k = 0; k < BLOCK_OUT; k++)
         free(want[k]);
@@ -525,8 +536,7 @@ static void training_has_no_chains(void **state)
     int64_t        n[BLOCK_OUT];
 
     (void)state;
-    for (int i = 0; i < TOKENS * 48; i++)
-        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    block_input(x);
     assert_int_equal(planned_make(&w, blocks, block_tensors, "", &shape, 1, 2), SN_OK);
     sn_plan_unref(w.plan);
     assert_int_equal(sn_plan_compile(w.subnet, &options, &w.plan, &w.err), SN_OK);
@@ -534,11 +544,9 @@ static void training_has_no_chains(void **state)
     loops = 0;
     planned_run_on(&w, &shape, x, 1, &threads, y, n);
     assert_int_equal(loops, 1); /* GELU, element by element */
-    for (int k = 0; k < BLOCK_OUT; k++) {
-        assert_memory_equal(y[k], want[k], (size_t)n[k] * sizeof *x);
-        free(y[k]);
+    same_bits(y, want, n);
+    for (int k = 0; k < BLOCK_OUT; k++)
         free(want[k]);
-    }
     planned_end(&w);
 }
 
@@ -601,10 +609,7 @@ static void chains_are_no_need(void **state)
         loops = 0;
         planned_run_on(&w, &shape, x, 1, &threads, y, n);
         assert_true(limit > least || loops > 1);
-        for (int k = 0; k < BLOCK_OUT; k++) {
-            assert_memory_equal(y[k], want[k], (size_t)n[k] * sizeof *x);
-            free(y[k]);
-        }
+        same_bits(y, want, n);
     }
     for (int k = 0; k < BLOCK_OUT; k++)
         free(want[k]);
