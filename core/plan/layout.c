@@ -234,6 +234,13 @@ static void swap_lives(struct interval *all, size_t n)
     }
 }
 
+static bool has_chains(const struct interval *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (all[i].first != all[i].chain_first || all[i].last != all[i].chain_last) return true;
+    return false;
+}
+
 /* Place with the lives that chains need, and leave them as those of `all`, if this takes no more
  * than `most`; otherwise as before, and there are no chains. */
 static void place_chained(struct sn_plan *p, struct interval *all, size_t n,
@@ -314,7 +321,7 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
         const size_t room = room_for_lane(p, base);
         const size_t most = total + total / 2 < room ? total + total / 2 : room;
 
-        place_chained(p, all, n, placed, most, &total);
+        if (has_chains(all, n)) place_chained(p, all, n, placed, most, &total);
         place_zones(all, n, most, zones, &total);
     }
     for (size_t i = 0; i < n; i++)
