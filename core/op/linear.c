@@ -121,15 +121,6 @@ static bool linear_has_rows(const sn_call *call)
     return call->in[0].shape.rank >= 1;
 }
 
-static void linear_forward_fused(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue)
-{
-    const int64_t n = io->param[W_WEIGHT].shape.dim[0];
-    const int64_t m = op_count_axes(&io->in[0].shape, 0, io->in[0].shape.rank - 1);
-
-    linear_forward(call, io);
-    op_epilogue(m, n, 1, epilogue, io->out[0].data);
-}
-
 static size_t linear_scratch_packed(const sn_call *call)
 {
     (void)call;
@@ -187,15 +178,7 @@ static const sn_variant linear_variants[] = {
      .scratch_bytes = linear_scratch_packed,
      .forward = linear_forward_packed,
      },
-    {
-     .size = sizeof(sn_variant),
-     .name = "rows",
-     .layout = SN_LAYOUT_ROWS,
-     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
-     .fits = linear_has_rows,
-     .forward = linear_forward_fused,
-     },
-    {0              },
+    {0  },
 };
 
 static sn_status linear_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
