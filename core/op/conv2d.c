@@ -361,10 +361,10 @@ static const sn_variant conv2d_variants[] = {
      .fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT | SN_FUSES_IN_PLACE,
      .lean = true,
      .fits = conv2d_fits_packed,
-     .gates = conv2d_gates_packed,
      .packed_bytes = op_packed_bytes,
      .pack = op_pack,
      .scratch_bytes = conv2d_scratch_packed,
+     .gated_bytes = conv2d_gated_packed,
      .forward = conv2d_forward_packed,
      },
     {

@@ -68,15 +68,6 @@ bool conv2d_fits_packed(const sn_call *call)
     return call->in[0].shape.rank == 4 && !p->margins && repeated_bytes(&p->shape) <= PTRDIFF_MAX;
 }
 
-/* The gate goes into the weights if these are fewer than the pixels. */
-bool conv2d_gates_packed(const sn_call *call)
-{
-    const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
-
-    return conv2d_fits_packed(call) && s->groups == 1 && conv_is_pointwise(s) &&
-           (int64_t)s->out_h * s->out_w > s->c_out;
-}
-
 /* With few channels, a pixel is too short to be read alone. A kernel as large as a patch of a
  * transformer has rows that are long enough. */
 bool conv2d_fits_planes(const sn_call *call)
@@ -173,8 +164,15 @@ static size_t kernel_bytes(const struct conv_shape *shape, enum way way)
     return way == WAY_PLANES ? packed_planes_scratch(&s) : packed_conv_scratch(&s);
 }
 
-/* The panels of one image, times its gate. Fewer numbers than the image, and for the next
- * layer to read they are still in the cache. */
+static size_t scratch_bytes(const sn_call *call, enum way way)
+{
+    const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
+
+    return merged_bytes(s) + (size_t)call->n_threads * kernel_bytes(s, way) +
+           (way == WAY_POSITIONS ? repeated_bytes(s) : 0);
+}
+
+/* The panels of one image, times its gate. */
 static size_t gated_bytes(const struct conv_shape *s)
 {
     const size_t panels = ((size_t)s->c_out + KERNEL_PANEL - 1) / KERNEL_PANEL;
@@ -182,14 +180,15 @@ static size_t gated_bytes(const struct conv_shape *s)
     return panels * KERNEL_PANEL * (size_t)s->c_in * sizeof(float);
 }
 
-static size_t scratch_bytes(const sn_call *call, enum way way)
+/* The gate goes into the weights if these are fewer than the pixels. */
+size_t conv2d_gated_packed(const sn_call *call)
 {
-    const struct conv2d_priv *p = call->priv;
+    const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
+    const bool               fewer = (int64_t)s->out_h * s->out_w > s->c_out;
 
-    return merged_bytes(&p->shape) + (size_t)call->n_threads * kernel_bytes(&p->shape, way) +
-           (way != WAY_POSITIONS        ? 0
-            : conv2d_gates_packed(call) ? gated_bytes(&p->shape)
-                                        : repeated_bytes(&p->shape));
+    return conv2d_fits_packed(call) && s->groups == 1 && conv_is_pointwise(s) && fewer
+               ? (size_t)call->n_threads * gated_bytes(s)
+               : 0;
 }
 
 size_t conv2d_scratch_packed(const sn_call *call)
@@ -256,45 +255,51 @@ static void next_image(struct packed_conv *s, long c_out)
 }
 
 /* What follows the scratch memory of the threads. */
-static float *behind_threads(const sn_call *call, const struct packed_run *r)
+static void *behind_threads(const sn_call *call, const struct packed_run *r)
 {
-    return (float *)(r->scratch + (size_t)call->n_threads * r->scratch_step);
+    return r->scratch + (size_t)call->n_threads * r->scratch_step;
 }
 
-/* ---- squeeze and excite: each image with weights of its own ---- */
+/* ---- squeeze and excite: each image with weights of its own ----
+ *
+ * Each thread makes those that it reads, even where others make the same: to write what
+ * another core has read takes longer. */
 
 struct gated_run {
     struct packed_run r; /* of one image */
     const float      *gate;
-    float            *at;
+    char             *panels; /* of the first thread */
+    size_t            panels_step;
 };
 
-static void scale_part(const void *cls, int64_t from, int64_t to, int thread)
+static void run_gated_part(const void *cls, int64_t from, int64_t to, int thread)
 {
     const struct gated_run *g = cls;
+    struct packed_run       r = g->r;
+    const long              c0 = r.by_channels ? from : 0, c1 = r.by_channels ? to : r.c_out;
 
-    (void)thread;
-    kernel_table()->scale_panels(&g->r.s.weight, g->r.s.c, from, to, g->gate, g->at);
+    r.s.weight =
+        kernel_table()->scale_panels(&g->r.s.weight, r.s.c, c0, c1, g->gate,
+                                     (float *)(g->panels + (size_t)thread * g->panels_step));
+    run_pointwise(&r, from, to, thread);
 }
 
 static void run_gated(const sn_call *call, const sn_io *io, const struct packed_run *all,
                       double work)
 {
-    const struct packed_conv *s = &all->s;
-    const long                panel = s->c * KERNEL_PANEL;
-    struct gated_run g = {.r = *all, .gate = io->gate->data, .at = behind_threads(call, all)};
+    struct gated_run g = {.r = *all,
+                          .gate = io->gate->data,
+                          .panels = behind_threads(call, all),
+                          .panels_step =
+                              gated_bytes(&((const struct conv2d_priv *)call->priv)->shape)};
 
     g.r.images = 1;
     for (int64_t i = 0; i < all->images; i++) {
-        op_share(call, io, all->c_out, KERNEL_PANEL, 4.0 * (double)(all->c_out * s->c), scale_part,
-                 &g);
-        g.r.s.weight = (struct kernel_panels){g.at, panel, panel, panel};
         op_share(call, io, g.r.by_channels ? all->c_out : all->units,
-                 g.r.by_channels ? KERNEL_PANEL : 1, work / (double)all->images, run_pointwise,
-                 &g.r);
-        g.r.s.weight = s->weight;
+                 g.r.by_channels ? KERNEL_PANEL : 1, work / (double)all->images, run_gated_part,
+                 &g);
         next_image(&g.r.s, all->c_out);
-        g.gate += s->c;
+        g.gate += all->s.c;
     }
 }
 

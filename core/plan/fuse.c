@@ -154,7 +154,7 @@ static void fuse_gate(struct sn_plan *p, struct step *s, const struct readers *r
     int          x, gate;
 
     if (!mul || mul->kind != STEP_OP || !(mul->module->op->flags & SN_OP_MUL) || mul->n_patches ||
-        mul->call.n_in != 2 || mul->call.mode != SN_EVAL || !s->variant->gates)
+        mul->call.n_in != 2 || mul->call.mode != SN_EVAL || !s->variant->gated_bytes)
         return;
     x = mul->in[0];
     gate = mul->in[1];
@@ -164,7 +164,7 @@ static void fuse_gate(struct sn_plan *p, struct step *s, const struct readers *r
         gate = mul->in[0];
     }
     if (!same_desc(p, x, v) || !is_gate(&p->value[gate], &p->value[v]) ||
-        !s->variant->gates(&s->call))
+        !s->variant->gated_bytes(&s->call))
         return;
     *(int *)s->in = x;
     s->gated = true;

@@ -80,6 +80,7 @@ static sn_status prepare(struct sn_plan *p, struct step *s, sn_error *err)
         rc = pack_get(m, p->subnet->net, v, k, err);
     s->packed = (const void *const *)&m->packed[v * m->n_params];
     if (s->variant->scratch_bytes) s->scratch_bytes = s->variant->scratch_bytes(&s->call);
+    if (s->gated) s->scratch_bytes += s->variant->gated_bytes(&s->call);
     return rc;
 }
 

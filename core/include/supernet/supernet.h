@@ -390,7 +390,7 @@ typedef struct sn_io {
     void              *scratch;  /* SN_ALIGN_BYTES aligned */
     const sn_parallel *parallel; /* may be NULL */
     const void *const *packed;   /* a variant's prepared weights, by parameter; NULL: none */
-    const sn_tensor   *gate;     /* sn_variant.gates: input 0 counts times this; NULL: as it is */
+    const sn_tensor   *gate;     /* sn_variant.gated_bytes: input 0 counts times this; or NULL */
 } sn_io;
 
 /* What a step does to its result before it stores it:
@@ -446,10 +446,6 @@ typedef struct sn_variant {
      * outputs that nobody reads. */
     bool (*fits)(const sn_call *call);
 
-    /* Optional: can input 0 [N, C, H, W] of this call be multiplied by a gate [N, C, 1, 1] on the
-     * way (squeeze and excite), and is that less work? Must not depend on the batch. */
-    bool (*gates)(const sn_call *call);
-
     /* Bytes of params[k] prepared (0: as it is), and preparing it. Sees the whole
      * parameter, so that every prefix and crop can be addressed in the result. */
     size_t (*packed_bytes)(const sn_tensor *whole, size_t k);
@@ -457,6 +453,11 @@ typedef struct sn_variant {
 
     /* Temporary memory, instead of call->scratch_bytes of infer; NULL: that. */
     size_t (*scratch_bytes)(const sn_call *call);
+
+    /* Optional: can input 0 [N, C, H, W] of this call be multiplied by a gate [N, C, 1, 1] on the
+     * way (squeeze and excite), and is that less work? The temporary memory for it,
+     * behind that of scratch_bytes; 0: no. Whether it is 0 must not depend on the batch. */
+    size_t (*gated_bytes)(const sn_call *call);
 
     void (*forward)(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 } sn_variant;
