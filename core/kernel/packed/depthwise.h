@@ -7,7 +7,8 @@
  *
  * A core that goes down row after row asks ahead for a dozen rows more, also where these belong
  * to another core, which then gets them back line by line. So where rows are shared, 3x3 and 5x5
- * kernels go along each row instead, and ask for the next one by themselves. */
+ * kernels go along each row instead, and ask for the next one by themselves; images of few channels
+ * are walked through a few rows at a time. */
 
 /* Rows of a strip: where the first of them is, and what lies under it. */
 struct strip {
@@ -291,8 +292,8 @@ INLINE struct strip_columns strip_columns(const struct packed_conv *s)
     return (struct strip_columns){s->dilation_w / s->stride_w, s->dilation_w, 1, 1};
 }
 
-/* Fewer channels are not worth the calls. */
-enum { ALONG_CHANNELS = 4 * KERNEL_PANEL };
+/* Fewer channels are not worth the calls: their strips are short instead. */
+enum { ALONG_CHANNELS = 6 * KERNEL_PANEL, SHORT_ROWS = 6 };
 
 /* Channels whose part of the rows of taps, `under` pixels wide, half fills the first-level cache.
  */
@@ -391,6 +392,7 @@ static void depthwise(const struct packed_conv *s, long y0, long y1, long c0, lo
     long                       rows = (under - (s->kernel_h - 1L) * s->dilation_h) / s->stride_h;
 
     if (rows < 4) rows = 4;
+    if (s->shared && c1 - c0 < ALONG_CHANNELS && rows > SHORT_ROWS) rows = SHORT_ROWS;
     for (long y = y0; y < y1; y += rows)
         depthwise_rows(s, by, y, y1 - y < rows ? y1 : y + rows, c0, c1);
 }
