@@ -156,28 +156,33 @@ static size_t merged_bytes(const struct conv_shape *s)
     return (n + SN_ALIGN_BYTES - 1) & ~(size_t)(SN_ALIGN_BYTES - 1);
 }
 
-static size_t kernel_bytes(const struct conv_shape *shape, enum way way)
+/* From thread to thread. */
+static size_t kernel_step(const sn_call *call, enum way way)
 {
+    const struct conv_shape *shape = &((const struct conv2d_priv *)call->priv)->shape;
     const struct packed_conv s = conv_of(shape);
 
-    if (is_winograd(way)) return packed_winograd_scratch(&s, shape->c_out, (int)way);
-    return way == WAY_PLANES ? packed_planes_scratch(&s) : packed_conv_scratch(&s);
+    return op_thread_step(call, is_winograd(way)
+                                    ? packed_winograd_scratch(&s, shape->c_out, (int)way)
+                                : way == WAY_PLANES ? packed_planes_scratch(&s)
+                                                    : packed_conv_scratch(&s));
 }
 
 static size_t scratch_bytes(const sn_call *call, enum way way)
 {
     const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
 
-    return merged_bytes(s) + (size_t)call->n_threads * kernel_bytes(s, way) +
+    return merged_bytes(s) + (size_t)call->n_threads * kernel_step(call, way) +
            (way == WAY_POSITIONS ? repeated_bytes(s) : 0);
 }
 
-/* The panels of one image, times its gate. */
-static size_t gated_bytes(const struct conv_shape *s)
+/* The panels of one image, times its gate; from thread to thread. */
+static size_t gated_step(const sn_call *call)
 {
-    const size_t panels = ((size_t)s->c_out + KERNEL_PANEL - 1) / KERNEL_PANEL;
+    const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
+    const size_t             panels = ((size_t)s->c_out + KERNEL_PANEL - 1) / KERNEL_PANEL;
 
-    return panels * KERNEL_PANEL * (size_t)s->c_in * sizeof(float);
+    return op_thread_step(call, panels * KERNEL_PANEL * (size_t)s->c_in * sizeof(float));
 }
 
 /* The gate goes into the weights if these are fewer than the pixels. */
@@ -187,7 +192,7 @@ size_t conv2d_gated_packed(const sn_call *call)
     const bool               fewer = (int64_t)s->out_h * s->out_w > s->c_out;
 
     return conv2d_fits_packed(call) && s->groups == 1 && conv_is_pointwise(s) && fewer
-               ? (size_t)call->n_threads * gated_bytes(s)
+               ? (size_t)call->n_threads * gated_step(call)
                : 0;
 }
 
@@ -290,8 +295,7 @@ static void run_gated(const sn_call *call, const sn_io *io, const struct packed_
     struct gated_run g = {.r = *all,
                           .gate = io->gate->data,
                           .panels = behind_threads(call, all),
-                          .panels_step =
-                              gated_bytes(&((const struct conv2d_priv *)call->priv)->shape)};
+                          .panels_step = gated_step(call)};
 
     g.r.images = 1;
     for (int64_t i = 0; i < all->images; i++) {
@@ -410,7 +414,7 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
                                    .depthwise = multiplier(shape) > 0,
                                    .way = way,
                                    .scratch = (char *)io->scratch + merged_bytes(shape),
-                                   .scratch_step = kernel_bytes(shape, way)};
+                                   .scratch_step = kernel_step(call, way)};
     struct packed_conv       *s = &r.s;
     double                    work;
 

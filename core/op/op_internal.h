@@ -135,6 +135,15 @@ static inline void op_share(const sn_call *call, const sn_io *io, int64_t n, int
     share_run(io->parallel, call->n_threads, n, grain, work, body, cls);
 }
 
+/* From the temporary memory of one thread to that of the next. What a core writes last it asks ahead
+ * from, to the end of a page at most: not what another one is busy with. */
+static inline size_t op_thread_step(const sn_call *call, size_t n_bytes)
+{
+    enum { PAGE = 4096 };
+
+    return call->n_threads > 1 && n_bytes > 0 ? n_bytes + PAGE : n_bytes;
+}
+
 /* Rows of a product, or rather channels? Rows that one thread has written are best read by the
  * same, and cores need not share a cache; but a few rows would read all weights twice. */
 static inline bool op_share_channels(int64_t rows, int64_t channels)
