@@ -227,7 +227,69 @@ static struct kernel_panels panels_of(const sn_call *call, const sn_io *io, enum
                               p->crop_y, p->crop_x);
 }
 
+/* ---- how parts are divided ---- */
+
+/* Are images of so many pixels and channels made channel by channel? Around a depthwise kernel also
+ * larger ones than by products alone: whoever expands some channels goes on with them, without the
+ * margins of others. Not where two threads would write one line. */
+static bool is_wide(int64_t pixels, int64_t channels)
+{
+    enum { MOST = 200 };
+
+    return op_share_channels(pixels, channels) ||
+           (pixels <= MOST && channels > pixels && channels % KERNEL_PANEL == 0);
+}
+
+/* Every thread reads all that is expanded: a small image that becomes much larger. */
+static bool expands(const struct packed_conv *s, int64_t pixels, long c_out)
+{
+    enum { MOST = 32 << 10 };
+
+    return pixels * s->c <= MOST && c_out >= 2 * s->c && is_wide(pixels, c_out);
+}
+
+static bool by_channels(const struct packed_run *r, bool pointwise)
+{
+    const struct packed_conv *s = &r->s;
+    const int64_t             pixels = r->images * s->out_h * s->out_w;
+
+    /* Winograd's weights are used once for a tile, not for a position. */
+    if (is_winograd(r->way)) return op_share_channels(r->images * r->units, r->c_out);
+    return op_share_channels(pixels, r->c_out) || (pointwise && expands(s, pixels, r->c_out)) ||
+           (r->depthwise && is_wide(r->images * s->h * s->w, r->c_out));
+}
+
+/* A core has few misses under way: more that are asked for are forgotten, and one that comes upon
+ * what another has made waits for it. So that is loaded, in its order in memory, before it is
+ * needed. Rows y0 to y1 of a matrix, columns x0 to x1. */
+static void load_lines(const float *x, long ld, long y0, long y1, long x0, long x1)
+{
+    enum { LINE = 64 / sizeof(float) };
+
+    for (long y = y0; y < y1; y++)
+        for (long i = x0; i < x1; i += LINE)
+            (void)*(const volatile float *)(x + y * ld + i);
+}
+
 /* ---- run ----------------------------------------------------------------------------------- */
+
+/* What the part from `from` to `to` of n reads of what others have probably made. */
+static void load_others(const struct packed_run *r, long m, int64_t from, int64_t to, int64_t n)
+{
+    enum { MOST = 96 << 10 }; /* no more than a cache holds */
+    const struct packed_conv *s = &r->s;
+    const double              own0 = (double)from / (double)n, own1 = (double)to / (double)n;
+    const long                y0 = r->by_channels ? 0 : from, y1 = r->by_channels ? m : to;
+
+    if ((y1 - y0) * s->c > MOST) return;
+    if (is_wide(m, s->c)) {
+        load_lines(s->x, s->ldx, y0, y1, 0, (long)(own0 * (double)s->c));
+        load_lines(s->x, s->ldx, y0, y1, (long)(own1 * (double)s->c), s->c);
+    } else if (r->by_channels) {
+        load_lines(s->x, s->ldx, y0, (long)(own0 * (double)m), 0, s->c);
+        load_lines(s->x, s->ldx, (long)(own1 * (double)m), y1, 0, s->c);
+    }
+}
 
 /* All images are one matrix. */
 static void run_pointwise(const void *cls, int64_t from, int64_t to, int thread)
@@ -243,7 +305,10 @@ static void run_pointwise(const void *cls, int64_t from, int64_t to, int thread)
                                    .ldy = s->ldy,
                                    .epilogue = s->epilogue};
 
+    const int64_t n = r->by_channels ? r->c_out : m;
+
     (void)thread;
+    if (to - from < n) load_others(r, m, from, to, n);
     if (r->by_channels)
         kernel_table()->gemm(&g, 0, m, from, to);
     else
@@ -324,24 +389,25 @@ static void run_units(const struct packed_run *r, const struct packed_conv *s, l
     }
 }
 
-/* Rows y0 to y1 of the input: another thread has probably written them, and they take long. */
-static void want_rows(const struct packed_conv *s, long y0, long y1)
+/* Rows y0 to y1 of the image, as far as they are inside, and no more than a cache holds. */
+static void load_rows(const struct packed_conv *s, long y0, long y1)
 {
-    enum { LINE = 64 / sizeof(float), MOST = 2048 }; /* lines: no more than a cache holds */
-    const long from = (y0 < 0 ? 0 : y0) * s->w * s->ldx;
-    const long end = (y1 < s->h ? y1 : s->h) * s->w * s->ldx;
+    enum { MOST = 32 << 10 };
+    const long row = s->w * s->ldx;
+    const long from = y0 < 0 ? 0 : y0, end = y1 < s->h ? y1 : s->h;
 
-    for (long at = from; at < end && at < from + MOST * LINE; at += LINE)
-        (void)*(const volatile float *)(s->x + at);
+    if (from < end)
+        load_lines(s->x + from * row, 0, 0, 1, 0,
+                   (end - from) * row < MOST ? (end - from) * row : MOST);
 }
 
 /* What output rows u0 to u1 read beyond the rows at the same height. */
-static void want_margins(const struct packed_conv *s, long u0, long u1)
+static void load_margins(const struct packed_conv *s, long u0, long u1)
 {
     const long under = (s->kernel_h - 1L) * s->dilation_h + 1;
 
-    if (u0 > 0) want_rows(s, u0 * s->stride_h - s->pad_top, u0 * s->stride_h);
-    if (u1 < s->out_h) want_rows(s, u1 * s->stride_h, (u1 - 1) * s->stride_h - s->pad_top + under);
+    if (u0 > 0) load_rows(s, u0 * s->stride_h - s->pad_top, u0 * s->stride_h);
+    if (u1 < s->out_h) load_rows(s, u1 * s->stride_h, (u1 - 1) * s->stride_h - s->pad_top + under);
 }
 
 /* Kernels that know one image only are called for each. */
@@ -357,7 +423,7 @@ static void run_images(const void *cls, int64_t from, int64_t to, int thread)
         const int64_t u0 = from > first ? from - first : 0;
         const int64_t u1 = to - first < units ? to - first : units;
 
-        if (r->depthwise && !r->by_channels && u0 < u1) want_margins(&s, u0, u1);
+        if (r->depthwise && !r->by_channels && u0 < u1) load_margins(&s, u0, u1);
         s.shared = !r->by_channels && u1 - u0 < units;
         if (r->by_channels)
             run_units(r, &s, 0, units, from, to, scratch);
@@ -426,9 +492,7 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
     r.units = is_winograd(way)                   ? packed_winograd_tiles(s, (int)way)
               : r.depthwise || way == WAY_PLANES ? s->out_h
                                                  : s->out_h * s->out_w;
-    /* Winograd's weights are used once for a tile, not for a position. */
-    r.by_channels =
-        op_share_channels(r.images * (is_winograd(way) ? r.units : s->out_h * s->out_w), r.c_out);
+    r.by_channels = by_channels(&r, pointwise);
     work = (double)r.images * (double)(s->out_h * s->out_w) * (double)r.c_out *
            (double)(s->c * s->kernel_h * s->kernel_w);
     /* A depthwise sum goes a third as fast, and a few pixels wait for their weights. */
