@@ -7,9 +7,6 @@
 
 #include "base/balance.h"
 
-/* Multiply-adds that are worth waking a thread for: some five microseconds of one core. */
-enum { SHARE_WORTH = 400000 };
-
 struct loop {
     share_body *body;
     const void *cls;
@@ -50,11 +47,20 @@ static void share_part(void *cls, int i)
         balance_note(s->balance, i, s->work * (double)(to - from) / (double)s->n, now() - start);
 }
 
+/* The pool of such threads is the number of the part. */
+static void run_alone(void *pool, int n, void (*body)(void *cls, int i), void *cls)
+{
+    const int *part = pool;
+
+    if (*part < n) body(cls, *part);
+}
+
 void share_run(const sn_parallel *parallel, int n_threads, int64_t n, int64_t grain, double work,
                share_body *body, const void *cls)
 {
     struct loop  s = {.body = body, .cls = cls, .n = n, .grain = grain, .parts = 1};
     const double worth = work / SHARE_WORTH;
+    const bool   alone = parallel && parallel->run == run_alone;
 
     if (n == 0) return;
     if (parallel) {
@@ -62,12 +68,47 @@ void share_run(const sn_parallel *parallel, int n_threads, int64_t n, int64_t gr
 
         s.balance = parallel->balance;
         s.parts = threads;
-        if (worth < (double)s.parts) s.parts = (int64_t)worth;
+        if (!alone && worth < (double)s.parts) s.parts = (int64_t)worth;
         if ((n + grain - 1) / grain < s.parts) s.parts = (n + grain - 1) / grain;
-        if (s.balance && s.parts == threads) s.work = work;
+        if (s.balance && !alone && s.parts == threads) s.work = work;
     }
-    if (s.parts > 1)
+    if (s.parts > 1 || alone)
         parallel->run(parallel->pool, (int)s.parts, share_part, &s);
     else
         body(cls, 0, n, 0);
+}
+
+struct lanes {
+    const sn_parallel *parallel;
+    int                n;
+    double             work;
+    share_lane        *lane;
+    const void        *cls;
+};
+
+static void run_lane(void *cls, int i)
+{
+    enum { UNITS = 1 << 16 };
+    const struct lanes *l = cls;
+    sn_balance         *b = l->parallel->balance;
+    const sn_parallel   alone = {.run = run_alone, .pool = &i, .n_threads = l->n, .balance = b};
+    const double        start = b ? now() : 0.0;
+
+    l->lane(l->cls, &alone);
+    if (b) {
+        const int64_t units = balance_at(b, UNITS, l->n, i + 1) - balance_at(b, UNITS, l->n, i);
+
+        balance_note(b, i, l->work * (double)units / UNITS, now() - start);
+    }
+}
+
+bool share_lanes(const sn_parallel *parallel, int n_threads, double work, share_lane *lane,
+                 const void *cls)
+{
+    const int    threads = parallel ? parallel->n_threads : 1;
+    struct lanes l = {parallel, threads < n_threads ? threads : n_threads, work, lane, cls};
+
+    if (l.n < 2 || work < (double)l.n * SHARE_WORTH) return false;
+    parallel->run(parallel->pool, l.n, run_lane, &l);
+    return true;
 }

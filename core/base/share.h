@@ -8,6 +8,9 @@
  * cache of the core that has written it. */
 enum { SHARE_TOUCH = 32 };
 
+/* Multiply-adds that are worth waking a thread for: some five microseconds of one core. */
+enum { SHARE_WORTH = 400000 };
+
 /* Units [from, to); `thread` says whose scratch memory the body may use. */
 typedef void share_body(const void *cls, int64_t from, int64_t to, int thread);
 
@@ -15,5 +18,14 @@ typedef void share_body(const void *cls, int64_t from, int64_t to, int thread);
  * `work` multiply-adds are worth, at most n_threads. `parallel` may be NULL. */
 void share_run(const sn_parallel *parallel, int n_threads, int64_t n, int64_t grain, double work,
                share_body *body, const void *cls);
+
+/* What a thread does on its own: `alone` runs its part of every loop, and no other. */
+typedef void share_lane(const void *cls, const sn_parallel *alone);
+
+/* `lane` on as many threads as there are, at most n_threads, if `work` multiply-adds are worth them
+ * all; false if not, and nothing was done. All loops of a lane must have the same number of grains:
+ * then its parts of them are the same. */
+bool share_lanes(const sn_parallel *parallel, int n_threads, double work, share_lane *lane,
+                 const void *cls);
 
 #endif

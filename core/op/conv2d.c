@@ -365,6 +365,7 @@ static const sn_variant conv2d_variants[] = {
      .pack = op_pack,
      .scratch_bytes = conv2d_scratch_packed,
      .gated_bytes = conv2d_gated_packed,
+     .channels = conv2d_channels_packed,
      .forward = conv2d_forward_packed,
      },
     {

@@ -26,6 +26,11 @@ struct packed_run {
     size_t             scratch_step; /* from thread to thread */
 };
 
+static bool is_pointwise(const struct conv_shape *s)
+{
+    return conv_is_pointwise(s) && s->groups == 1;
+}
+
 /* Depthwise: the channels of the output that each of the input has to itself; 0 otherwise. */
 static int64_t multiplier(const struct conv_shape *s)
 {
@@ -191,7 +196,7 @@ size_t conv2d_gated_packed(const sn_call *call)
     const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
     const bool               fewer = (int64_t)s->out_h * s->out_w > s->c_out;
 
-    return conv2d_fits_packed(call) && s->groups == 1 && conv_is_pointwise(s) && fewer
+    return conv2d_fits_packed(call) && is_pointwise(s) && fewer
                ? (size_t)call->n_threads * gated_step(call)
                : 0;
 }
@@ -257,6 +262,22 @@ static bool by_channels(const struct packed_run *r, bool pointwise)
     if (is_winograd(r->way)) return op_share_channels(r->images * r->units, r->c_out);
     return op_share_channels(pixels, r->c_out) || (pointwise && expands(s, pixels, r->c_out)) ||
            (r->depthwise && is_wide(r->images * s->h * s->w, r->c_out));
+}
+
+/* A bias may be merged with what follows, in temporary memory. */
+sn_channels conv2d_channels_packed(const sn_call *call)
+{
+    const struct conv2d_priv *p = call->priv;
+    const bool                pointwise = is_pointwise(&p->shape);
+    const struct packed_run   r = {.s = conv_of(&p->shape),
+                                   .images = 1,
+                                   .c_out = p->shape.c_out,
+                                   .depthwise = multiplier(&p->shape) > 0,
+                                   .way = WAY_POSITIONS};
+
+    if (p->bias || !(pointwise || multiplier(&p->shape) == 1) || !by_channels(&r, pointwise))
+        return SN_CHANNELS_NONE;
+    return pointwise ? SN_CHANNELS_OF_ALL : SN_CHANNELS_OF_SAME;
 }
 
 /* A core has few misses under way: more that are asked for are forgotten, and one that comes upon
@@ -473,7 +494,7 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
 {
     const struct conv2d_priv *p = call->priv;
     const struct conv_shape  *shape = &p->shape;
-    const bool                pointwise = conv_is_pointwise(shape) && shape->groups == 1;
+    const bool                pointwise = is_pointwise(shape);
     struct packed_run         r = {.s = conv_of(shape),
                                    .images = io->in[0].shape.dim[0],
                                    .c_out = shape->c_out,

@@ -85,6 +85,11 @@ size_t op_image_mean_scratch(const sn_call *call)
     return r.stripes == 1 ? 0 : (size_t)(call->n_threads * r.stripes * r.c) * sizeof(float);
 }
 
+sn_channels op_image_mean_channels(const sn_call *call)
+{
+    return mean_of(&call->in[0].shape).stripes == 1 ? SN_CHANNELS_OF_SAME : SN_CHANNELS_NONE;
+}
+
 void op_image_mean(const sn_call *call, const sn_io *io)
 {
     struct image_mean r = mean_of(&io->in[0].shape);

@@ -84,6 +84,7 @@ static const sn_variant mean_variants[] = {
      .lean = true,
      .fits = mean_fits_last,
      .scratch_bytes = op_image_mean_scratch,
+     .channels = op_image_mean_channels,
      .forward = mean_forward_last,
      },
     {0},

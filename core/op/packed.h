@@ -18,7 +18,8 @@ struct kernel_epilogue op_packed_epilogue(const sn_epilogue *e, const float *bia
                                           float *merged);
 
 /* y [n, c] from x [n, c, h, w], channels last: the mean of every channel of an image. */
-size_t op_image_mean_scratch(const sn_call *call);
-void   op_image_mean(const sn_call *call, const sn_io *io);
+size_t      op_image_mean_scratch(const sn_call *call);
+sn_channels op_image_mean_channels(const sn_call *call);
+void        op_image_mean(const sn_call *call, const sn_io *io);
 
 #endif

@@ -452,6 +452,7 @@ static const sn_variant adaptiveavgpool2d_variants[] = {
      .lean = true,
      .fits = adaptive_fits_last,
      .scratch_bytes = op_image_mean_scratch,
+     .channels = op_image_mean_channels,
      .forward = adaptive_forward_last,
      },
     {0},

@@ -106,6 +106,7 @@ struct step {
     const struct patch  *patch;
     int                  mapped; /* lower: the step before that maps the same value, or -1 */
     size_t               chain_from, chain_to; /* the chain it is part of; 0, 0: none */
+    bool                 chain_of_channels;    /* not of rows */
     bool                 same_shape;           /* STEP_SUM, STEP_WEIGHTED: no broadcasting */
     int                  dist;                 /* STEP_WEIGHTED */
     const uint32_t      *item_option;          /* STEP_WEIGHTED: option of item i; NULL: i */
@@ -156,6 +157,7 @@ struct task {
     int                  residual, gate; /* slots, or VALUE_ABSENT */
     uint8_t              kind, act, n_in, n_out;
     uint8_t              chain; /* steps from here on that are a chain; 0: none begins here */
+    bool                 chain_of_channels; /* not of rows */
 };
 
 struct sn_plan {

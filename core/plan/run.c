@@ -89,9 +89,7 @@ static void run_rows(const void *cls, int64_t from, int64_t to, int thread)
         run_task(&r, t);
 }
 
-/* The steps of a chain, on threads that do not wait for one another; false if this is better done
- * step by step. */
-static bool run_chain(const struct run *r, const struct task *t)
+static bool run_chain_of_rows(const struct run *r, const struct task *t)
 {
     const struct chain c = {r, t};
     const sn_shape     first = run_shape(&r->plan->slot[t->io[t->n_in]], r->batch);
@@ -108,6 +106,34 @@ static bool run_chain(const struct run *r, const struct task *t)
     }
     share_run(r->parallel, r->plan->n_threads, rows, 1, SHARE_TOUCH * numbers, run_rows, &c);
     return true;
+}
+
+static void run_channels(const void *cls, const sn_parallel *alone)
+{
+    const struct chain *c = cls;
+    struct run          r = *c->run;
+
+    r.parallel = alone;
+    for (const struct task *t = c->task; t < c->task + c->task->chain; t++)
+        run_task(&r, t);
+}
+
+/* Its first step is a product of all channels. */
+static bool run_chain_of_channels(const struct run *r, const struct task *t)
+{
+    const struct chain c = {r, t};
+    const sn_shape     made = run_shape(&r->plan->slot[t->io[t->n_in]], r->batch);
+    const double       k = (double)r->plan->slot[t->io[0]].dim[1];
+
+    return share_lanes(r->parallel, r->plan->n_threads, (double)sn_shape_count(&made) * k,
+                       run_channels, &c);
+}
+
+/* The steps of a chain, on threads that do not wait for one another; false if this is better done
+ * step by step. */
+static bool run_chain(const struct run *r, const struct task *t)
+{
+    return t->chain_of_channels ? run_chain_of_channels(r, t) : run_chain_of_rows(r, t);
 }
 
 /* Samples `first` to `end` through all steps up to the end of span k, in parts of equal size;

@@ -152,6 +152,7 @@ static sn_status seal_step(struct sn_plan *p, const struct slots *t, const struc
                          .n_out = (uint8_t)n_out};
     if (s->chain_to && s->chain_from == (size_t)(s - p->step))
         ret->chain = (uint8_t)(s->chain_to - s->chain_from);
+    ret->chain_of_channels = s->chain_of_channels;
     if (stays(s)) {
         for (int k = 0; k < s->n_patches; k++)
             if (s->patch[k].value >= 0)

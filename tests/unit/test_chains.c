@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/balance.h"
 #include "base/base.h"
 #include "support/planned.h"
 #include "support/threads.h"
@@ -216,13 +217,114 @@ static void chains_are_no_need(void **state)
     planned_end(&alone);
 }
 
+/* ---- of channels ---- */
+
+enum { SIDE = 11, NARROW = 48, WIDE = 288, IMAGE = NARROW * SIDE * SIDE };
+
+/* A block of a mobile network: it is expanded, filtered and summed up without a barrier. */
+/* clang-format off */
+static const char inverted[] = SPEC(
+    IN("x", "\"N\", 48, 11, 11"),
+    GRAPH("\"x\"",
+          TURN("a", "x", "48", "288") ","
+          "{\"name\": \"b\", \"type\": \"Hardswish\", \"inputs\": [\"a\"]},"
+          "{\"name\": \"c\", \"type\": \"Conv2d\", \"in_channels\": 288, \"out_channels\": 288, "
+          "\"kernel_size\": 5, \"padding\": 2, \"groups\": 288, \"bias\": false, "
+          "\"inputs\": [\"b\"]},"
+          "{\"name\": \"d\", \"type\": \"AdaptiveAvgPool2d\", \"output_size\": 1, "
+          "\"inputs\": [\"c\"]},"
+          TURN("y", "c", "288", "48"),
+          "\"y\", \"d\""));
+/* clang-format on */
+static const struct net_tensor inverted_tensors[] = {
+    {"a.weight", 4, {WIDE, NARROW, 1, 1}},
+    {"c.weight", 4, {WIDE, 1, 5, 5}     },
+    {"y.weight", 4, {NARROW, WIDE, 1, 1}},
+    {NULL,       0, {0}                 },
+};
+
+static void channels_need_no_waiting(void **state)
+{
+    static const struct {
+        sn_parallel threads;
+        float       share[3];
+        int         most, loops; /* images of the plan; expected for one image */
+    } rows[] = {
+        {{.run = run_forward, .n_threads = 3},  {1.0f, 1.0f, 1.0f}, 1, 2},
+        {{.run = run_backward, .n_threads = 3}, {1.0f, 1.0f, 1.0f}, 1, 2},
+        {{.run = run_backward, .n_threads = 3}, {0.5f, 1.9f, 0.6f}, 1, 2},
+        {{.run = run_backward, .n_threads = 2}, {1.4f, 0.6f, 1.0f}, 1, 2},
+        {{.run = run_backward, .n_threads = 3}, {1.0f, 1.0f, 1.0f}, 2, 4}, /* parts of two images */
+    };
+    static float x[2 * IMAGE];
+    sn_shape     shape = {
+            4, {1, NARROW, SIDE, SIDE}
+    };
+    struct planned alone;
+    float         *y[BLOCK_OUT], *want[BLOCK_OUT];
+    int64_t        n[BLOCK_OUT];
+
+    (void)state;
+    for (int i = 0; i < 2 * IMAGE; i++)
+        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    assert_int_equal(planned_make(&alone, inverted, inverted_tensors, "", &shape, 1, 1), SN_OK);
+    planned_run(&alone, &shape, x, 1, 1, want, n);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        sn_parallel    threads = rows[i].threads;
+        struct planned w;
+
+        shape.dim[0] = rows[i].most;
+        assert_int_equal(planned_make(&w, inverted, inverted_tensors, "", &shape, 1, 3), SN_OK);
+        assert_int_equal(sn_balance_create(3, &threads.balance, NULL), SN_OK);
+        for (int k = 0; k < 3; k++)
+            threads.balance->share[k] = rows[i].share[k];
+        shape.dim[0] = 1;
+        loops = 0;
+        planned_run_on(&w, &shape, x, 1, &threads, y, n);
+        assert_int_equal(loops, rows[i].loops);
+        same_bits(y, want, n);
+        sn_balance_free(threads.balance);
+        planned_end(&w);
+    }
+    for (int k = 0; k < BLOCK_OUT; k++)
+        free(want[k]);
+    planned_end(&alone);
+}
+
+/* The same on threads that are. */
+static void channels_of_real_threads(void **state)
+{
+    static float   x[IMAGE];
+    const sn_shape shape = {
+        4, {1, NARROW, SIDE, SIDE}
+    };
+    struct planned w, alone;
+    float         *y[BLOCK_OUT], *want[BLOCK_OUT];
+    int64_t        n[BLOCK_OUT];
+
+    (void)state;
+    for (int i = 0; i < IMAGE; i++)
+        x[i] = (float)(i * 7919 % 1009) / 1009 - 0.5f;
+    assert_int_equal(planned_make(&alone, inverted, inverted_tensors, "", &shape, 1, 1), SN_OK);
+    assert_int_equal(planned_make(&w, inverted, inverted_tensors, "", &shape, 1, 3), SN_OK);
+    planned_run(&alone, &shape, x, 1, 1, want, n);
+    for (int threads = 2; threads <= 3; threads++)
+        for (int i = 0; i < 20; i++) {
+            planned_run(&w, &shape, x, 1, threads, y, n);
+            same_bits(y, want, n);
+        }
+    for (int k = 0; k < BLOCK_OUT; k++)
+        free(want[k]);
+    planned_end(&w);
+    planned_end(&alone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chains_need_no_waiting),
-        cmocka_unit_test(training_has_no_chains),
-        cmocka_unit_test(empty_rows_end_a_chain),
-        cmocka_unit_test(chains_are_no_need),
+        cmocka_unit_test(chains_need_no_waiting),   cmocka_unit_test(training_has_no_chains),
+        cmocka_unit_test(empty_rows_end_a_chain),   cmocka_unit_test(chains_are_no_need),
+        cmocka_unit_test(channels_need_no_waiting), cmocka_unit_test(channels_of_real_threads),
     };
 
     return cmocka_run_group_tests_name("chains", tests, NULL, NULL);

@@ -427,6 +427,10 @@ typedef enum sn_fuses {
                            * they may be the same memory, if no input is */
 } sn_fuses;
 
+/* What channel i of an output is made of: numbers of any channels of the inputs, or of channel i
+ * alone. */
+typedef enum sn_channels { SN_CHANNELS_NONE, SN_CHANNELS_OF_ALL, SN_CHANNELS_OF_SAME } sn_channels;
+
 /* Another way to run an operator: in another layout, over weights that are prepared once
  * for the whole supernet and shared by all its plans, with an epilogue. The planner takes
  * the first that fits; results are within rounding of forward's. */
@@ -458,6 +462,11 @@ typedef struct sn_variant {
      * way (squeeze and excite), and is that less work? The temporary memory for it,
      * behind that of scratch_bytes; 0: no. Whether it is 0 must not depend on the batch. */
     size_t (*gated_bytes)(const sn_call *call);
+
+    /* Optional: is forward, of one sample, nothing but a loop of io->parallel over the channels of
+     * the output, 16 at a time, without temporary memory? Then a thread may go on with its channels
+     * to the next step while others are still at this one. SN_CHANNELS_NONE: it is not. */
+    sn_channels (*channels)(const sn_call *call);
 
     void (*forward)(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 } sn_variant;
