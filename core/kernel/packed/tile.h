@@ -50,7 +50,7 @@ INLINE void tile_step(const int mr, const int nv, const enum tile_width width,
                       long panel)
 {
     const int whole = width == TILE_HALVED ? nv - 1 : nv;
-    vec       b[TILE_ROW_VECS], before;
+    vec       b[TILE_ROW_VECS], before = vec_set(0.0f); /* the row above, if halved */
 
 #pragma GCC unroll 8
     for (int j = 0; j < nv; j++) {
