@@ -7,6 +7,9 @@
 
 #include "base/balance.h"
 
+/* Multiply-adds that are worth waking a thread for: some five microseconds of one core. */
+enum { SHARE_WORTH = 400000 };
+
 struct loop {
     share_body *body;
     const void *cls;

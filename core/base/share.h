@@ -8,9 +8,6 @@
  * cache of the core that has written it. */
 enum { SHARE_TOUCH = 32 };
 
-/* Multiply-adds that are worth waking a thread for: some five microseconds of one core. */
-enum { SHARE_WORTH = 400000 };
-
 /* Units [from, to); `thread` says whose scratch memory the body may use. */
 typedef void share_body(const void *cls, int64_t from, int64_t to, int thread);
 

@@ -264,7 +264,7 @@ static bool by_channels(const struct packed_run *r, bool pointwise)
            (r->depthwise && is_wide(r->images * s->h * s->w, r->c_out));
 }
 
-/* A bias may be merged with what follows, in temporary memory. */
+/* Not with a bias: it may be merged with what follows, in temporary memory of all threads. */
 sn_channels conv2d_channels_packed(const sn_call *call)
 {
     const struct conv2d_priv *p = call->priv;

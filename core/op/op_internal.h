@@ -135,8 +135,8 @@ static inline void op_share(const sn_call *call, const sn_io *io, int64_t n, int
     share_run(io->parallel, call->n_threads, n, grain, work, body, cls);
 }
 
-/* From the temporary memory of one thread to that of the next. What a core writes last it asks ahead
- * from, to the end of a page at most: not what another one is busy with. */
+/* From the temporary memory of one thread to that of the next. A core fetches lines beyond those it
+ * uses, to the end of a page at most: they had better not be those of another one. */
 static inline size_t op_thread_step(const sn_call *call, size_t n_bytes)
 {
     enum { PAGE = 4096 };

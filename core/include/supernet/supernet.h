@@ -459,8 +459,8 @@ typedef struct sn_variant {
     size_t (*scratch_bytes)(const sn_call *call);
 
     /* Optional: can input 0 [N, C, H, W] of this call be multiplied by a gate [N, C, 1, 1] on the
-     * way (squeeze and excite), and is that less work? The temporary memory for it,
-     * behind that of scratch_bytes; 0: no. Whether it is 0 must not depend on the batch. */
+     * way (squeeze and excite), and is that less work? The temporary memory for it, behind that
+     * of scratch_bytes; 0: no. Whether it is 0 must not depend on the batch. */
     size_t (*gated_bytes)(const sn_call *call);
 
     /* Optional: is forward, of one sample, nothing but a loop of io->parallel over the channels of
