@@ -73,11 +73,11 @@ void      conv2d_cost(const sn_call *call, sn_cost *ret_cost);
 void      conv2d_forward(const sn_call *call, const sn_io *io);
 
 /* The variant over packed weights and channels-last images. */
-bool   conv2d_fits_packed(const sn_call *call);
-size_t conv2d_scratch_packed(const sn_call *call);
-size_t conv2d_gated_packed(const sn_call *call);
+bool        conv2d_fits_packed(const sn_call *call);
+size_t      conv2d_scratch_packed(const sn_call *call);
+size_t      conv2d_gated_packed(const sn_call *call);
 sn_channels conv2d_channels_packed(const sn_call *call);
-void   conv2d_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
+void conv2d_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 
 /* The same of images that lie as planes, with few channels: the first layer. */
 bool   conv2d_fits_planes(const sn_call *call);

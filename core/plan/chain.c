@@ -61,12 +61,16 @@ static int64_t made_by_channels(const struct sn_plan *p, const struct step *s, s
 {
     int64_t n;
 
-    if (s->kind != STEP_OP || !s->variant || s->call.n_out != 1 || s->n_patches || s->gated ||
-        !s->variant->channels || s->variant->channels(&s->call) != reads)
+    if (s->kind != STEP_OP || !s->variant || s->call.n_in == 0 || s->call.n_out != 1 ||
+        s->n_patches || s->gated || !s->variant->channels ||
+        s->variant->channels(&s->call) != reads)
         return 0;
     n = channels_of(p, s->out[0]);
-    for (size_t k = 0; reads == SN_CHANNELS_OF_SAME && k < s->call.n_in; k++)
-        if (channels_of(p, s->in[k]) != n) return 0;
+    for (size_t k = 0; k < s->call.n_in; k++) {
+        const int64_t read = channels_of(p, s->in[k]);
+
+        if (read == 0 || (reads == SN_CHANNELS_OF_SAME && read != n)) return 0;
+    }
     return n;
 }
 

@@ -465,7 +465,8 @@ typedef struct sn_variant {
 
     /* Optional: is forward, of one sample, nothing but a loop of io->parallel over the channels of
      * the output, 16 at a time, without temporary memory? Then a thread may go on with its channels
-     * to the next step while others are still at this one. SN_CHANNELS_NONE: it is not. */
+     * to the next step while others are still at this one. Inputs and output have axes
+     * [1, C, ...]; a residual is read by channels. SN_CHANNELS_NONE: it is not. */
     sn_channels (*channels)(const sn_call *call);
 
     void (*forward)(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
