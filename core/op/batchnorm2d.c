@@ -33,7 +33,10 @@ static sn_status batchnorm2d_check(const sn_call *call, sn_error *err)
 {
     const sn_arg *features = &call->arg[ARG_FEATURES], *momentum = &call->arg[ARG_MOMENTUM];
     int64_t       n = 0;
+    sn_status     rc;
 
+    if ((rc = op_check_not_negative(call, ARG_EPS, "eps", err))) return rc;
+    if ((rc = op_check_not_negative(call, ARG_MOMENTUM, "momentum", err))) return rc;
     /* The original cuts like Python, so only its largest width must make sense. */
     for (size_t i = call->nni ? features->n_options - 1 : 0; i < features->n_options; i++)
         if (!sn_value_int(&features->option[i], &n) || n < 1)

@@ -21,7 +21,9 @@ static sn_status groupnorm_check(const sn_call *call, sn_error *err)
 {
     const sn_arg *groups = &call->arg[ARG_GROUPS], *channels = &call->arg[ARG_CHANNELS];
     int64_t       g = 0, c = 0;
+    sn_status     rc;
 
+    if ((rc = op_check_not_negative(call, ARG_EPS, "eps", err))) return rc;
     for (int a = ARG_GROUPS; a <= ARG_CHANNELS; a++)
         for (size_t i = 0; i < call->arg[a].n_options; i++)
             if (!sn_value_int(&call->arg[a].option[i], &c) || c < 1)

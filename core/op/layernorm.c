@@ -51,6 +51,7 @@ static sn_status layernorm_check(const sn_call *call, sn_error *err)
     sn_shape      super, shape;
     sn_status     rc;
 
+    if ((rc = op_check_not_negative(call, ARG_EPS, "eps", err))) return rc;
     if ((rc = read_shape(call, &arg->super, &super, err))) return rc;
     if (sn_shape_count(&super) < 0)
         return op_fail(err, SN_E_INVALID, call, "normalized_shape", "%s is no shape",

@@ -2,7 +2,9 @@
 #include "op/op_internal.h"
 
 #include <assert.h>
+#include <float.h>
 #include <limits.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,22 +90,42 @@ sn_status op_check_size(const sn_call *call, int a, const char *name, int64_t mi
     return SN_OK;
 }
 
-sn_status op_check_probability(const sn_call *call, int a, const char *name, sn_error *err)
+sn_status op_check_number(const sn_call *call, int a, const char *name, double min, double max,
+                          const char *allowed, sn_error *err)
 {
     const sn_arg *arg = &call->arg[a];
 
     for (size_t i = 0; i <= arg->n_options; i++) {
         const sn_value *v = i < arg->n_options ? &arg->option[i] : &arg->super;
         int64_t         n = 0;
-        const double    p = v->kind == SN_KIND_FLOAT ? v->as.real
-                            : sn_value_int(v, &n)    ? (double)n
-                                                     : -1.0;
+        double          x = NAN;
 
-        if (!(p >= 0.0 && p <= 1.0))
-            return op_fail(err, SN_E_INVALID, call, name, "%s is no probability between 0 and 1",
-                           VALUE_TEXT(v));
+        if (v->kind == SN_KIND_NULL) continue; /* where the argument's kinds allow it */
+        if (v->kind == SN_KIND_FLOAT)
+            x = v->as.real;
+        else if (sn_value_int(v, &n))
+            x = (double)n;
+        if (!(x >= min && x <= max)) /* not a number is not in any range */
+            return op_fail(err, SN_E_INVALID, call, name, "%s is %s", VALUE_TEXT(v), allowed);
     }
     return SN_OK;
+}
+
+sn_status op_check_probability(const sn_call *call, int a, const char *name, sn_error *err)
+{
+    return op_check_number(call, a, name, 0.0, 1.0, "no probability between 0 and 1", err);
+}
+
+sn_status op_check_not_negative(const sn_call *call, int a, const char *name, sn_error *err)
+{
+    return op_check_number(call, a, name, 0.0, (double)FLT_MAX,
+                           "outside its range: it must be 0 or more, and finite as F32", err);
+}
+
+sn_status op_check_finite(const sn_call *call, int a, const char *name, sn_error *err)
+{
+    return op_check_number(call, a, name, -(double)FLT_MAX, (double)FLT_MAX,
+                           "outside its range: it must be finite as F32", err);
 }
 
 sn_status op_axis(const sn_call *call, const char *name, const sn_value *value, int rank,

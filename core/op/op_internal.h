@@ -48,8 +48,16 @@ bool op_ints(const sn_value *v, int n, int64_t *ret_ints);
  * the largest must be: the others are Python slices. `name` is that of argument a. */
 sn_status op_check_size(const sn_call *call, int a, const char *name, int64_t min, sn_error *err);
 
-/* At load: every value of a probability must be in [0, 1]. */
+/* At load: every value of a number, null aside, must be in [min, max]; `allowed` is the rest of
+ * the sentence "<value> is ...". Each argument that may be a float has one of these checks
+ * (test_numbers.c asks every operator): a number that is not finite would be in every output. */
+sn_status op_check_number(const sn_call *call, int a, const char *name, double min, double max,
+                          const char *allowed, sn_error *err);
+
+/* The ranges there are: [0, 1]; finite and not below 0 (eps, momentum); finite (a scale). */
 sn_status op_check_probability(const sn_call *call, int a, const char *name, sn_error *err);
+sn_status op_check_not_negative(const sn_call *call, int a, const char *name, sn_error *err);
+sn_status op_check_finite(const sn_call *call, int a, const char *name, sn_error *err);
 
 /* An axis of a tensor of `rank`, negative ones counting from the end. */
 sn_status op_axis(const sn_call *call, const char *name, const sn_value *value, int rank,

@@ -82,7 +82,8 @@ static sn_status relative_check(const sn_call *call, sn_error *err)
     for (size_t i = 0; i < COUNT(sizes); i++)
         if ((rc = op_check_size(call, sizes[i].arg, sizes[i].name, 1, err))) return rc;
     if ((rc = op_check_probability(call, ARG_ATTN_DROP, "attn_drop", err))) return rc;
-    return op_check_probability(call, ARG_PROJ_DROP, "proj_drop", err);
+    if ((rc = op_check_probability(call, ARG_PROJ_DROP, "proj_drop", err))) return rc;
+    return op_check_finite(call, ARG_QK_SCALE, "qk_scale", err);
 }
 
 static sn_status relative_shape(const sn_call *call, size_t k, sn_shape *ret_shape, sn_error *err)
