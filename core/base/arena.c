@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/budget.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -40,6 +41,7 @@ struct sn_arena {
     size_t        next_size; /* of the next ordinary block */
     size_t        largest;
     size_t        n_bytes; /* taken from the system */
+    struct budget *budget;
 };
 
 static struct block *block_create(sn_arena *a, size_t size)
@@ -48,8 +50,12 @@ static struct block *block_create(sn_arena *a, size_t size)
     size_t        n_bytes;
 
     if (__builtin_add_overflow(size, sizeof *b, &n_bytes)) return NULL;
+    if (!budget_take(a->budget, n_bytes)) return NULL;
     b = malloc(n_bytes);
-    if (!b) return NULL;
+    if (!b) {
+        budget_give(a->budget, n_bytes);
+        return NULL;
+    }
     *b = (struct block){.size = size};
     ASAN_POISON_MEMORY_REGION(b->bytes, size);
     a->n_bytes += n_bytes;
@@ -118,6 +124,7 @@ SN_EXPORT sn_arena *sn_arena_free(sn_arena *a)
         ASAN_UNPOISON_MEMORY_REGION(b->bytes, b->size);
         free(b);
     }
+    budget_give(a->budget, a->n_bytes);
     free(a);
     return NULL;
 }
@@ -157,4 +164,17 @@ char *arena_printf(sn_arena *a, const char *fmt, ...)
 size_t arena_bytes(const sn_arena *a)
 {
     return a->n_bytes;
+}
+
+bool arena_limit(sn_arena *a, struct budget *b)
+{
+    if (!budget_take(b, a->n_bytes)) return false;
+    budget_give(a->budget, a->n_bytes);
+    a->budget = b;
+    return true;
+}
+
+struct budget *arena_budget(const sn_arena *a)
+{
+    return a->budget;
 }

@@ -22,6 +22,13 @@ __attribute__((format(printf, 2, 3))) char *arena_printf(sn_arena *a, const char
 sn_arena *arena_create_tight(void);       /* in small blocks, for what is kept by the thousand */
 size_t    arena_bytes(const sn_arena *a); /* taken from the system */
 
+/* From now on its blocks are taken from `b`, and what it has already is charged; false: that is
+ * too much, and nothing has changed. NULL ends it: an arena that outlives the call that made it
+ * must let go of the call's budget. */
+struct budget;
+bool           arena_limit(sn_arena *a, struct budget *b);
+struct budget *arena_budget(const sn_arena *a);
+
 #define ARENA_NEW(a, type) ((type *)arena_array((a), 1, sizeof(type)))
 
 /* "no memory" with the place. */

@@ -4,6 +4,7 @@
  * steps. The modules are read by build.c and what it calls. */
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/digest.h"
 #include "model/build.h"
 
@@ -347,44 +348,69 @@ static sn_status keep_document(struct builder *b, const char *json, size_t n_byt
     return SN_OK;
 }
 
-SN_EXPORT sn_status sn_supernet_load(const char *spec_json, size_t spec_bytes, sn_weights *weights,
-                                     sn_registry *reg, sn_supernet **ret_net, sn_error *err)
+enum { LOAD_BYTES = 48 << 20, LOAD_STEPS = 1 << 26 };
+
+/* Into `mem`, with `tmp` for the time being; both are the caller's. */
+static sn_status load(const char *json, size_t n_bytes, sn_weights *weights, sn_registry *reg,
+                      sn_arena *mem, sn_arena *tmp, sn_supernet **ret_net, sn_error *err)
 {
-    sn_arena      *mem = NULL, *tmp = NULL;
-    sn_supernet   *net = NULL;
+    sn_supernet   *net = ARENA_NEW(mem, sn_supernet);
     json_t        *doc = NULL;
     struct builder b;
     sn_status      rc;
 
-    if (spec_bytes > BUILD_MAX_BYTES)
-        return sn_fail(err, SN_E_LIMIT, "", "a document of %zu bytes is longer than %d", spec_bytes,
-                       BUILD_MAX_BYTES);
-    rc = json_parse(spec_json, spec_bytes, "", &doc, err);
-    if (rc != SN_OK) return rc;
-    mem = sn_arena_create();
-    tmp = sn_arena_create();
-    net = mem ? ARENA_NEW(mem, sn_supernet) : NULL;
-    if (!tmp || !net) {
-        rc = fail_no_memory(err, "");
-        goto out;
-    }
+    if (!net) return fail_no_memory(err, "");
     net->mem = mem;
     net->registry = reg;
     net->weights = weights;
     b = (struct builder){.net = net, .mem = mem, .tmp = tmp, .err = err};
-    rc = keep_document(&b, spec_json, spec_bytes);
+    rc = keep_document(&b, json, n_bytes);
+    if (rc == SN_OK) rc = json_parse(json, n_bytes, "", &doc, err);
     if (rc == SN_OK) rc = read_document(&b, doc);
     if (rc == SN_OK) rc = publish_modules(&b);
-    if (rc != SN_OK) goto out;
+    json_decref(doc);
+    if (rc == SN_OK) *ret_net = net;
+    return rc;
+}
 
+SN_EXPORT sn_status sn_supernet_load_with(const char *spec_json, size_t spec_bytes,
+                                          sn_weights *weights, sn_registry *reg,
+                                          const sn_load_options *options, sn_supernet **ret_net,
+                                          sn_error *err)
+{
+    sn_load_options o = {0}; /* the caller may know fewer members, or more */
+    sn_arena       *mem = NULL, *tmp = NULL;
+    sn_supernet    *net = NULL;
+    struct budget   budget;
+    sn_status       rc = SN_E_NO_MEMORY;
+
+    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (spec_bytes > BUILD_MAX_BYTES)
+        return sn_fail(err, SN_E_LIMIT, "", "a document of %zu bytes is longer than %d", spec_bytes,
+                       BUILD_MAX_BYTES);
+    budget = budget_of(o.stop, o.stop_cls, o.memory_limit_bytes ? o.memory_limit_bytes : LOAD_BYTES,
+                       o.step_limit ? o.step_limit : LOAD_STEPS);
+    mem = sn_arena_create();
+    tmp = sn_arena_create();
+    if (mem && tmp && arena_limit(mem, &budget) && arena_limit(tmp, &budget))
+        rc = load(spec_json, spec_bytes, weights, reg, mem, tmp, &net, err);
+    else
+        fail_no_memory(err, "");
+    sn_arena_free(tmp);
+    if (rc != SN_OK) {
+        sn_arena_free(mem);
+        return budget_settle(&budget, rc, err);
+    }
+    arena_limit(mem, NULL);
     sn_registry_ref(reg);
     if (weights) sn_weights_ref(weights);
     atomic_init(&net->n_refs, 1);
     *ret_net = net;
-    mem = NULL;
-out:
-    json_decref(doc);
-    sn_arena_free(tmp);
-    sn_arena_free(mem);
-    return rc;
+    return SN_OK;
+}
+
+SN_EXPORT sn_status sn_supernet_load(const char *spec_json, size_t spec_bytes, sn_weights *weights,
+                                     sn_registry *reg, sn_supernet **ret_net, sn_error *err)
+{
+    return sn_supernet_load_with(spec_json, spec_bytes, weights, reg, NULL, ret_net, err);
 }

@@ -71,6 +71,11 @@ SN_EXPORT const char *sn_supernet_space_size(const sn_supernet *net)
     return net->space_size;
 }
 
+SN_EXPORT size_t sn_supernet_bytes(const sn_supernet *net)
+{
+    return arena_bytes(net->mem);
+}
+
 SN_EXPORT size_t sn_supernet_packed_bytes(const sn_supernet *net)
 {
     return atomic_load_explicit(&net->packed_bytes, memory_order_relaxed);

@@ -1,6 +1,7 @@
 /* plan: compile in the order of plan.h; describe; reference count. */
 #include <string.h>
 
+#include "base/budget.h"
 #include "plan/plan.h"
 
 static sn_status describe(struct sn_plan *p, const sn_desc *in, sn_error *err)
@@ -65,6 +66,7 @@ SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options 
     sn_arena          *mem = arena_create_tight(), *work = sn_arena_create();
     sn_plan           *p = mem && work ? ARENA_NEW(mem, sn_plan) : NULL;
     sn_compile_options o = {0}; /* the caller may know fewer members, or more */
+    struct budget      budget;
     sn_status          rc;
 
     if (!p) {
@@ -84,7 +86,11 @@ SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options 
     p->subnet = sn_subnet_ref(subnet);
     p->info.n_in = subnet->net->n_inputs;
     p->info.n_out = subnet->net->n_outputs;
+    budget = budget_of(o.stop, o.stop_cls, o.memory_limit_bytes, o.step_limit);
+    arena_limit(work, &budget);
     rc = compile(p, &o, err);
+    if (p->work) arena_limit(p->work, NULL);
+    rc = budget_settle(&budget, rc, err);
     if (rc)
         sn_plan_unref(p);
     else

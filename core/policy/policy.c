@@ -3,13 +3,63 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "model/model.h"
 
+enum { POLICY_BYTES = 256 << 20 };
+
+/* The state lies behind it: what a class is given leads back to the budget of its instance. */
 struct sn_policy {
     sn_supernet           *net;
     const sn_policy_class *cls;
-    void                  *state;
+    struct budget          budget;
+    _Alignas(16) unsigned char state[];
 };
+
+static struct sn_policy *of_state(const void *state)
+{
+    return (struct sn_policy *)((uintptr_t)state - offsetof(struct sn_policy, state));
+}
+
+SN_EXPORT bool sn_policy_charge(void *state, size_t n_bytes)
+{
+    return budget_take(&of_state(state)->budget, n_bytes);
+}
+
+SN_EXPORT void sn_policy_discharge(void *state, size_t n_bytes)
+{
+    budget_give(&of_state(state)->budget, n_bytes);
+}
+
+SN_EXPORT bool sn_policy_go_on(const void *state, uint64_t n_steps)
+{
+    return budget_spend(&of_state(state)->budget, n_steps);
+}
+
+SN_EXPORT void sn_policy_limits(sn_policy *policy, const sn_limits *limits)
+{
+    const size_t held = policy->budget.n_bytes;
+    sn_limits    l = {0}; /* the caller may know fewer members, or more */
+
+    if (limits) memcpy(&l, limits, limits->size < sizeof l ? limits->size : sizeof l);
+    policy->budget = budget_of(l.stop, l.stop_cls,
+                               l.memory_limit_bytes ? l.memory_limit_bytes : POLICY_BYTES,
+                               l.step_limit);
+    policy->budget.n_bytes = held;
+    if (policy->budget.limit_bytes < held) policy->budget.limit_bytes = held;
+}
+
+SN_EXPORT size_t sn_policy_bytes(const sn_policy *policy)
+{
+    return policy->budget.n_bytes;
+}
+
+/* Steps are counted by the call. */
+static void begin(sn_policy *p)
+{
+    p->budget.n_steps = p->budget.ask_at = 0;
+    p->budget.end = BUDGET_OPEN;
+}
 
 static const sn_policy_class *find_class(const sn_registry *reg, const char *name)
 {
@@ -34,28 +84,37 @@ static sn_status fail_unknown(const sn_registry *reg, const char *name, sn_error
     return rc;
 }
 
-SN_EXPORT sn_status sn_policy_create(sn_supernet *net, const char *name, const char *options_json,
-                                     sn_policy **ret_policy, sn_error *err)
+SN_EXPORT sn_status sn_policy_create_with(sn_supernet *net, const char *name,
+                                          const char *options_json, const sn_limits *limits,
+                                          sn_policy **ret_policy, sn_error *err)
 {
     const sn_policy_class *cls = find_class(net->registry, name);
+    size_t                 n_bytes;
     sn_policy             *p;
     sn_status              rc;
 
     if (!cls) return fail_unknown(net->registry, name, err);
-    p = calloc(1, sizeof *p);
-    if (p) p->state = calloc(1, cls->state_bytes + 1);
-    if (!p || !p->state) {
-        free(p);
+    if (__builtin_add_overflow(sizeof *p + 1, cls->state_bytes, &n_bytes))
         return fail_no_memory(err, "policy");
-    }
+    p = calloc(1, n_bytes);
+    if (!p) return fail_no_memory(err, "policy");
     p->cls = cls;
     p->net = sn_supernet_ref(net);
+    p->budget.n_bytes = n_bytes;
+    sn_policy_limits(p, limits);
     rc = cls->init ? cls->init(p->state, net, options_json, err) : SN_OK;
+    rc = budget_settle(&p->budget, rc, err);
     if (rc)
         sn_policy_free(p);
     else
         *ret_policy = p;
     return rc;
+}
+
+SN_EXPORT sn_status sn_policy_create(sn_supernet *net, const char *name, const char *options_json,
+                                     sn_policy **ret_policy, sn_error *err)
+{
+    return sn_policy_create_with(net, name, options_json, NULL, ret_policy, err);
 }
 
 SN_EXPORT const char *sn_policy_name(const sn_policy *policy)
@@ -67,7 +126,6 @@ SN_EXPORT sn_policy *sn_policy_free(sn_policy *policy)
 {
     if (policy) {
         if (policy->cls->fini) policy->cls->fini(policy->state);
-        free(policy->state);
         sn_supernet_unref(policy->net);
         free(policy);
     }
@@ -82,36 +140,49 @@ static sn_status fail_lacks(const sn_policy *p, const char *what, sn_error *err)
 SN_EXPORT sn_status sn_policy_resample(sn_policy *policy, sn_rng *rng, sn_draft *draft,
                                        sn_error *err)
 {
-    return policy->cls->resample(policy->state, policy->net, rng, draft, err);
+    begin(policy);
+    return budget_settle(&policy->budget,
+                         policy->cls->resample(policy->state, policy->net, rng, draft, err), err);
 }
 
 SN_EXPORT sn_status sn_policy_best(sn_policy *policy, sn_rng *rng, sn_draft *draft, sn_error *err)
 {
     if (!policy->cls->best) return sn_policy_resample(policy, rng, draft, err);
-    return policy->cls->best(policy->state, policy->net, rng, draft, err);
+    begin(policy);
+    return budget_settle(&policy->budget,
+                         policy->cls->best(policy->state, policy->net, rng, draft, err), err);
 }
 
 SN_EXPORT sn_status sn_policy_probs(sn_policy *policy, sn_rng *rng, size_t choice, float *ret_probs,
                                     sn_error *err)
 {
     if (!policy->cls->probs) return fail_lacks(policy, "probabilities", err);
-    return policy->cls->probs(policy->state, policy->net, rng, choice, ret_probs, err);
+    begin(policy);
+    return budget_settle(&policy->budget,
+                         policy->cls->probs(policy->state, policy->net, rng, choice, ret_probs, err),
+                         err);
 }
 
 SN_EXPORT sn_status sn_policy_update(sn_policy *policy, const char *update_json, sn_error *err)
 {
     if (!policy->cls->update) return fail_lacks(policy, "state to update", err);
-    return policy->cls->update(policy->state, policy->net, update_json, err);
+    begin(policy);
+    return budget_settle(&policy->budget,
+                         policy->cls->update(policy->state, policy->net, update_json, err), err);
 }
 
 SN_EXPORT sn_status sn_policy_save(const sn_policy *policy, const sn_sink *sink, sn_error *err)
 {
     if (!policy->cls->save) return fail_lacks(policy, "state to save", err);
-    return policy->cls->save(policy->state, policy->net, sink, err);
+    begin((sn_policy *)policy); /* its budget is no part of what is saved */
+    return budget_settle(&policy->budget,
+                         policy->cls->save(policy->state, policy->net, sink, err), err);
 }
 
 SN_EXPORT sn_status sn_policy_load(sn_policy *policy, const char *state_json, sn_error *err)
 {
     if (!policy->cls->load) return fail_lacks(policy, "state to load", err);
-    return policy->cls->load(policy->state, policy->net, state_json, err);
+    begin(policy);
+    return budget_settle(&policy->budget,
+                         policy->cls->load(policy->state, policy->net, state_json, err), err);
 }

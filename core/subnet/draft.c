@@ -1,5 +1,6 @@
 /* draft: an assignment under construction. Values are checked when they are set. */
 #include <stdio.h>
+#include <string.h>
 
 #include "space/value.h"
 #include "subnet/subnet.h"
@@ -167,6 +168,15 @@ SN_EXPORT sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_e
     else
         *ret_draft = d;
     return rc;
+}
+
+SN_EXPORT void sn_draft_limits(sn_draft *draft, const sn_limits *limits)
+{
+    const size_t size = limits ? limits->size : 0; /* the caller may know fewer members, or more */
+
+    draft->limits = (sn_limits){0};
+    if (limits)
+        memcpy(&draft->limits, limits, size < sizeof draft->limits ? size : sizeof draft->limits);
 }
 
 SN_EXPORT sn_draft *sn_draft_free(sn_draft *draft)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/digest.h"
 #include "space/value.h"
 #include "subnet/nasbench101.h"
@@ -71,6 +72,8 @@ static sn_status complete(const sn_draft *draft, sn_arena *mem, struct decision 
     return nasbench101_derive(draft->net, mem, all, err);
 }
 
+enum { SEAL_BYTES = 256 << 20 };
+
 SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet, sn_error *err)
 {
     const sn_supernet *net = draft->net;
@@ -78,8 +81,13 @@ SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet,
     sn_subnet         *s = mem ? ARENA_NEW(mem, sn_subnet) : NULL;
     struct decision   *decision = NULL;
     struct network     w;
-    sn_status          rc = SN_E_NO_MEMORY;
+    const sn_limits   *l = &draft->limits;
+    struct budget      budget = budget_of(
+        l->stop, l->stop_cls, l->memory_limit_bytes ? l->memory_limit_bytes : SEAL_BYTES,
+        l->step_limit);
+    sn_status rc = SN_E_NO_MEMORY;
 
+    if (s && work && (!arena_limit(mem, &budget) || !arena_limit(work, &budget))) s = NULL;
     if (s) {
         s->decision = arena_array(mem, net->n_choices + 1, sizeof *s->decision);
         s->active = arena_array(mem, net->n_choices + 1, sizeof *s->active);
@@ -103,12 +111,13 @@ SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet,
     if (!rc) rc = make_id(s, err);
     if (rc) goto out;
     sn_supernet_ref(s->net);
+    arena_limit(mem, NULL);
     *ret_subnet = s;
     mem = NULL;
 out:
     sn_arena_free(work);
     sn_arena_free(mem);
-    return rc;
+    return budget_settle(&budget, rc, err);
 }
 
 SN_EXPORT const char *sn_subnet_id(const sn_subnet *subnet)

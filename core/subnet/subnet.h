@@ -18,6 +18,7 @@ struct sn_draft {
     sn_supernet     *net;
     sn_arena        *mem;
     struct decision *decision; /* by choice */
+    sn_limits        limits;   /* of sealing */
 };
 
 struct sn_subnet {

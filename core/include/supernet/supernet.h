@@ -649,6 +649,28 @@ typedef struct sn_module {
 sn_status sn_supernet_load(const char *spec_json, size_t spec_bytes, sn_weights *weights,
                            sn_registry *reg, sn_supernet **ret_net, sn_error *err);
 
+/* What a load may take. A document decides how much work and memory it needs, so whoever takes
+ * documents from others sets limits; zeros are the defaults. */
+typedef struct sn_load_options {
+    size_t size;
+    bool (*stop)(void *cls); /* asked every 100 microseconds or so, by the calling thread; true
+                              * ends the load with SN_E_STOPPED. NULL: never */
+    void *stop_cls;
+    /* SN_E_LIMIT above: everything but the weights, while it is loaded. 0: 48 MiB. */
+    size_t memory_limit_bytes;
+    /* SN_E_LIMIT above; a step is about 10 ns. 0: 2^26. */
+    uint64_t step_limit;
+} sn_load_options;
+
+/* As sn_supernet_load(), which is this with NULL for the options. */
+sn_status sn_supernet_load_with(const char *spec_json, size_t spec_bytes, sn_weights *weights,
+                                sn_registry *reg, const sn_load_options *options,
+                                sn_supernet **ret_net, sn_error *err);
+
+/* Memory that the supernet holds by itself: no mapped file, and what plans have prepared is
+ * counted by sn_supernet_packed_bytes(). */
+size_t sn_supernet_bytes(const sn_supernet *net);
+
 const char      *sn_supernet_name(const sn_supernet *net);
 const char      *sn_supernet_spec(const sn_supernet *net);   /* the document it was loaded from */
 const uint8_t   *sn_supernet_digest(const sn_supernet *net); /* SHA-256 of the document, 32 bytes */
@@ -759,6 +781,36 @@ typedef struct sn_policy_class {
 
 sn_status   sn_policy_create(sn_supernet *net, const char *name, const char *options_json,
                              sn_policy **ret_policy, sn_error *err);
+
+/* What a policy, or a draft, may take: its calls end with SN_E_STOPPED when `stop` says so, and
+ * with SN_E_LIMIT above the limits; a policy is then as before the call. */
+typedef struct sn_limits {
+    size_t size;
+    bool (*stop)(void *cls); /* as in sn_load_options */
+    void    *stop_cls;
+    size_t   memory_limit_bytes; /* of all it holds. 0: 256 MiB */
+    uint64_t step_limit;         /* of one call. 0: none */
+} sn_limits;
+
+/* As sn_policy_create(), under limits, which hold for later calls too. NULL: the defaults. */
+sn_status sn_policy_create_with(sn_supernet *net, const char *name, const char *options_json,
+                                const sn_limits *limits, sn_policy **ret_policy, sn_error *err);
+
+/* Other limits for the calls to come; NULL: the defaults. */
+void sn_policy_limits(sn_policy *policy, const sn_limits *limits);
+void sn_draft_limits(sn_draft *draft, const sn_limits *limits);
+
+/* Memory that the policy holds. */
+size_t sn_policy_bytes(const sn_policy *policy);
+
+/* For policies, in plug-ins too, about the `state` that the library gave them. Charge memory
+ * before it is taken: false, with nothing charged, where that is above the limit. Discharge what
+ * was freed. Go on: false when the caller asked to stop, or after too many steps. A function that
+ * got false fails with SN_E_NO_MEMORY or SN_E_STOPPED; the library says which limit it was. */
+bool sn_policy_charge(void *state, size_t n_bytes);
+void sn_policy_discharge(void *state, size_t n_bytes);
+bool sn_policy_go_on(const void *state, uint64_t n_steps);
+
 const char *sn_policy_name(const sn_policy *policy);
 sn_policy  *sn_policy_free(sn_policy *policy);
 
@@ -785,6 +837,11 @@ typedef struct sn_compile_options {
     size_t       scratch_limit_bytes; /* SN_E_LIMIT above; 0: no limit */
     sn_exactness exactness;
     int          n_threads; /* the largest sn_parallel.n_threads of a run; 0: 1 */
+    bool (*stop)(void *cls); /* as in sn_load_options */
+    void    *stop_cls;
+    size_t   memory_limit_bytes; /* of the plan and while it is made, without scratch memory of
+                                  * runs: SN_E_LIMIT above. 0: none */
+    uint64_t step_limit;         /* SN_E_LIMIT above. 0: none */
 } sn_compile_options;
 
 typedef struct sn_plan_info {
@@ -817,6 +874,9 @@ typedef struct sn_run_options {
     const float *const *probs;
     sn_state           *state;    /* training mode: the statistics to use and update */
     const sn_parallel  *parallel; /* may be NULL: one thread */
+    /* How many weights probs[i] has: with it, a choice whose weights are missing, too few or too
+     * many is SN_E_INVALID. NULL: they are as many as there are candidates. */
+    const size_t *n_probs;
 } sn_run_options;
 
 /* Run. `in` and `out` are dense and the caller's, of the described shapes with

@@ -1,0 +1,47 @@
+/* budget: what one call may take: bytes of memory, steps of work, time.
+ *
+ * A step is about ten nanoseconds: an instruction of an expression, a node visited, eight bytes
+ * hashed or copied. Whoever loops over what a document says spends its steps; an arena that was
+ * given a budget takes every block from it before it asks the system. The caller's hook is asked
+ * every BUDGET_ASK_STEPS.
+ *
+ * What failed is remembered, so that code in between can go on saying "no memory" and only the
+ * public function turns that into the reason: budget_settle(). One thread at a time. Every
+ * function takes NULL for no budget. */
+#ifndef BASE_BUDGET_H
+#define BASE_BUDGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "supernet/supernet.h"
+
+enum { BUDGET_ASK_STEPS = 1 << 14 };
+
+struct budget {
+    bool (*stop)(void *cls);
+    void    *stop_cls;
+    size_t   limit_bytes, n_bytes; /* n_bytes are held now */
+    uint64_t limit_steps, n_steps, ask_at;
+    enum budget_end { BUDGET_OPEN, BUDGET_BYTES, BUDGET_STEPS, BUDGET_STOPPED } end;
+};
+
+/* A limit of 0 is none. */
+struct budget budget_of(bool (*stop)(void *cls), void *stop_cls, size_t limit_bytes,
+                        uint64_t limit_steps);
+
+/* Before memory is taken, and after it was given back. false: it would be too much. */
+bool budget_take(struct budget *b, size_t n_bytes);
+void budget_give(struct budget *b, size_t n_bytes);
+
+/* Before work is done; false: that is too much, or the caller asked to stop. */
+bool budget_spend(struct budget *b, uint64_t n_steps);
+
+/* The same as a status, with the place. */
+sn_status budget_step(struct budget *b, uint64_t n_steps, const char *where, sn_error *err);
+
+/* What a call returns: rc, or the reason why it really failed. */
+sn_status budget_settle(const struct budget *b, sn_status rc, sn_error *err);
+
+#endif
