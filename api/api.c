@@ -80,9 +80,8 @@ bool api_load(struct api *api, const char *name, const char *dir, char *why, siz
     struct model  *m = NULL;
     bool           replaced;
 
-    if (!api_store_name_is_valid(name))
-        api_fail(&p, P_INVALID, "name", "'%s' is no name: letters, digits, '.', '_' and '-'", name);
-    else if (api_load_model(api, name, dir ? dir : "built-in", dir, NULL, &m, &p) == P_OK)
+    if (api_check_name(name, &p) == P_OK &&
+        api_load_model(api, name, dir ? dir : "built-in", dir, NULL, &m, &p) == P_OK)
         api_install_model(api, m, &replaced, &p);
     if (p.code != P_OK) snprintf(why, n_why, "%s%s%s", p.where, p.where[0] ? ": " : "", p.text);
     return p.code == P_OK;
@@ -152,14 +151,18 @@ struct api_route api_route(const struct api *api, const char *method, const char
 
 /* ---- handling ---- */
 
-/* A wildcard of the path into `to`. A name that cannot be one is just not found. */
+/* A wildcard of the path into `to`. What is too long is cut, and still longer than any name:
+ * whoever looks for it finds nothing, whoever wants to use it is refused. */
 static enum problem_code decode_segment(struct call *call, struct url_slice s, char *to)
 {
+    char *text;
+
     if (!s.at) return P_OK;
-    if (s.n >= API_MAX_NAME)
-        return api_fail(&call->problem, P_NOT_FOUND, "path", "a name of %zu bytes is not known",
-                        s.n);
-    api_url_decode(s.at, s.n, false, to); /* the whole path was checked */
+    text = malloc(s.n + 1);
+    if (!text) return api_fail_memory(&call->problem);
+    api_url_decode(s.at, s.n, false, text); /* the whole path was checked */
+    snprintf(to, API_MAX_NAME, "%s", text);
+    free(text);
     return P_OK;
 }
 

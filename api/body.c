@@ -70,13 +70,11 @@ enum problem_code api_body_members(const json_t *object, const char *where, cons
 {
     const char *key;
     json_t     *value;
-    char        known[128];
 
     json_object_foreach((json_t *)object, key, value)
     {
         if (!api_word_in(allowed, key, strlen(key)))
-            return api_fail(p, P_INVALID, where, "'%s' is unknown; known members are %s", key,
-                            api_words_text(allowed, known, sizeof known));
+            return api_fail_unknown(p, where, key, allowed);
     }
     return P_OK;
 }

@@ -4,7 +4,6 @@
  * that sends 13, 14, 15 samples needs one plan and not three. */
 #include "forward.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,91 +84,6 @@ enum problem_code api_forward_list(struct forward *f, const json_t *list, const 
         if (rc != P_OK) return rc;
     }
     return P_OK;
-}
-
-enum problem_code api_forward_subnets(struct forward *f, const struct forward_policy *how,
-                                      const json_t *list, const char *where_list, const char *where)
-{
-    struct problem *p = problem(f);
-
-    if (!!how->id + !!how->choices + !!list > 1)
-        return api_fail(p, P_INVALID, where,
-                        "only one of subnet, choices and subnets can say what to run");
-    if (how->name && how->alpha)
-        return api_fail(p, P_INVALID, where, "only one of policy and alpha can decide");
-    if (list && (how->name || how->alpha))
-        return api_fail(p, P_INVALID, where, "a policy decides one subnet, not a list");
-    if (how->has_seed && !how->name)
-        return api_fail(p, P_INVALID, where, "a seed is for a policy, and none is named");
-    if (how->name || how->alpha) return api_forward_policy(f, how);
-    if (how->id) return api_forward_one_id(f, how->id, how->where_id, how->if_unknown);
-    if (how->choices) return api_forward_one_choices(f, how->choices, how->where_choices);
-    return list ? api_forward_list(f, list, where_list) : P_OK;
-}
-
-enum problem_code api_forward_version(struct forward *f, int64_t version, const char *where)
-{
-    const struct model *m = f->call->model;
-
-    if ((uint64_t)version == m->version) return P_OK;
-    return api_fail(problem(f), P_STALE, where,
-                    "version %lld of supernet '%s' is not served any more, version %llu is",
-                    (long long)version, m->name, (unsigned long long)m->version);
-}
-
-enum problem_code api_forward_mode(struct forward *f, const char *mode)
-{
-    if (strcmp(mode, "eval") != 0 && strcmp(mode, "train") != 0)
-        return api_fail(problem(f), P_INVALID, "mode", "'%s' is neither eval nor train", mode);
-    f->train = mode[0] == 't';
-    return P_OK;
-}
-
-/* A whole number of the query. */
-static enum problem_code number_of_query(struct forward *f, const char *key, int64_t *ret_number,
-                                         bool *ret_given)
-{
-    const char *text = api_query_get(&f->call->query, key);
-    char       *end;
-
-    *ret_given = text != NULL;
-    if (!text) return P_OK;
-    errno = 0;
-    *ret_number = strtoll(text, &end, 10);
-    if (end == text || *end || *ret_number < 0 || errno)
-        return api_fail(problem(f), P_INVALID, key, "'%s' is no whole number from 0 on", text);
-    return P_OK;
-}
-
-/* What the query says about the subnet; a body that says it too is refused. */
-static enum problem_code subnet_of_query(struct forward *f)
-{
-    struct problem       *p = problem(f);
-    const struct query   *q = &f->call->query;
-    struct forward_policy how = {.name = api_query_get(q, "policy"),
-                                 .id = api_query_get(q, "subnet"),
-                                 .if_unknown = P_NO_SUBNET,
-                                 .where_name = "policy",
-                                 .where_id = "subnet",
-                                 .where_choices = "choices"};
-    int64_t               version = 0, seed = 0;
-    bool                  given;
-
-    if (api_query_get(q, "mode") && api_forward_mode(f, api_query_get(q, "mode")) != P_OK)
-        return p->code;
-    if (number_of_query(f, "version", &version, &given) != P_OK ||
-        (given && api_forward_version(f, version, "version") != P_OK) ||
-        number_of_query(f, "seed", &seed, &how.has_seed) != P_OK)
-        return p->code;
-    how.seed = (uint64_t)seed;
-    if (how.has_seed && !how.name)
-        return api_fail(p, P_INVALID, "seed", "a seed is for a policy; the query names none");
-    if (f->n_subnets && (how.id || how.name))
-        return api_fail(p, P_INVALID, how.id ? "subnet" : "policy",
-                        "both the query and the body say what to run");
-    if (f->n_subnets) return P_OK;
-    return how.name ? api_forward_policy(f, &how)
-                    : api_forward_one_id(f, how.id, "subnet", P_NO_SUBNET);
 }
 
 /* Distributions need weights, and only a policy or logits have them. */
@@ -417,6 +331,7 @@ static void fini(struct forward *f)
     }
     for (size_t i = 0; i < SN_MAX_PORTS; i++)
         free(f->owned[i]);
+    api_forward_said_fini(f);
     sn_state_free(f->state);
     free(f->probs);
     free(f->weights_of_probs);
@@ -431,7 +346,7 @@ enum problem_code api_forward(struct call *call)
     const bool     binary = api_media_of(call->req) == MEDIA_SAFETENSORS;
 
     if ((binary ? api_forward_read_binary(&f) : api_forward_read_json(&f)) == P_OK &&
-        subnet_of_query(&f) == P_OK && check_soft(&f) == P_OK && bind(&f) == P_OK) {
+        api_forward_say_query(&f) == P_OK && api_forward_decide(&f) == P_OK && check_soft(&f) == P_OK && bind(&f) == P_OK) {
         api_note(call, f.subnet[0]);
         if (compile(&f) == P_OK && check_outputs(&f) == P_OK)
             call->answer == MEDIA_SAFETENSORS ? api_forward_write_binary(&f)

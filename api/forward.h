@@ -10,8 +10,27 @@
 
 #include "subnets.h"
 
+/* All that a request can say beside its inputs, see forward_said.c. */
+enum said_word {
+    SAID_SUBNET,
+    SAID_CHOICES,
+    SAID_SUBNETS,
+    SAID_POLICY,
+    SAID_ALPHA,
+    SAID_SEED,
+    SAID_VERSION,
+    SAID_MODE,
+    SAID_COUNT
+};
+#define API_FORWARD_WORDS "subnet|choices|subnets|policy|alpha|seed|version|mode"
+
+enum said_form { SAID_NOWHERE, IN_QUERY, IN_BODY, IN_METADATA };
+
 struct forward {
     struct call *call;
+
+    json_t        *said[SAID_COUNT]; /* NULL: not said */
+    enum said_form said_in[SAID_COUNT];
 
     /* Inputs, one for each port; dtype SN_NONE: not sent. */
     sn_tensor   in[SN_MAX_PORTS];
@@ -30,15 +49,28 @@ struct forward {
     bool          several;          /* `subnets` was used: results are told apart by their ids */
 };
 
-/* The subnets, from whatever the request said; both readers end in these. */
+/* ---- forward_said.c ---- */
+
+/* Collect what one form says: a member of the body (takes `value`); all keys of the metadata; all
+ * parameters of the query. A word that is unknown, or said differently elsewhere, is refused. */
+enum problem_code api_forward_say_json(struct forward *f, const char *name, json_t *value);
+enum problem_code api_forward_say_metadata(struct forward *f);
+enum problem_code api_forward_say_query(struct forward *f);
+
+/* Mode and subnets from all that was said; nothing said: the current subnet. */
+enum problem_code api_forward_decide(struct forward *f);
+void              api_forward_said_fini(struct forward *f);
+
+/* ---- forward.c, forward_policy.c ---- */
+
+/* `id` NULL: the current one. */
 enum problem_code api_forward_one_id(struct forward *f, const char *id, const char *where,
                                      enum problem_code if_unknown);
 enum problem_code api_forward_one_choices(struct forward *f, const json_t *choices,
                                           const char *where);
 enum problem_code api_forward_list(struct forward *f, const json_t *list, const char *where);
-enum problem_code api_forward_version(struct forward *f, int64_t version, const char *where);
 
-/* What a body says when a policy decides: a policy's name or inline logits, and either an id or
+/* What is said when a policy decides: a policy's name or inline logits, and either an id or
  * choices that are fixed beforehand. */
 struct forward_policy {
     const char       *name, *id; /* NULL: not said */
@@ -49,15 +81,6 @@ struct forward_policy {
     const char       *where_name, *where_id, *where_alpha, *where_choices;
 };
 enum problem_code api_forward_policy(struct forward *f, const struct forward_policy *how);
-
-/* All that a body can say, in either form; `list` is its `subnets`, NULL if it has none. Says
- * it nothing, then the query or the current subnet decides. */
-enum problem_code api_forward_subnets(struct forward *f, const struct forward_policy *how,
-                                      const json_t *list, const char *where_list,
-                                      const char *where);
-
-/* "eval" or "train". */
-enum problem_code api_forward_mode(struct forward *f, const char *mode);
 
 /* Takes `subnet` in any case. */
 enum problem_code api_forward_add(struct forward *f, sn_subnet *subnet);

@@ -1,14 +1,13 @@
 /* forward_binary: the form for programs, safetensors in and out.
  *
- *     body:    tensors by input name; __metadata__ may hold "subnet", "choices" (JSON),
- *              "subnets" (JSON), "policy", "alpha" (JSON), "seed" or "version"
+ *     body:    tensors by input name; __metadata__ may hold what a JSON body has beside its inputs,
+ *              as texts (see forward_said.c)
  *     answer:  tensors by output name, <id>/<name> for several subnets; __metadata__
  *              holds "subnet" (or "subnets" as JSON) and "version"
  *
  * Inputs are views into the body, and outputs are computed where they are sent
  * from: the header is written first, and the plans run into the space behind it. */
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,64 +33,6 @@ static enum problem_code read_inputs(struct forward *f)
     return P_OK;
 }
 
-/* A whole number of the metadata. */
-static enum problem_code read_number(struct forward *f, const char *key, int64_t *ret_number,
-                                     bool *ret_given)
-{
-    const char *text = sn_weights_metadata(f->weights, key);
-    char       *end, place[64];
-
-    *ret_given = text != NULL;
-    if (!text) return P_OK;
-    errno = 0;
-    *ret_number = strtoll(text, &end, 10);
-    if (end != text && !*end && *ret_number >= 0 && !errno) return P_OK;
-    snprintf(place, sizeof place, "__metadata__.%s", key);
-    return api_fail(&f->call->problem, P_INVALID, place, "'%s' is no whole number from 0 on", text);
-}
-
-/* JSON in the metadata; NULL if it is not there. */
-static enum problem_code read_json(struct forward *f, const char *key, json_t **ret_json)
-{
-    const char *text = sn_weights_metadata(f->weights, key);
-    char        place[64];
-
-    if (!text) return P_OK;
-    snprintf(place, sizeof place, "__metadata__.%s", key);
-    return api_json_parse(text, text, strlen(text), place, ret_json, &f->call->problem);
-}
-
-static enum problem_code read_subnets(struct forward *f)
-{
-    struct problem       *p = &f->call->problem;
-    json_t               *choices = NULL, *list = NULL, *alpha = NULL;
-    struct forward_policy how = {.name = sn_weights_metadata(f->weights, "policy"),
-                                 .id = sn_weights_metadata(f->weights, "subnet"),
-                                 .if_unknown = P_UNKNOWN_SUBNET,
-                                 .where_name = "__metadata__.policy",
-                                 .where_id = "__metadata__.subnet",
-                                 .where_alpha = "__metadata__.alpha",
-                                 .where_choices = "__metadata__.choices"};
-    int64_t               version = 0, seed = 0;
-    bool                  given;
-
-    if (read_number(f, "version", &version, &given) != P_OK ||
-        (given && api_forward_version(f, version, "__metadata__.version") != P_OK) ||
-        read_number(f, "seed", &seed, &how.has_seed) != P_OK)
-        return p->code;
-    how.seed = (uint64_t)seed;
-    if (read_json(f, "choices", &choices) == P_OK && read_json(f, "subnets", &list) == P_OK &&
-        read_json(f, "alpha", &alpha) == P_OK) {
-        how.choices = choices;
-        how.alpha = alpha;
-        api_forward_subnets(f, &how, list, "__metadata__.subnets", "__metadata__");
-    }
-    json_decref(choices);
-    json_decref(list);
-    json_decref(alpha);
-    return p->code;
-}
-
 enum problem_code api_forward_read_binary(struct forward *f)
 {
     const struct api_request *req = f->call->req;
@@ -99,7 +40,7 @@ enum problem_code api_forward_read_binary(struct forward *f)
 
     if (sn_weights_borrow(req->body, req->n_body, "body", &f->weights, &err) != SN_OK)
         return api_fail_library(&f->call->problem, &err, NULL);
-    return read_inputs(f) == P_OK ? read_subnets(f) : f->call->problem.code;
+    return read_inputs(f) == P_OK ? api_forward_say_metadata(f) : f->call->problem.code;
 }
 
 /* ---- the answer ---- */

@@ -88,18 +88,18 @@ static enum problem_code read_input(struct forward *f, struct json_cursor *c, co
     return f->call->problem.code;
 }
 
-/* Members other than "inputs" are collected in `rest`. */
+/* Members other than "inputs" say how to run. */
 static enum problem_code read_member(struct forward *f, struct json_cursor *c, const char *name,
                                      void *cls)
 {
-    json_t         *rest = cls, *value;
+    bool           *has_inputs = cls;
+    json_t         *value;
     struct problem *p = &f->call->problem;
     const char     *start;
 
-    if (json_object_get(rest, name))
-        return api_fail(p, P_SYNTAX, "body", "'%s' is given twice", name);
     if (strcmp(name, "inputs") == 0) {
-        if (json_object_set_new(rest, name, json_true()) != 0) return api_fail_memory(p);
+        if (*has_inputs) return api_fail(p, P_SYNTAX, "body", "'inputs' is given twice");
+        *has_inputs = true;
         api_json_space(c);
         if (c->at < c->end && *c->at != '{')
             return api_fail(p, P_INVALID, "inputs", "must be an object {name: nested arrays}");
@@ -110,38 +110,7 @@ static enum problem_code read_member(struct forward *f, struct json_cursor *c, c
     if (api_json_skip(c, p) != P_OK ||
         api_json_parse(c->start, start, (size_t)(c->at - start), "body", &value, p) != P_OK)
         return p->code;
-    return json_object_set_new(rest, name, value) == 0 ? P_OK : api_fail_memory(p);
-}
-
-/* Which subnets: at most one of three members may say so, or a policy decides. */
-static enum problem_code read_subnets(struct forward *f, const json_t *rest)
-{
-    static const char     known[] = "inputs|subnet|choices|subnets|policy|alpha|seed|version|mode";
-    struct problem       *p = &f->call->problem;
-    const json_t         *list = json_object_get(rest, "subnets");
-    struct forward_policy how = {.alpha = json_object_get(rest, "alpha"),
-                                 .choices = json_object_get(rest, "choices"),
-                                 .if_unknown = P_UNKNOWN_SUBNET,
-                                 .where_name = "policy",
-                                 .where_id = "subnet",
-                                 .where_alpha = "alpha",
-                                 .where_choices = "choices"};
-    const char           *mode = NULL;
-    int64_t               version = 0, seed = 0;
-    bool                  given;
-
-    if (api_body_members(rest, "body", known, p) != P_OK ||
-        api_body_text(rest, "", "subnet", &how.id, p) != P_OK ||
-        api_body_text(rest, "", "policy", &how.name, p) != P_OK ||
-        api_body_integer(rest, "", "seed", 0, INT64_MAX, &seed, &how.has_seed, p) != P_OK ||
-        api_body_integer(rest, "", "version", 0, INT64_MAX, &version, &given, p) != P_OK)
-        return p->code;
-    if (api_body_text(rest, "", "mode", &mode, p) != P_OK ||
-        (mode && api_forward_mode(f, mode) != P_OK))
-        return p->code;
-    how.seed = (uint64_t)seed;
-    if (given && api_forward_version(f, version, "version") != P_OK) return p->code;
-    return api_forward_subnets(f, &how, list, "subnets", "body");
+    return api_forward_say_json(f, name, value);
 }
 
 enum problem_code api_forward_read_json(struct forward *f)
@@ -149,19 +118,15 @@ enum problem_code api_forward_read_json(struct forward *f)
     const char        *body = f->call->req->body;
     struct json_cursor c = {body, body, body + f->call->req->n_body};
     struct problem    *p = &f->call->problem;
-    json_t            *rest = json_object();
+    bool               has_inputs = false;
 
-    if (!rest) return api_fail_memory(p);
     if (f->call->req->n_body == 0)
-        api_fail(p, P_SYNTAX, "body", "is empty; expected {\"inputs\": {name: nested arrays}}");
-    else if (read_object(f, &c, read_member, rest) == P_OK) {
+        return api_fail(p, P_SYNTAX, "body",
+                        "is empty; expected {\"inputs\": {name: nested arrays}}");
+    if (read_object(f, &c, read_member, &has_inputs) == P_OK) {
         api_json_space(&c);
-        if (c.at != c.end)
-            api_json_expected(&c, "the end of the body", p);
-        else
-            read_subnets(f, rest);
+        if (c.at != c.end) api_json_expected(&c, "the end of the body", p);
     }
-    json_decref(rest);
     return p->code;
 }
 

@@ -158,7 +158,7 @@ size_t api_number_float(char *to, float x)
     int          e10;
 
     assert(isfinite(x));
-    if (x == 0.0f) return (size_t)sprintf(to, signbit(x) ? "-0" : "0");
+    if (x == 0.0f) return (size_t)sprintf(to, signbit(x) ? "-0.0" : "0");
     if (a < 1e-12 || a >= 1e22) /* below FLT_MIN the digits run out */
         return put_slowly(to, (double)x, a < (double)FLT_MIN ? 1 : 6, 9, true);
 
@@ -187,5 +187,6 @@ size_t api_number_float(char *to, float x)
 size_t api_number_double(char *to, double x)
 {
     assert(isfinite(x));
+    if (x == 0.0 && signbit(x)) return (size_t)sprintf(to, "-0.0");
     return put_slowly(to, x, 15, 17, false);
 }

@@ -156,11 +156,7 @@ static enum problem_code options_of(json_t *body, char **ret_text, struct proble
 
 static enum problem_code check_name(struct call *call)
 {
-    if (!api_store_name_is_valid(call->id))
-        return api_fail(&call->problem, P_INVALID, "name",
-                        "'%s' is no name: up to 128 letters, digits, '.', '_' and '-', not "
-                        "starting with '.'",
-                        call->id);
+    if (api_check_name(call->id, &call->problem) != P_OK) return call->problem.code;
     if (find_class(call->api, call->id))
         return api_fail(&call->problem, P_INVALID, "name",
                         "'%s' names a kind of policy; call the instance something else", call->id);

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_NAME = 128 };
-
 bool api_store_init(struct store *s)
 {
     *s = (struct store){0};
@@ -107,13 +105,4 @@ struct model *api_store_remove(struct store *s, const char *name)
     pthread_mutex_unlock(&s->lock);
     if (m) atomic_store(&m->retired, true);
     return m;
-}
-
-bool api_store_name_is_valid(const char *name)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    const size_t n = strlen(name);
-
-    return n > 0 && n <= MAX_NAME && name[0] != '.' && strspn(name, allowed) == n;
 }

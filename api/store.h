@@ -30,7 +30,4 @@ bool api_store_put(struct store *s, struct model *m, struct model **ret_old);
 /* Out of the store; to unref. NULL if there was none. */
 struct model *api_store_remove(struct store *s, const char *name);
 
-/* A name that may stand in a URL as it is. */
-bool api_store_name_is_valid(const char *name);
-
 #endif

@@ -162,12 +162,8 @@ enum problem_code api_put_supernet(struct call *call)
     json_t         *body;
 
     snprintf(call->ret->note, sizeof call->ret->note, "model=%.128s",
-             api_store_name_is_valid(call->name) ? call->name : "?");
-    if (!api_store_name_is_valid(call->name))
-        return api_fail(p, P_INVALID, "name",
-                        "'%s' is no name: up to 128 letters, digits, '.', '_' and '-', not "
-                        "starting with '.'",
-                        call->name);
+             api_name_is_valid(call->name, strlen(call->name)) ? call->name : "?");
+    if (api_check_name(call->name, p) != P_OK) return p->code;
     if (!call->api->model_dir)
         return api_fail(p, P_FORBIDDEN, "path",
                         "the daemon was started without a model directory to load from");

@@ -63,9 +63,20 @@ static enum problem_code fail_at(struct reader *r, int depth, enum problem_code 
                     api_port_shape_text(r->port, shape, sizeof shape));
 }
 
-/* What stands at the cursor, for messages about well-formed but unfit values. */
+static bool stands(const struct json_cursor *c, const char *word)
+{
+    const size_t n = strlen(word);
+
+    return (size_t)(c->end - c->at) >= n && memcmp(c->at, word, n) == 0 &&
+           ((size_t)(c->end - c->at) == n || memchr(",]} \t\r\n", c->at[n], 7));
+}
+
+/* What stands at the cursor, for messages about well-formed but unfit values; NULL for what is
+ * no JSON, such as nan, +1, .5 or 0x10. */
 static const char *what_stands(const struct json_cursor *c)
 {
+    bool is_integer;
+
     switch (c->at < c->end ? *c->at : '\0') {
     case '[':
         return "an array";
@@ -74,14 +85,14 @@ static const char *what_stands(const struct json_cursor *c)
     case '"':
         return "a string";
     case 't':
-        return "true";
+        return stands(c, "true") ? "true" : NULL;
     case 'f':
-        return "false";
+        return stands(c, "false") ? "false" : NULL;
     case 'n':
-        return "null";
+        return stands(c, "null") ? "null" : NULL;
     case '-':
     case '0' ... '9':
-        return "a number";
+        return api_number_scan(c->at, c->end, &is_integer) ? "a number" : NULL;
     default:
         return NULL;
     }
@@ -99,10 +110,8 @@ static enum problem_code unfit(struct reader *r, int depth, enum problem_code co
 
 static bool eat_word(struct json_cursor *c, const char *word)
 {
-    const size_t n = strlen(word);
-
-    if ((size_t)(c->end - c->at) < n || memcmp(c->at, word, n) != 0) return false;
-    c->at += n;
+    if (!stands(c, word)) return false;
+    c->at += strlen(word);
     return true;
 }
 
@@ -177,9 +186,7 @@ static enum problem_code read_element(struct reader *r)
     }
     end = api_number_scan(at, c->end, &is_integer);
     if (!end) {
-        const char *what = what_stands(c);
-
-        if (what && *at != '-' && (*at < '0' || *at > '9'))
+        if (what_stands(c))
             return unfit(r, r->shape.rank, *at == '[' ? P_SHAPE : P_DTYPE, "a number");
         return api_json_expected(c, "a number", r->p);
     }

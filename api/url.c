@@ -68,29 +68,6 @@ bool api_url_match(const char *pattern, const char *path, struct url_slice ret_s
     return !*pattern && !*path;
 }
 
-bool api_word_in(const char *list, const char *word, size_t n_word)
-{
-    while (*list) {
-        const size_t n = strcspn(list, "|");
-
-        if (n == n_word && memcmp(list, word, n) == 0) return true;
-        list += n + (list[n] == '|');
-    }
-    return false;
-}
-
-const char *api_words_text(const char *list, char *buf, size_t n_bytes)
-{
-    size_t n = 0;
-
-    for (; *list && n + 3 < n_bytes; list++) {
-        buf[n++] = *list == '|' ? ',' : *list;
-        if (*list == '|') buf[n++] = ' ';
-    }
-    buf[n] = '\0';
-    return buf;
-}
-
 const char *api_query_get(const struct query *q, const char *key)
 {
     for (size_t i = 0; i < q->n; i++)
@@ -105,18 +82,11 @@ static enum problem_code parameter(struct query *q, const char *at, size_t n, co
     const char  *equals = memchr(at, '=', n);
     const size_t n_key = equals ? (size_t)(equals - at) : n;
     char        *value = to + n_key + 1;
-    char         known[128];
 
     if (!api_url_decode(at, n_key, true, to) ||
         !api_url_decode(at + n_key + 1, n > n_key ? n - n_key - 1 : 0, true, value))
         return api_fail(p, P_SYNTAX, "query", "'%.*s' has a malformed percent escape", (int)n, at);
-    if (!api_word_in(allowed, to, strlen(to))) {
-        if (!allowed[0])
-            return api_fail(p, P_INVALID, "query", "'%s' is unknown; this path has no parameters",
-                            to);
-        return api_fail(p, P_INVALID, "query", "'%s' is unknown; known are %s", to,
-                        api_words_text(allowed, known, sizeof known));
-    }
+    if (!api_word_in(allowed, to, strlen(to))) return api_fail_unknown(p, "query", to, allowed);
     if (api_query_get(q, to)) return api_fail(p, P_SYNTAX, "query", "'%s' is given twice", to);
     q->at[q->n].key = to;
     q->at[q->n++].value = value;

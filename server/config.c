@@ -4,6 +4,8 @@
  * sample file, the variable and the checks follow from the row. */
 #include "config.h"
 
+#include "api.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -192,8 +194,7 @@ static void describe_allowed(const struct option *o, char *buf, size_t n)
         break;
     }
     snprintf(buf, n,
-             "NAME=DIR, with a name of up to 64 letters, digits, '.', '_' and '-' that "
-             "is not taken yet and starts with a letter or digit");
+             "NAME=DIR, with a name that is not taken yet, of " API_NAME_RULE);
 }
 
 /* "--port 99999: ", "SUPERNETD_PORT=99999: ", "supernetd.conf:3: port = 99999: " */
@@ -274,9 +275,7 @@ static void forget_supernets(struct config *c)
 
 static bool name_is_good(const struct config *c, const char *name, size_t n)
 {
-    if (n < 1 || n > 64 || !isalnum((unsigned char)name[0])) return false;
-    for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)name[i]) && !strchr("._-", name[i])) return false;
+    if (!api_name_is_valid(name, n)) return false;
     for (size_t i = 0; i < c->n_supernets; i++)
         if (strlen(c->supernet[i].name) == n && !memcmp(c->supernet[i].name, name, n)) return false;
     return true;

@@ -76,6 +76,11 @@ struct api_response {
  * --version and the log at start. Static; callable before api_create(). */
 const char *api_describe(void);
 
+/* Names of supernets, on the command line as in a path: one rule for all. */
+enum { API_NAME_BYTES = 128 };
+#define API_NAME_RULE "up to 128 letters, digits, '.', '_' and '-', not starting with '.'"
+bool api_name_is_valid(const char *name, size_t n);
+
 /* NULL and a sentence in `why` if it cannot start. */
 struct api *api_create(const struct api_config *config, char *why, size_t n_why);
 struct api *api_free(struct api *api);

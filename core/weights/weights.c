@@ -184,6 +184,13 @@ SN_EXPORT const char *sn_weights_metadata(const sn_weights *w, const char *key)
     return NULL;
 }
 
+SN_EXPORT const char *sn_weights_metadata_at(const sn_weights *w, size_t i, const char **ret_text)
+{
+    if (i >= w->header.n_metadata) return NULL;
+    *ret_text = w->header.metadata[i].text;
+    return w->header.metadata[i].key;
+}
+
 SN_EXPORT size_t sn_weights_bytes(const sn_weights *w)
 {
     return w->n_bytes;

@@ -23,7 +23,7 @@ static const struct {
     const char *text;
 } floats[] = {
     {0.0f,           "0"               },
-    {-0.0f,          "-0"              },
+    {-0.0f,          "-0.0"            },
     {1.0f,           "1"               },
     {-2.5f,          "-2.5"            },
     {0.1f,           "0.1"             },
@@ -247,7 +247,12 @@ static const struct {
     {"a fraction for an int",    SN_U8,   "[[0, 1.0]]",                                    NULL,                          P_DTYPE },
     {"booleans",                 SN_BOOL, "[[true, false]]",                               "[[true, false]]",             P_OK    },
     {"a number for a boolean",   SN_BOOL, "[[true, 0]]",                                   NULL,                          P_DTYPE },
-    {"half a word",              SN_BOOL, "[[tru, false]]",                                NULL,                          P_DTYPE },
+    {"half a word",              SN_BOOL, "[[tru, false]]",                                NULL,                          P_SYNTAX},
+    {"a word and more",          SN_BOOL, "[[true1, false]]",                              NULL,                          P_SYNTAX},
+    {"half of null",             SN_F32,  "[[nul, 0]]",                                    NULL,                          P_SYNTAX},
+    {"no number",                SN_F64,  "[[nan, 0]]",                                    NULL,                          P_SYNTAX},
+    {"zeros keep their signs",   SN_F32,  "[[-0.0, -0]]",                                  "[[-0.0, -0.0]]",              P_OK    },
+    {"also as doubles",          SN_F64,  "[[-0.0, -0e5]]",                                "[[-0.0, -0.0]]",              P_OK    },
     {"a boolean for a number",   SN_F32,  "[[true, 0]]",                                   NULL,                          P_DTYPE },
     {"no half floats in JSON",   SN_F16,  "[[1, 2]]",                                      NULL,                          P_DTYPE },
     {"ragged",                   SN_F32,  "[[1, 2], [3]]",                                 NULL,                          P_SHAPE },

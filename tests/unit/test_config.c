@@ -140,14 +140,14 @@ static const struct {
      "exact and winograd are both true: one forbids what the other allows; set one of them, or "
      "none to do as each specification says"},
     {NULL, NULL, "--supernet", "digits",
-     "--supernet digits: allowed is NAME=DIR, with a name of up to 64 letters, digits, '.', '_' and "
-     "'-' that is not taken yet and starts with a letter or digit"},
+     "--supernet digits: allowed is NAME=DIR, with a name that is not taken yet, of up to 128 "
+     "letters, digits, '.', '_' and '-', not starting with '.'"},
     {NULL, NULL, "--supernet=a=/x", "--supernet=a=/y",
-     "--supernet a=/y: allowed is NAME=DIR, with a name of up to 64 letters, digits, '.', '_' and "
-     "'-' that is not taken yet and starts with a letter or digit"},
+     "--supernet a=/y: allowed is NAME=DIR, with a name that is not taken yet, of up to 128 "
+     "letters, digits, '.', '_' and '-', not starting with '.'"},
     {NULL, NULL, "--supernet", "a/b=/x",
-     "--supernet a/b=/x: allowed is NAME=DIR, with a name of up to 64 letters, digits, '.', '_' and "
-     "'-' that is not taken yet and starts with a letter or digit"},
+     "--supernet a/b=/x: allowed is NAME=DIR, with a name that is not taken yet, of up to 128 "
+     "letters, digits, '.', '_' and '-', not starting with '.'"},
     {NULL, NULL, "--prot", "80",
      "there is no option --prot; --help lists all of them"},
     {NULL, NULL, "80", NULL,

@@ -607,8 +607,10 @@ size_t      sn_weights_count(const sn_weights *w);
 const char *sn_weights_at(const sn_weights *w, size_t i, sn_tensor *ret_tensor);
 bool        sn_weights_find(const sn_weights *w, const char *name, sn_tensor *ret_tensor);
 
-/* A text of the header's __metadata__, or NULL. */
+/* A text of the header's __metadata__, or NULL; and by index the key and the text of all of
+ * them, NULL past the end. */
 const char *sn_weights_metadata(const sn_weights *w, const char *key);
+const char *sn_weights_metadata_at(const sn_weights *w, size_t i, const char **ret_text);
 size_t      sn_weights_bytes(const sn_weights *w);
 sn_weights *sn_weights_ref(sn_weights *w);
 sn_weights *sn_weights_unref(sn_weights *w);
