@@ -1,7 +1,8 @@
 /* forward: one input through one subnet or several.
  *
  * A plan is compiled for the batch rounded up to a power of two, so that a client
- * that sends 13, 14, 15 samples needs one plan and not three. */
+ * that sends 13, 14, 15 samples needs one plan and not three; where a network is not the same
+ * for every batch, for the batch that came. An empty batch is answered without a run. */
 #include "forward.h"
 
 #include <stdio.h>
@@ -131,6 +132,11 @@ static enum problem_code bind_symbol(struct forward *f, struct symbols *s, const
     return P_OK;
 }
 
+static bool is_batch(const sn_port *port, int d)
+{
+    return d < port->desc.shape.rank && port->symbol[d] && strcmp(port->symbol[d], "N") == 0;
+}
+
 static enum problem_code bind_input(struct forward *f, struct symbols *s, const sn_port *port,
                                     const sn_tensor *t)
 {
@@ -148,12 +154,12 @@ static enum problem_code bind_input(struct forward *f, struct symbols *s, const 
         return api_fail(p, P_DTYPE, place, "expected %s, got %s", sn_dtype_name(port->desc.dtype),
                         sn_dtype_name(t->dtype));
     for (int d = 0; d < t->shape.rank; d++)
-        if (t->shape.dim[d] == 0)
-            return api_fail(p, P_SHAPE, place, "axis %d is empty; the shape is %s, none of it 0", d,
+        if (t->shape.dim[d] <= 0 && !(fits && t->shape.dim[d] == 0 && is_batch(port, d)))
+            return api_fail(p, P_SHAPE, place,
+                            "axis %d is empty; the shape is %s, of which only N may be 0", d,
                             api_port_shape_text(port, want, sizeof want));
     for (int d = 0; fits && d < t->shape.rank; d++)
-        fits = t->shape.dim[d] > 0 &&
-               (port->desc.shape.dim[d] < 0 || port->desc.shape.dim[d] == t->shape.dim[d]);
+        fits = port->desc.shape.dim[d] < 0 || port->desc.shape.dim[d] == t->shape.dim[d];
     if (!fits)
         return api_fail(p, P_SHAPE, place, "expected %s, got %s",
                         api_port_shape_text(port, want, sizeof want),
@@ -171,6 +177,7 @@ static enum problem_code bind(struct forward *f)
     const sn_supernet       *net = f->call->model->net;
     struct symbols           symbols = {0};
 
+    f->batch = -1;
     for (size_t i = 0; i < sn_supernet_n_inputs(net); i++)
         if (bind_input(f, &symbols, sn_supernet_input(net, i), &f->in[i]) != P_OK)
             return problem(f)->code;
@@ -184,17 +191,18 @@ static enum problem_code bind(struct forward *f)
 
 /* Plans of training mode are of one use, so they do not push served ones out of the cache. */
 static enum problem_code plan_of(struct forward *f, sn_subnet *subnet,
-                                 const sn_compile_options *options, sn_plan **ret_plan)
+                                 const sn_compile_options *options, const sn_desc *largest,
+                                 sn_plan **ret_plan)
 {
     if (f->train) return api_plan_compile(subnet, options, ret_plan, problem(f));
-    return api_plan_cache_get(&f->call->api->plans, f->call->model, subnet, options, ret_plan,
-                              problem(f));
+    return api_plan_cache_get(&f->call->api->plans, f->call->model, subnet, options, largest,
+                              ret_plan, problem(f));
 }
 
 static int64_t largest_batch(const struct forward *f)
 {
     const int64_t max = f->call->api->config.max_batch;
-    int64_t       n = 1;
+    int64_t       n = 1; /* also for an empty batch: plans begin with one sample */
 
     while (n < f->batch)
         n *= 2;
@@ -211,7 +219,7 @@ static enum problem_code compile(struct forward *f)
 {
     struct api        *api = f->call->api;
     const sn_supernet *net = f->call->model->net;
-    sn_desc            in[SN_MAX_PORTS] = {0};
+    sn_desc            in[SN_MAX_PORTS] = {0}, largest[SN_MAX_PORTS] = {0};
     sn_compile_options options = {.size = sizeof options, .in = in};
 
     options.mode = f->train ? SN_TRAIN : SN_EVAL;
@@ -222,17 +230,19 @@ static enum problem_code compile(struct forward *f)
     for (size_t i = 0; i < options.n_in; i++) {
         const sn_port *port = sn_supernet_input(net, i);
 
-        in[i] = (sn_desc){f->in[i].dtype, f->in[i].shape};
+        in[i] = largest[i] = (sn_desc){f->in[i].dtype, f->in[i].shape};
         for (int d = 0; d < in[i].shape.rank; d++)
-            if (port->symbol[d] && strcmp(port->symbol[d], "N") == 0)
-                in[i].shape.dim[d] = f->train ? f->batch : largest_batch(f);
+            if (is_batch(port, d)) {
+                in[i].shape.dim[d] = f->batch > 0 ? f->batch : 1;
+                largest[i].shape.dim[d] = largest_batch(f);
+            }
     }
     f->plan = calloc(f->n_subnets, sizeof(sn_plan *));
     if (!f->plan) return api_fail_memory(problem(f));
     for (size_t i = 0; i < f->n_subnets; i++) {
         if (f->call->req->stop && atomic_load(f->call->req->stop))
             return api_fail(problem(f), P_STOPPED, "", "stopped before the forward began");
-        if (plan_of(f, f->subnet[i], &options, &f->plan[i]) != P_OK) return problem(f)->code;
+        if (plan_of(f, f->subnet[i], &options, largest, &f->plan[i]) != P_OK) return problem(f)->code;
     }
     return P_OK;
 }
@@ -283,7 +293,7 @@ enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_
 {
     *ret_n = sn_plan_describe(f->plan[i])->n_out;
     *ret_bytes = 0;
-    sn_plan_outputs(f->plan[i], f->batch ? f->batch : 1, ret_out);
+    sn_plan_outputs(f->plan[i], f->batch < 0 ? 1 : f->batch, ret_out);
     for (size_t o = 0; o < *ret_n; o++) {
         const int64_t count = sn_shape_count(&ret_out[o].shape);
         size_t        bytes;
@@ -318,7 +328,7 @@ enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
     }
     if (sn_plan_forward(f->plan[i], f->in, out, &options, &err) != SN_OK)
         return api_fail_library(problem(f), &err, NULL);
-    api_metrics_count_run(&f->call->api->metrics, (uint64_t)(f->batch ? f->batch : 1),
+    api_metrics_count_run(&f->call->api->metrics, (uint64_t)(f->batch < 0 ? 1 : f->batch),
                           worker->n_shared > n_shared);
     return P_OK;
 }

@@ -36,7 +36,7 @@ struct forward {
     sn_tensor   in[SN_MAX_PORTS];
     void       *owned[SN_MAX_PORTS]; /* data to free(); NULL for views into the body */
     sn_weights *weights;             /* a safetensors body; NULL for JSON */
-    int64_t     batch;               /* 0: no input has a batch dimension */
+    int64_t     batch;               /* -1: no input has a batch dimension */
 
     /* Subnets in the order of the request. */
     sn_subnet   **subnet;

@@ -86,13 +86,30 @@ void api_plan_cache_fini(struct plan_cache *c)
     pthread_mutex_destroy(&c->lock);
 }
 
-static sn_plan *find(struct plan_cache *c, const struct key *k, uint64_t hash)
+static bool same_inputs(const struct key *a, const struct key *b)
+{
+    for (size_t i = 0; i < a->n_in; i++)
+        if (!desc_equal(&a->in[i], &b->in[i])) return false;
+    return true;
+}
+
+/* Can a plan that was made for `k` run the inputs of `exact`? */
+static bool serves(const sn_plan *plan, const struct key *k, const struct key *exact)
+{
+    return !sn_plan_describe(plan)->fixed_batch || same_inputs(k, exact);
+}
+
+/* A plan for the larger batch, or for exactly this one. */
+static sn_plan *find(struct plan_cache *c, const struct key *larger, uint64_t larger_hash,
+                     const struct key *exact)
 {
     struct entry *e;
     sn_plan      *plan = NULL;
 
     pthread_mutex_lock(&c->lock);
-    e = (struct entry *)api_lru_find(&c->plans, hash, matches, k);
+    e = (struct entry *)api_lru_find(&c->plans, larger_hash, matches, larger);
+    if ((!e || !serves(e->plan, larger, exact)) && !same_inputs(larger, exact))
+        e = (struct entry *)api_lru_find(&c->plans, hash_of(exact), matches, exact);
     if (e) plan = sn_plan_ref(e->plan);
     e ? c->n_hits++ : c->n_misses++;
     pthread_mutex_unlock(&c->lock);
@@ -143,17 +160,36 @@ enum problem_code api_plan_compile(sn_subnet *subnet, const sn_compile_options *
     return rc == SN_OK ? P_OK : api_fail_library(p, &err, NULL);
 }
 
-enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_subnet *subnet,
-                                     const sn_compile_options *options, sn_plan **ret_plan,
-                                     struct problem *p)
+/* A plan for the larger batch, NULL if it cannot run this one: then `exact` needs its own. That a
+ * larger batch does not fit is no failure. It is kept all the same, so that it is compiled once. */
+static sn_plan *compile_larger(struct plan_cache *c, const struct model *m, const struct key *k,
+                               uint64_t hash, const struct key *exact,
+                               const sn_compile_options *options)
 {
-    const struct key k = {m->version, subnet, options->n_in, options->in};
-    const uint64_t   hash = hash_of(&k);
-    sn_plan         *plan = find(c, &k, hash);
+    sn_compile_options larger = *options;
+    struct problem     ignored = {0};
+    sn_plan           *plan = NULL;
 
+    larger.in = k->in;
+    if (api_plan_compile(k->subnet, &larger, &plan, &ignored) != P_OK) return NULL;
+    keep(c, m, k, hash, plan);
+    return serves(plan, k, exact) ? plan : sn_plan_unref(plan);
+}
+
+enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_subnet *subnet,
+                                     const sn_compile_options *options, const sn_desc *largest,
+                                     sn_plan **ret_plan, struct problem *p)
+{
+    const struct key exact = {m->version, subnet, options->n_in, options->in};
+    const struct key larger = {m->version, subnet, options->n_in, largest};
+    const uint64_t   hash = hash_of(&larger);
+    sn_plan         *plan = find(c, &larger, hash, &exact);
+
+    if (!plan && !same_inputs(&larger, &exact))
+        plan = compile_larger(c, m, &larger, hash, &exact, options);
     if (!plan) {
         if (api_plan_compile(subnet, options, &plan, p) != P_OK) return p->code;
-        keep(c, m, &k, hash, plan);
+        keep(c, m, &exact, hash_of(&exact), plan);
     }
     *ret_plan = plan;
     return P_OK;

@@ -2,6 +2,8 @@
  *
  *     (load of a supernet, subnet, input shapes for the largest batch) -> plan
  *
+ * A plan for a fixed batch is found by the shapes of exactly that batch.
+ *
  * Compiling happens outside the lock. Two threads may compile the same plan at
  * once; one of the two is kept and the other is used once. */
 #ifndef API_PLAN_CACHE_H
@@ -32,11 +34,12 @@ void api_plan_cache_fini(struct plan_cache *c);
 enum problem_code api_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
                                    sn_plan **ret_plan, struct problem *p);
 
-/* The plan of `subnet` for the inputs `in` (the batch dimension holds the largest
- * batch), referenced: from the cache, or compiled now. */
+/* A plan of `subnet` that can run the inputs options->in, referenced: from the cache, or compiled
+ * now. It is one for `largest`, the same inputs with a larger batch, if the network allows;
+ * otherwise one for options->in alone. */
 enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_subnet *subnet,
-                                     const sn_compile_options *options, sn_plan **ret_plan,
-                                     struct problem *p);
+                                     const sn_compile_options *options, const sn_desc *largest,
+                                     sn_plan **ret_plan, struct problem *p);
 
 /* Drop the plans of a model that has left the store (its `retired` is set). */
 void api_plan_cache_purge(struct plan_cache *c, const struct model *m);

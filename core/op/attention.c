@@ -16,6 +16,7 @@
  * Batch elements are done one after the other, so that scratch memory does not grow with
  * the batch. */
 #include "op/attention.h"
+#include "tensor/growth.h"
 
 #include <math.h>
 #include <string.h>
@@ -374,6 +375,24 @@ static sn_status attention_infer(sn_call *call, sn_error *err)
     return SN_OK;
 }
 
+/* The batch alone may grow: with it keys, values, and masks that have one of their own. */
+static bool attention_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    const int     axis = op_bool(call, ARG_BATCH_FIRST) ? 0 : 1;
+    const int64_t more = in[IN_QUERY].per_sample[axis];
+    sn_growth     masks = {.per_sample = {more}};
+
+    if (call->in[IN_QUERY].shape.rank != 3) return false;
+    for (size_t i = IN_QUERY; i <= IN_VALUE; i++)
+        if (!growth_only(&in[i], axis) || in[i].per_sample[axis] != more) return false;
+    out[OUT_Y] = in[IN_QUERY];
+    if (call->out[OUT_WEIGHTS].dtype != SN_NONE) out[OUT_WEIGHTS] = masks;
+    if (op_has_in(call, IN_PADDING) && !growth_equal(&in[IN_PADDING], &masks)) return false;
+    if (!op_has_in(call, IN_MASK)) return true;
+    masks.per_sample[0] = call->in[IN_MASK].shape.rank == 3 ? more * op_int(call, ARG_HEADS) : 0;
+    return growth_equal(&in[IN_MASK], &masks);
+}
+
 static void attention_cost(const sn_call *call, sn_cost *ret_cost)
 {
     const struct attention_seq   q = attention_read(call, &call->in[IN_QUERY].shape);
@@ -566,7 +585,7 @@ const sn_op sn_op_attention = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "MultiheadAttention",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = attention_args,
     .params = attention_params,
     .min_in = 3,
@@ -583,4 +602,5 @@ const sn_op sn_op_attention = {
     .export_args = attention_export_args,
     .variants = attention_variants,
     .samples = attention_samples,
+    .grow = attention_grow,
 };

@@ -11,6 +11,7 @@
 
 #include "kernel/norm2d.h"
 #include "op/packed.h"
+#include "tensor/growth.h"
 
 enum { ARG_FEATURES, ARG_EPS, ARG_MOMENTUM, ARG_AFFINE, ARG_TRACK };
 enum { P_WEIGHT, P_BIAS, P_MEAN, P_VAR, P_BATCHES, N_PARAMS };
@@ -120,6 +121,16 @@ static sn_status batchnorm2d_infer(sn_call *call, sn_error *err)
                        "null, a cumulative average, needs num_batches_tracked in training mode");
     rc = op_set_scratch(call, 2, x.dim[1], 1, err);
     return rc == SN_OK ? op_set_out(call, 0, SN_F32, &x, err) : rc;
+}
+
+/* Statistics of the batch need more than one value, also at a batch of 1. */
+static bool batchnorm2d_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    const sn_shape *x = &call->in[0].shape;
+
+    out[0] = in[0];
+    return growth_only(&in[0], 0) &&
+           !(uses_batch(call) && in[0].per_sample[0] && op_count_axes(x, 2, x->rank) == 1);
 }
 
 static void batchnorm2d_cost(const sn_call *call, sn_cost *ret_cost)
@@ -274,7 +285,7 @@ const sn_op sn_op_batchnorm2d = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "BatchNorm2d",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = batchnorm2d_args,
     .params = batchnorm2d_params,
     .min_in = 1,
@@ -290,4 +301,5 @@ const sn_op sn_op_batchnorm2d = {
     .variants = batchnorm2d_variants,
     .affine = batchnorm2d_affine,
     .samples = batchnorm2d_samples,
+    .grow = batchnorm2d_grow,
 };

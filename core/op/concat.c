@@ -3,6 +3,7 @@
  *   x_i [outer, n_i, inner]   ->   y [outer, sum of n_i, inner]      any element type
  */
 #include "op/op_internal.h"
+#include "tensor/growth.h"
 
 #include <string.h>
 
@@ -47,6 +48,24 @@ static sn_status concat_infer(sn_call *call, sn_error *err)
             return op_fail(err, SN_E_LIMIT, call, NULL, "the inputs are too large together");
     }
     return op_set_out(call, 0, call->in[0].dtype, &y, err);
+}
+
+/* Lengths along the axis add up; the other axes are equal for every batch. */
+static bool concat_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    const int axis = ((const struct concat_priv *)call->priv)->axis;
+
+    out[0] = in[0];
+    for (size_t i = 1; i < call->n_in; i++) {
+        sn_growth alike = in[i];
+
+        alike.per_sample[axis] = in[0].per_sample[axis];
+        if (!growth_equal(&alike, &in[0]) ||
+            __builtin_add_overflow(out[0].per_sample[axis], in[i].per_sample[axis],
+                                   &out[0].per_sample[axis]))
+            return false;
+    }
+    return true;
 }
 
 static void concat_cost(const sn_call *call, sn_cost *ret_cost)
@@ -130,7 +149,7 @@ const sn_op sn_op_concat = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Concat",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = concat_args,
     .params = concat_params,
     .min_in = 1,
@@ -141,4 +160,5 @@ const sn_op sn_op_concat = {
     .cost = concat_cost,
     .forward = concat_forward,
     .variants = concat_variants,
+    .grow = concat_grow,
 };

@@ -383,7 +383,7 @@ const sn_op sn_op_conv2d = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Conv2d",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = conv2d_args,
     .params = conv2d_params,
     .min_in = 1,
@@ -398,4 +398,5 @@ const sn_op sn_op_conv2d = {
     .forward = conv2d_forward,
     .export_args = conv2d_export_args,
     .variants = conv2d_variants,
+    .grow = op_grow_images,
 };

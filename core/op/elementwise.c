@@ -4,6 +4,7 @@
 #include "kernel/eltwise.h"
 #include "kernel/packed.h"
 #include "op/op_internal.h"
+#include "tensor/growth.h"
 
 #include <string.h>
 
@@ -23,6 +24,16 @@ static sn_status elementwise_infer(sn_call *call, sn_error *err)
                            SHAPE_TEXT(&call->in[i].shape), SHAPE_TEXT(&y));
     }
     return op_set_out(call, 0, SN_F32, &y, err);
+}
+
+static bool elementwise_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    sn_shape y = call->in[0].shape;
+
+    out[0] = in[0];
+    for (size_t i = 1; i < call->n_in; i++)
+        if (!growth_broadcast(&y, &out[0], &call->in[i].shape, &in[i])) return false;
+    return true;
 }
 
 static void elementwise_cost(const sn_call *call, sn_cost *ret_cost)
@@ -83,7 +94,7 @@ const sn_op sn_op_add = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Add",
-    .flags = SN_OP_POINTWISE | SN_OP_ADD,
+    .flags = SN_OP_POINTWISE | SN_OP_ADD | SN_OP_STEADY_SCRATCH,
     .args = no_args,
     .params = no_params,
     .min_in = 1,
@@ -92,6 +103,7 @@ const sn_op sn_op_add = {
     .infer = elementwise_infer,
     .cost = elementwise_cost,
     .forward = add_forward,
+    .grow = elementwise_grow,
 };
 
 /* [N, C, H, W] by [N, C, 1, 1], in either order: squeeze and excite. */
@@ -178,7 +190,7 @@ const sn_op sn_op_mul = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Mul",
-    .flags = SN_OP_POINTWISE | SN_OP_MUL,
+    .flags = SN_OP_POINTWISE | SN_OP_MUL | SN_OP_STEADY_SCRATCH,
     .args = no_args,
     .params = no_params,
     .min_in = 1,
@@ -188,13 +200,14 @@ const sn_op sn_op_mul = {
     .cost = elementwise_cost,
     .forward = mul_forward,
     .variants = mul_variants,
+    .grow = elementwise_grow,
 };
 
 const sn_op sn_op_average = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Average",
-    .flags = SN_OP_POINTWISE,
+    .flags = SN_OP_POINTWISE | SN_OP_STEADY_SCRATCH,
     .args = no_args,
     .params = no_params,
     .min_in = 1,
@@ -203,4 +216,5 @@ const sn_op sn_op_average = {
     .infer = elementwise_infer,
     .cost = elementwise_cost,
     .forward = average_forward,
+    .grow = elementwise_grow,
 };

@@ -46,7 +46,7 @@ const sn_op sn_op_identity = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Identity",
-    .flags = SN_OP_ALIAS | SN_OP_SAMPLES,
+    .flags = SN_OP_ALIAS | SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = identity_args,
     .params = no_params,
     .min_in = 1,
@@ -55,13 +55,14 @@ const sn_op sn_op_identity = {
     .infer = identity_infer,
     .cost = alias_cost,
     .forward = op_forward_alias,
+    .grow = op_grow_same,
 };
 
 const sn_op sn_op_dropout = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Dropout",
-    .flags = SN_OP_ALIAS | SN_OP_SAMPLES,
+    .flags = SN_OP_ALIAS | SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = dropout_args,
     .params = no_params,
     .min_in = 1,
@@ -71,4 +72,5 @@ const sn_op sn_op_dropout = {
     .infer = dropout_infer,
     .cost = alias_cost,
     .forward = op_forward_alias,
+    .grow = op_grow_same,
 };

@@ -131,6 +131,19 @@ static sn_status layernorm_infer(sn_call *call, sn_error *err)
     return op_set_scratch(call, N_PARAMS, op_count(&live), 1, err);
 }
 
+/* All axes but the normalized ones may grow. */
+static bool layernorm_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    const sn_value *shape = &call->arg[ARG_SHAPE].value;
+    const int       rank = call->in[0].shape.rank;
+    const int       n = shape->kind == SN_KIND_TUPLE ? (int)shape->as.tuple.n : 1;
+
+    out[0] = in[0];
+    for (int i = rank - n; i < rank; i++)
+        if (in[0].per_sample[i]) return false;
+    return true;
+}
+
 static void layernorm_cost(const sn_call *call, sn_cost *ret_cost)
 {
     op_cost(call, N_PARAMS, 0, ret_cost);
@@ -218,7 +231,7 @@ const sn_op sn_op_layernorm = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "LayerNorm",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = layernorm_args,
     .params = layernorm_params,
     .min_in = 1,
@@ -233,4 +246,5 @@ const sn_op sn_op_layernorm = {
     .forward = layernorm_forward,
     .variants = layernorm_variants,
     .rows = layernorm_over_rows,
+    .grow = layernorm_grow,
 };

@@ -195,7 +195,7 @@ const sn_op sn_op_linear = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Linear",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = linear_args,
     .params = linear_params,
     .min_in = 1,
@@ -211,4 +211,5 @@ const sn_op sn_op_linear = {
     .export_args = linear_export_args,
     .variants = linear_variants,
     .rows = linear_has_rows,
+    .grow = op_grow_rows,
 };

@@ -48,6 +48,21 @@ static sn_status mean_infer(sn_call *call, sn_error *err)
     return op_set_out(call, 0, SN_F32, &y, err);
 }
 
+/* What is left keeps its length. */
+static bool mean_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    const struct mean_priv *priv = call->priv;
+    int                     n = 0;
+
+    for (int i = 0; i < call->in[0].shape.rank; i++) {
+        const bool goes = priv->axes >> i & 1;
+
+        if (!goes || op_bool(call, ARG_KEEPDIM))
+            out[0].per_sample[n++] = goes ? 0 : in[0].per_sample[i];
+    }
+    return true;
+}
+
 static void mean_cost(const sn_call *call, sn_cost *ret_cost)
 {
     op_cost(call, 0, 0, ret_cost);
@@ -94,7 +109,7 @@ const sn_op sn_op_mean = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Mean",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = mean_args,
     .params = mean_params,
     .min_in = 1,
@@ -105,4 +120,5 @@ const sn_op sn_op_mean = {
     .cost = mean_cost,
     .forward = mean_forward,
     .variants = mean_variants,
+    .grow = mean_grow,
 };

@@ -1,5 +1,6 @@
 /* What the operators share: reading arguments, slicing like Python, checking shapes. */
 #include "op/op_internal.h"
+#include "tensor/growth.h"
 
 #include <assert.h>
 #include <float.h>
@@ -277,6 +278,25 @@ bool op_broadcast(const sn_shape *a, const sn_shape *b, sn_shape *ret_shape)
 }
 
 /* ---- forward ------------------------------------------------------------------------- */
+
+bool op_grow_same(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    (void)call;
+    out[0] = in[0];
+    return true;
+}
+
+bool op_grow_images(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    out[0] = in[0];
+    return call->in[0].shape.rank == 4 && growth_only(&in[0], 0);
+}
+
+bool op_grow_rows(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    out[0] = in[0];
+    return in[0].per_sample[call->in[0].shape.rank - 1] == 0;
+}
 
 void op_forward_alias(const sn_call *call, const sn_io *io)
 {

@@ -18,6 +18,17 @@
 __attribute__((format(printf, 5, 6))) sn_status
 op_fail(sn_error *err, sn_status code, const sn_call *call, const char *arg, const char *fmt, ...);
 
+/* ---- how outputs grow with the batch (sn_op.grow) ---------------------------------- */
+
+/* Output 0 has the shape of input 0, whatever that is. */
+bool op_grow_same(const sn_call *call, const sn_growth *in, sn_growth *out);
+
+/* [N, C, H, W] by samples; a single image [C, H, W] has no batch. */
+bool op_grow_images(const sn_call *call, const sn_growth *in, sn_growth *out);
+
+/* Input 0 is [..., features] and output 0 as many rows: all axes but the last may grow. */
+bool op_grow_rows(const sn_call *call, const sn_growth *in, sn_growth *out);
+
 /* ---- argument tables: the kinds a value may have --------------------------------- */
 
 enum {

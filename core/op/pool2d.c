@@ -266,7 +266,7 @@ const sn_op sn_op_maxpool2d = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "MaxPool2d",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = maxpool2d_args,
     .params = no_params,
     .min_in = 1,
@@ -278,6 +278,7 @@ const sn_op sn_op_maxpool2d = {
     .cost = pool_cost,
     .forward = maxpool2d_forward,
     .variants = maxpool2d_variants,
+    .grow = op_grow_images,
 };
 
 /* ---- AvgPool2d -------------------------------------------------------------------------- */
@@ -345,7 +346,7 @@ const sn_op sn_op_avgpool2d = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "AvgPool2d",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = avgpool2d_args,
     .params = no_params,
     .min_in = 1,
@@ -357,6 +358,7 @@ const sn_op sn_op_avgpool2d = {
     .cost = pool_cost,
     .forward = avgpool2d_forward,
     .variants = avgpool2d_variants,
+    .grow = op_grow_images,
 };
 
 /* ---- AdaptiveAvgPool2d ------------------------------------------------------------------ */
@@ -467,7 +469,7 @@ const sn_op sn_op_adaptiveavgpool2d = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "AdaptiveAvgPool2d",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = adaptiveavgpool2d_args,
     .params = no_params,
     .min_in = 1,
@@ -479,4 +481,5 @@ const sn_op sn_op_adaptiveavgpool2d = {
     .cost = pool_cost,
     .forward = adaptiveavgpool2d_forward,
     .variants = adaptiveavgpool2d_variants,
+    .grow = op_grow_images,
 };

@@ -8,6 +8,7 @@
  */
 #include "kernel/eltwise.h"
 #include "op/op_internal.h"
+#include "tensor/growth.h"
 
 enum { ARG_START, ARG_END };
 /* clang-format off */
@@ -57,6 +58,23 @@ static sn_status flatten_infer(sn_call *call, sn_error *err)
     for (int i = end + 1; i < x->rank; i++)
         y.dim[y.rank++] = x->dim[i];
     return op_set_out(call, 0, call->in[0].dtype, &y, err);
+}
+
+/* The joined axes may hold one that grows: N * n elements. */
+static bool flatten_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    const sn_shape *x = &call->in[0].shape;
+    int64_t         count;
+    int             start = 0, end = 0, n = 0;
+
+    op_axis(call, "start_dim", &call->arg[ARG_START].value, x->rank, &start, NULL);
+    op_axis(call, "end_dim", &call->arg[ARG_END].value, x->rank, &end, NULL);
+    for (int i = 0; i < start; i++)
+        out[0].per_sample[n++] = in[0].per_sample[i];
+    if (!growth_count(x, &in[0], start, end + 1, &count, &out[0].per_sample[n++])) return false;
+    for (int i = end + 1; i < x->rank; i++)
+        out[0].per_sample[n++] = in[0].per_sample[i];
+    return true;
 }
 
 /* The entries are integers of at least -1, and at most one is -1. */
@@ -128,6 +146,30 @@ static sn_status reshape_infer(sn_call *call, sn_error *err)
     return op_set_out(call, 0, call->in[0].dtype, &y, err);
 }
 
+/* Either the axis that grows is kept where it is, or the open entry takes all that it brings, if
+ * that can be divided whatever the batch. */
+static bool reshape_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    const sn_shape *x = &call->in[0].shape;
+    int64_t         known = 1, count, per_sample;
+    sn_shape        y = {0};
+    int             open = -1;
+
+    read_shape(call, &call->arg[ARG_SHAPE].value, &y, NULL);
+    if (!growth_count(x, &in[0], 0, x->rank, &count, &per_sample)) return false;
+    for (int i = 0; i < y.rank; i++) {
+        if (y.dim[i] == 0) out[0].per_sample[i] = in[0].per_sample[i];
+        if (growth_any(out)) return growth_equal(&out[0], &in[0]);
+        if (y.dim[i] == -1)
+            open = i;
+        else if (__builtin_mul_overflow(known, y.dim[i] ? y.dim[i] : x->dim[i], &known))
+            return false;
+    }
+    if (open < 0 || known < 1 || per_sample % known != 0 || count % known != 0) return false;
+    out[0].per_sample[open] = per_sample / known;
+    return true;
+}
+
 /* Nothing is computed and nothing moves. */
 static void alias_cost(const sn_call *call, sn_cost *ret_cost)
 {
@@ -163,6 +205,15 @@ static sn_status permute_infer(sn_call *call, sn_error *err)
         y.dim[i] = x->dim[priv->axis[i]];
     }
     return op_set_out(call, 0, SN_F32, &y, err);
+}
+
+static bool permute_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    const struct permute_priv *priv = call->priv;
+
+    for (int i = 0; i < priv->rank; i++)
+        out[0].per_sample[i] = in[0].per_sample[priv->axis[i]];
+    return true;
 }
 
 static void permute_cost(const sn_call *call, sn_cost *ret_cost)
@@ -207,7 +258,7 @@ const sn_op sn_op_flatten = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Flatten",
-    .flags = SN_OP_ALIAS | SN_OP_SAMPLES,
+    .flags = SN_OP_ALIAS | SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = flatten_args,
     .params = no_params,
     .min_in = 1,
@@ -216,13 +267,14 @@ const sn_op sn_op_flatten = {
     .infer = flatten_infer,
     .cost = alias_cost,
     .forward = op_forward_alias,
+    .grow = flatten_grow,
 };
 
 const sn_op sn_op_reshape = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Reshape",
-    .flags = SN_OP_ALIAS | SN_OP_SAMPLES,
+    .flags = SN_OP_ALIAS | SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = reshape_args,
     .params = no_params,
     .min_in = 1,
@@ -232,13 +284,14 @@ const sn_op sn_op_reshape = {
     .infer = reshape_infer,
     .cost = alias_cost,
     .forward = op_forward_alias,
+    .grow = reshape_grow,
 };
 
 const sn_op sn_op_permute = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Permute",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = permute_args,
     .params = no_params,
     .min_in = 1,
@@ -248,4 +301,5 @@ const sn_op sn_op_permute = {
     .infer = permute_infer,
     .cost = permute_cost,
     .forward = permute_forward,
+    .grow = permute_grow,
 };

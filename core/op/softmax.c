@@ -53,7 +53,7 @@ const sn_op sn_op_softmax = {
     .size = sizeof(sn_op),
     .abi = SN_OP_ABI,
     .type = "Softmax",
-    .flags = SN_OP_SAMPLES,
+    .flags = SN_OP_SAMPLES | SN_OP_STEADY_SCRATCH,
     .args = softmax_args,
     .params = softmax_params,
     .min_in = 1,
@@ -64,4 +64,5 @@ const sn_op sn_op_softmax = {
     .cost = softmax_cost,
     .forward = softmax_forward,
     .samples = softmax_samples,
+    .grow = op_grow_same,
 };

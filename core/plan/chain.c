@@ -10,16 +10,16 @@
  * One thread may have come to the end while another is at the beginning: whatever the chain
  * touches needs its bytes from the first step of it to the last. */
 #include "plan/plan.h"
+#include "tensor/growth.h"
 
-/* All axes but the last, for the largest batch. */
-static int64_t count_rows(const struct value *v)
+/* All axes but the last make up as many rows for every batch. */
+static bool same_rows(const struct value *a, const struct value *b)
 {
-    const sn_shape *s = &v->desc.shape;
-    int64_t         n = 1;
+    int64_t n_a, n_b, more_a, more_b;
 
-    for (int d = 0; d < s->rank - 1; d++)
-        n *= s->dim[d];
-    return n;
+    return growth_count(&a->desc.shape, &a->growth, 0, a->desc.shape.rank - 1, &n_a, &more_a) &&
+           growth_count(&b->desc.shape, &b->growth, 0, b->desc.shape.rank - 1, &n_b, &more_b) &&
+           n_a == n_b && more_a == more_b;
 }
 
 /* Values of as many rows for every batch, each row in one piece. */
@@ -28,8 +28,7 @@ static bool has_rows_of(const struct sn_plan *p, int v, const struct value *like
     const struct value *value = v == VALUE_ABSENT ? NULL : &p->value[v];
 
     return value && value->desc.shape.rank >= 2 && value->layout == SN_LAYOUT_ROWS &&
-           !(value->batch_dims >> (value->desc.shape.rank - 1)) &&
-           !value->batch_dims == !like->batch_dims && count_rows(value) == count_rows(like);
+           !(value->batch_dims >> (value->desc.shape.rank - 1)) && same_rows(value, like);
 }
 
 /* Its output, if row i of it is made of rows i of what it reads. Variants make the same bits of

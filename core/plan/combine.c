@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plan/plan.h"
+#include "tensor/growth.h"
 
 static sn_status fail_formats(const struct step *s, const sn_desc *in, const char *what,
                               sn_error *err)
@@ -96,6 +97,36 @@ sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, s
                           : !broadcast(&out->shape, &in[i].shape))
             return fail_formats(s, in, "items to be summed have shapes that do not fit", err);
     return check_size(s, &out->shape, err);
+}
+
+/* Inputs side by side along axis 1, and alike elsewhere. */
+static bool concat_grow(const struct step *s, const sn_growth *in, sn_growth *out)
+{
+    *out = in[0];
+    for (size_t i = 1; i < s->call.n_in; i++) {
+        const int64_t more = in[i].per_sample[1];
+        sn_growth     alike = in[i];
+
+        alike.per_sample[1] = in[0].per_sample[1];
+        if (!growth_equal(&alike, &in[0]) ||
+            __builtin_add_overflow(out->per_sample[1], more, &out->per_sample[1]))
+            return false;
+    }
+    return true;
+}
+
+bool combine_grow(const struct step *s, const sn_growth *in, sn_growth *out)
+{
+    sn_shape y = s->call.in[0].shape;
+
+    if (s->call.out[0].dtype == SN_NONE) return true; /* all inputs are absent, for any batch */
+    if (s->kind == STEP_CONCAT) return concat_grow(s, in, out);
+    *out = in[0];
+    for (size_t i = 1; i < s->call.n_in && s->kind != STEP_COPY; i++)
+        if (s->same_shape ? !growth_equal(&in[i], &in[0])
+                          : !growth_broadcast(&y, out, &s->call.in[i].shape, &in[i]))
+            return false;
+    return true;
 }
 
 /* y (+)= w * x where x broadcasts to y. */

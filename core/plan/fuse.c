@@ -7,6 +7,7 @@
  *     conv -> BatchNorm2d -> Add(x) -> ReLU      becomes      conv with an epilogue
  */
 #include "plan/plan.h"
+#include "tensor/growth.h"
 
 struct readers {
     int *n;    /* [n_values] how often a value is read, as an output too */
@@ -45,11 +46,12 @@ static bool count_readers(const struct sn_plan *p, sn_arena *work, struct reader
 /* Variants of what works element by element compare shapes; these must agree for every batch. */
 static bool agree_on_batch(const struct sn_plan *p, const struct step *s)
 {
-    const unsigned grows = p->value[s->out[0]].batch_dims;
+    const sn_growth *growth = &p->value[s->out[0]].growth;
 
-    if (!(s->module->op->flags & SN_OP_POINTWISE) || p->fixed_batch) return true;
+    if (!(s->module->op->flags & SN_OP_POINTWISE)) return true;
     for (size_t k = 0; k < s->call.n_in; k++)
-        if (s->in[k] != VALUE_ABSENT && p->value[s->in[k]].batch_dims != grows) return false;
+        if (s->in[k] != VALUE_ABSENT && !growth_equal(&p->value[s->in[k]].growth, growth))
+            return false;
     return true;
 }
 
@@ -76,7 +78,7 @@ static const sn_variant *choose(const struct sn_plan *p, struct step *s, const s
 static bool same_desc(const struct sn_plan *p, int a, int b)
 {
     return p->value[a].desc.dtype == p->value[b].desc.dtype &&
-           p->value[a].batch_dims == p->value[b].batch_dims &&
+           growth_equal(&p->value[a].growth, &p->value[b].growth) &&
            sn_shape_equal(&p->value[a].desc.shape, &p->value[b].desc.shape);
 }
 
@@ -118,7 +120,7 @@ static bool is_gate(const struct value *gate_value, const struct value *x_value)
     const sn_desc *gate = &gate_value->desc, *x = &x_value->desc;
     const int64_t *g = gate->shape.dim, *d = x->shape.dim;
 
-    return gate_value->batch_dims == x_value->batch_dims && gate->dtype == SN_F32 &&
+    return growth_equal(&gate_value->growth, &x_value->growth) && gate->dtype == SN_F32 &&
            gate->shape.rank == 4 && x->shape.rank == 4 && g[0] == d[0] && g[1] == d[1] &&
            g[2] == 1 && g[3] == 1;
 }

@@ -1,11 +1,13 @@
-/* infer: shapes through the steps, once for batch 1 and once for the largest batch.
+/* infer: shapes through the steps for the largest batch, and how each of them grows with it.
  *
- * Comparing the two tells which dimensions grow with the batch, so that a run needs no
- * inference: dimension = unit * batch where the bit is set, constant otherwise. */
+ * Operators say how their outputs follow from what their inputs do (sn_op.grow), so that a
+ * dimension is known for every batch without looking at one: per sample * N + a constant. Where
+ * an operator cannot say so, the plan is one for a fixed batch. */
 #include <stdio.h>
 #include <string.h>
 
 #include "plan/plan.h"
+#include "tensor/growth.h"
 
 static bool is_batch(const sn_port *port, int dim)
 {
@@ -71,100 +73,250 @@ wrong:
                    port_text(port, want_text, sizeof want_text));
 }
 
-/* One pass over all steps; inputs have been set. */
+/* ---- shapes ---------------------------------------------------------------------------- */
+
+/* An optional input of the supernet that was not given may be wired to an operator that needs it.
+ */
+static sn_status check_present(const struct step *s, const sn_desc *in, sn_error *err)
+{
+    const sn_op *op = s->module->op;
+
+    for (size_t k = 0; k < s->call.n_in && k < (size_t)op->min_in; k++)
+        if (in[k].dtype == SN_NONE)
+            return sn_fail(err, SN_E_INVALID, s->call.where,
+                           "input %zu of %s comes from an optional input that was not given", k,
+                           op->type);
+    return SN_OK;
+}
+
+static sn_status infer_step(struct sn_plan *p, struct step *s, sn_error *err)
+{
+    sn_desc  *in = (sn_desc *)s->call.in;
+    sn_status rc;
+
+    for (size_t k = 0; k < s->call.n_in; k++)
+        in[k] = s->in[k] == VALUE_ABSENT ? (sn_desc){.dtype = SN_NONE} : p->value[s->in[k]].desc;
+    if (s->kind != STEP_OP && s->kind != STEP_ALIAS) return combine_infer(s, in, s->call.out, err);
+    rc = check_present(s, in, err);
+    return rc ? rc : s->module->op->infer(&s->call, err);
+}
+
+/* Everything that the subnet computes, before steps are fused. */
+static void add_cost(struct sn_plan *p, const struct step *s)
+{
+    sn_cost cost = {0};
+
+    if (s->kind != STEP_OP || !s->module->op->cost) return;
+    s->module->op->cost(&s->call, &cost);
+    p->info.cost.macs += cost.macs;
+    p->info.cost.params += cost.params;
+    p->info.cost.bytes_moved += cost.bytes_moved;
+}
+
 static sn_status infer_steps(struct sn_plan *p, sn_error *err)
 {
     for (size_t i = 0; i < p->n_steps; i++) {
         struct step *s = &p->step[i];
-        sn_desc     *in = (sn_desc *)s->call.in;
-        sn_status    rc = SN_OK;
+        sn_status    rc;
 
         if (s->kind == STEP_BLEND) continue;
-        for (size_t k = 0; k < s->call.n_in; k++)
-            in[k] =
-                s->in[k] == VALUE_ABSENT ? (sn_desc){.dtype = SN_NONE} : p->value[s->in[k]].desc;
-        if (s->kind == STEP_OP || s->kind == STEP_ALIAS)
-            rc = s->module->op->infer(&s->call, err);
-        else
-            rc = combine_infer(s, in, s->call.out, err);
+        rc = infer_step(p, s, err);
         if (rc) return rc;
         s->scratch_bytes = s->call.scratch_bytes;
         for (size_t k = 0; k < s->call.n_out; k++)
             p->value[s->out[k]].desc = s->call.out[k];
+        add_cost(p, s);
     }
     return SN_OK;
 }
 
-static void set_inputs(struct sn_plan *p, const sn_desc *in, bool one)
+/* ---- how they grow ----------------------------------------------------------------------- */
+
+static void set_growth(struct value *v, const sn_growth *growth)
+{
+    v->growth = *growth;
+    v->batch_dims = 0;
+    for (int d = 0; d < v->desc.shape.rank; d++)
+        if (growth->per_sample[d]) v->batch_dims |= 1u << d;
+}
+
+/* All inputs grow as the first does; along axis 0 alone, if `batch_only`. */
+static bool inputs_agree(const sn_call *call, const sn_growth *in, bool batch_only)
+{
+    for (size_t k = 0; k < call->n_in; k++) {
+        const sn_shape *x = &call->in[k].shape, *first = &call->in[0].shape;
+
+        if (call->in[k].dtype == SN_NONE || !growth_equal(&in[k], &in[0])) return false;
+        if (batch_only ? x->rank < 1 || x->dim[0] != first->dim[0] || !growth_only(&in[k], 0)
+                       : !sn_shape_equal(x, first))
+            return false;
+    }
+    return true;
+}
+
+/* What the flags of an operator promise. */
+static bool grow_by_flags(const struct step *s, const sn_growth *in, sn_growth *out)
+{
+    const sn_call *call = &s->call;
+    const unsigned flags = s->module->op->flags;
+    const bool     pointwise = flags & SN_OP_POINTWISE;
+
+    if (!pointwise && !(flags & SN_OP_SAMPLES)) return false;
+    if (call->n_in == 0 || !inputs_agree(call, in, !pointwise)) return false;
+    for (size_t k = 0; k < call->n_out; k++) {
+        const sn_desc *y = &call->out[k];
+
+        if (y->dtype == SN_NONE) continue;
+        if (pointwise ? !sn_shape_equal(&y->shape, &call->in[0].shape)
+                      : y->shape.rank < 1 || y->shape.dim[0] != call->in[0].shape.dim[0])
+            return false;
+        out[k] = in[0];
+    }
+    return true;
+}
+
+/* Shapes at batch 1 that could be none: an operator that is wrong about itself. */
+static bool is_sound(const struct sn_plan *p, const sn_desc *desc, const sn_growth *growth)
+{
+    for (int d = 0; d < SN_MAX_RANK; d++) {
+        int64_t less;
+
+        if (growth->per_sample[d] == 0) continue;
+        if (growth->per_sample[d] < 0 || desc->dtype == SN_NONE || d >= desc->shape.rank ||
+            __builtin_mul_overflow(growth->per_sample[d], p->info.max_batch, &less) ||
+            less > desc->shape.dim[d])
+            return false;
+    }
+    return true;
+}
+
+/* The growth of the outputs of `s`; false: unknown. */
+static bool grow_step(struct sn_plan *p, struct step *s)
+{
+    sn_growth in[SN_MAX_PORTS], out[SN_MAX_PORTS];
+    bool      any = false;
+
+    if (s->kind == STEP_BLEND) return true;
+    memset(out, 0, s->call.n_out * sizeof *out);
+    for (size_t k = 0; k < s->call.n_in; k++) {
+        in[k] = s->in[k] == VALUE_ABSENT ? (sn_growth){0} : p->value[s->in[k]].growth;
+        any = any || growth_any(&in[k]);
+        ((sn_desc *)s->call.in)[k] =
+            s->in[k] == VALUE_ABSENT ? (sn_desc){.dtype = SN_NONE} : p->value[s->in[k]].desc;
+    }
+    if (!any) return true;
+    if (s->kind != STEP_OP && s->kind != STEP_ALIAS) {
+        if (!combine_grow(s, in, out)) return false;
+    } else if (s->module->op->grow ? !s->module->op->grow(&s->call, in, out)
+                                   : !grow_by_flags(s, in, out)) {
+        return false;
+    }
+    for (size_t k = 0; k < s->call.n_out; k++) {
+        if (!is_sound(p, &s->call.out[k], &out[k])) return false;
+        set_growth(&p->value[s->out[k]], &out[k]);
+    }
+    return true;
+}
+
+static void grow_inputs(struct sn_plan *p)
 {
     const sn_supernet *net = p->subnet->net;
 
     for (size_t i = 0; i < net->n_inputs; i++) {
+        sn_growth growth = {0};
+
         if (p->input[i] == VALUE_ABSENT) continue;
-        sn_desc *desc = &p->value[p->input[i]].desc;
-
-        *desc = in[i];
-        for (int d = 0; one && d < desc->shape.rank; d++)
-            if (is_batch(&net->input[i], d)) desc->shape.dim[d] = 1;
+        for (int d = 0; d < net->input[i].desc.shape.rank; d++)
+            growth.per_sample[d] = is_batch(&net->input[i], d);
+        set_growth(&p->value[p->input[i]], &growth);
     }
 }
 
-/* Which dimensions are multiples of the batch; false if one is neither that nor constant. */
-static bool find_batch_dims(struct value *v, int64_t batch)
+/* A plan for one batch: all shapes are constant. */
+static void fix_batch(struct sn_plan *p)
 {
-    for (int d = 0; d < v->desc.shape.rank; d++) {
-        const int64_t one = v->unit.dim[d], all = v->desc.shape.dim[d];
+    const sn_growth none = {0};
 
-        if (one == all) continue;
-        if (one * batch != all) return false;
-        v->batch_dims |= 1u << d;
-    }
-    return v->unit.rank == v->desc.shape.rank;
-}
-
-/* What infer wrote down for each operator, one after the other; priv is cleared for the next pass.
- */
-static char *take_privs(struct sn_plan *p)
-{
-    size_t n_bytes = 1;
-    char  *all, *at;
-
-    for (size_t i = 0; i < p->n_steps; i++)
-        if (p->step[i].module->op) n_bytes += p->step[i].module->op->priv_bytes;
-    all = at = sn_arena_alloc(p->work, n_bytes);
-    for (size_t i = 0; all && i < p->n_steps; i++) {
-        const sn_op *op = p->step[i].module->op;
-
-        if (!op || !p->step[i].call.priv) continue;
-        memcpy(at, p->step[i].call.priv, op->priv_bytes);
-        memset(p->step[i].call.priv, 0, op->priv_bytes);
-        at += op->priv_bytes;
-    }
-    return all;
-}
-
-/* With the batch anywhere but in front, what an operator takes for the height of an image may
- * grow with it. Then its notes are true for one batch only. */
-static bool notes_depend_on_batch(const struct sn_plan *p, const char *at)
-{
-    bool elsewhere = false;
-
+    p->info.fixed_batch = true;
     for (int v = 0; v < p->n_values; v++)
-        elsewhere = elsewhere || p->value[v].batch_dims & ~1u;
-    for (size_t i = 0; elsewhere && i < p->n_steps; i++) {
-        const sn_op *op = p->step[i].module->op;
-
-        if (!op || !p->step[i].call.priv) continue;
-        if (memcmp(at, p->step[i].call.priv, op->priv_bytes)) return true;
-        at += op->priv_bytes;
-    }
-    return false;
+        set_growth(&p->value[v], &none);
 }
+
+static void set_units(struct sn_plan *p)
+{
+    for (int v = 0; v < p->n_values; v++) {
+        struct value *value = &p->value[v];
+
+        value->unit = value->desc.shape;
+        for (int d = 0; d < value->unit.rank; d++)
+            value->unit.dim[d] -=
+                value->growth.per_sample[d] * (p->info.max_batch > 0 ? p->info.max_batch - 1 : 0);
+    }
+}
+
+/* ---- temporary memory of steps ------------------------------------------------------------ */
+
+/* Batches that an operator is asked about one by one. */
+enum { ASK_MOST = 4096 };
+
+static bool is_steady(const struct sn_plan *p, const struct step *s)
+{
+    if (s->kind != STEP_OP || s->module->op->flags & SN_OP_STEADY_SCRATCH) return true;
+    for (size_t k = 0; k < s->call.n_in; k++)
+        if (s->in[k] != VALUE_ABSENT && p->value[s->in[k]].batch_dims) return false;
+    return true;
+}
+
+static size_t scratch_now(const struct step *s)
+{
+    size_t n = s->call.scratch_bytes;
+
+    if (s->variant && s->variant->scratch_bytes) n = s->variant->scratch_bytes(&s->call);
+    return s->gated ? n + s->variant->gated_bytes(&s->call) : n;
+}
+
+/* Infer at another batch; what the values say is that of the largest. */
+static sn_status infer_at(struct sn_plan *p, struct step *s, int64_t batch)
+{
+    sn_desc *in = (sn_desc *)s->call.in;
+
+    for (size_t k = 0; k < s->call.n_in; k++) {
+        const struct value *v = s->in[k] == VALUE_ABSENT ? NULL : &p->value[s->in[k]];
+
+        in[k] = v ? v->desc : (sn_desc){.dtype = SN_NONE};
+        for (int d = 0; v && d < in[k].shape.rank; d++)
+            in[k].shape.dim[d] -= v->growth.per_sample[d] * (p->info.max_batch - batch);
+    }
+    return s->module->op->infer(&s->call, NULL);
+}
+
+size_t plan_scratch(struct sn_plan *p, struct step *s)
+{
+    size_t most = scratch_now(s);
+
+    if (is_steady(p, s)) return most;
+    for (int64_t batch = 1; batch <= p->info.max_batch; batch++) /* the largest one last */
+        if (infer_at(p, s, batch) == SN_OK && scratch_now(s) > most) most = scratch_now(s);
+    return most;
+}
+
+/* An operator that promises nothing is held to what it said at every batch. */
+static bool keeps_its_word(struct sn_plan *p, struct step *s)
+{
+    bool kept = p->info.max_batch <= ASK_MOST;
+
+    if (is_steady(p, s)) return true;
+    for (int64_t batch = 1; kept && batch < p->info.max_batch; batch++)
+        kept = infer_at(p, s, batch) == SN_OK;
+    return infer_at(p, s, p->info.max_batch) == SN_OK && kept;
+}
+
+/* ------------------------------------------------------------------------------------------ */
 
 sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err)
 {
     const sn_supernet *net = p->subnet->net;
-    const char        *notes = NULL;
+    bool               known = true;
     sn_status          rc;
 
     for (size_t i = 0; i < net->n_inputs; i++) {
@@ -172,24 +324,14 @@ sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err)
         if (rc) return rc;
         for (int d = 0; in[i].dtype != SN_NONE && d < in[i].shape.rank; d++)
             if (is_batch(&net->input[i], d)) p->info.max_batch = in[i].shape.dim[d];
+        if (p->input[i] != VALUE_ABSENT) p->value[p->input[i]].desc = in[i];
     }
-    if (p->info.max_batch > 1) {
-        set_inputs(p, in, true);
-        p->fixed_batch = infer_steps(p, NULL) != SN_OK; /* training may need more than one */
-        for (int v = 0; v < p->n_values; v++)
-            p->value[v].unit = p->value[v].desc.shape;
-        notes = take_privs(p);
-        if (!notes) return fail_no_memory(err, "plan");
-    }
-    set_inputs(p, in, false);
     rc = infer_steps(p, err);
     if (rc) return rc;
-    for (int v = 0; v < p->n_values; v++) {
-        if (p->info.max_batch <= 1)
-            p->value[v].unit = p->value[v].desc.shape;
-        else if (!p->fixed_batch && !find_batch_dims(&p->value[v], p->info.max_batch))
-            p->fixed_batch = true;
-    }
-    if (notes && !p->fixed_batch) p->fixed_batch = notes_depend_on_batch(p, notes);
+    grow_inputs(p);
+    for (size_t i = 0; known && i < p->n_steps; i++)
+        known = grow_step(p, &p->step[i]) && keeps_its_word(p, &p->step[i]);
+    if (!known) fix_batch(p);
+    set_units(p);
     return SN_OK;
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "plan/plan.h"
+#include "tensor/growth.h"
 
 /* Bytes that live from step `first` to step `last`; with chains, from the first step of the chain
  * that the one is in to the last of that of the other. */
@@ -125,7 +126,7 @@ static void write_over_residuals(struct sn_plan *p)
         y = &p->value[out];
         if (y->root != out || y->place != PLACE_NONE || x->place != PLACE_NONE || x->first < 0 ||
             x->last != (int)i || reads_otherwise(p, s, root) || y->layout != x->layout ||
-            y->desc.dtype != x->desc.dtype || y->batch_dims != x->batch_dims ||
+            y->desc.dtype != x->desc.dtype || !growth_equal(&y->growth, &x->growth) ||
             !sn_shape_equal(&y->desc.shape, &x->desc.shape))
             continue;
         x->last = y->last;

@@ -141,6 +141,10 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
     }
     if (rc) return rc;
     if (m->op && (m->op->flags & SN_OP_ALIAS)) s.kind = STEP_ALIAS;
+    if (s.kind == STEP_ALIAS && (n->n_in == 0 || in[0] == VALUE_ABSENT))
+        return sn_fail(err, SN_E_INVALID, m->where,
+                       "input 0 of %s comes from an optional input that was not given",
+                       m->op->type);
     s.in = in;
     before = maps(&s) ? mapped_before(p, &s) : NULL;
     if (before) {

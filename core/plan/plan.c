@@ -17,16 +17,6 @@ static sn_status describe(struct sn_plan *p, const sn_desc *in, sn_error *err)
     p->info.in = desc;
     p->info.out = desc + p->info.n_in;
     p->info.n_steps = p->n_steps;
-    for (size_t i = 0; i < p->n_steps; i++) {
-        const struct step *s = &p->step[i];
-        sn_cost            cost = {0};
-
-        if (s->kind != STEP_OP || !s->module->op->cost) continue;
-        s->module->op->cost(&s->call, &cost);
-        p->info.cost.macs += cost.macs;
-        p->info.cost.params += cost.params;
-        p->info.cost.bytes_moved += cost.bytes_moved;
-    }
     return SN_OK;
 }
 

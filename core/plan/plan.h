@@ -3,7 +3,7 @@
  *     network (live nodes)                 subnet/network.h
  *       -> steps and values                lower.c   aliases and repetitions vanish
  *       -> live parts of the weights       param.c   views, packed copies, blends
- *       -> shapes for batch 1 and largest  infer.c   which dimensions grow with the batch
+ *       -> shapes, and how they grow       infer.c   with the batch: derived for all of them
  *       -> fewer steps that do more        fuse.c    epilogues; variants from the table
  *       -> one layout for each value       variant.c conversions where they differ
  *       -> lives of values                 layout.c  outputs are written where they go
@@ -25,8 +25,9 @@ enum place { PLACE_NONE, PLACE_INPUT, PLACE_OUTPUT, PLACE_SCRATCH };
 
 struct value {
     sn_desc    desc;         /* for the largest batch; SN_NONE: absent */
+    sn_growth  growth;       /* derived: by so much an axis grows with each sample */
+    unsigned   batch_dims;   /* bit i: axis i grows at all */
     sn_shape   unit;         /* for batch 1 */
-    unsigned   batch_dims;   /* bit i: dimension i is unit * batch, otherwise constant */
     sn_layout  layout;       /* of rank 4 */
     int        root;         /* the value whose bytes it shares; itself if none */
     enum place place;        /* of roots */
@@ -134,11 +135,11 @@ enum { MAX_SPANS = 8, CHAIN_MOST = UINT8_MAX };
 
 /* A value: where its bytes are, and its shape for any batch. */
 struct slot {
-    const int64_t *dim; /* [rank] for batch 1 */
+    const int64_t *dim; /* [rank] for batch 0; if some axis grows, [rank] more: by how much */
     size_t         offset_bytes;
     int            port;
     uint8_t        rank;
-    uint8_t        batch_dims; /* bit i: dimension i is dim[i] * batch */
+    uint8_t        batch_dims; /* bit i: axis i grows with the batch */
     uint8_t        dtype, place, layout, span;
 };
 
@@ -173,7 +174,6 @@ struct sn_plan {
     struct span   span[MAX_SPANS];
     int           n_lanes;     /* threads that may take samples of their own through all steps */
     size_t        lane_bytes;  /* of each, in the scratch memory */
-    bool          fixed_batch; /* some shape is neither constant nor proportional to the batch */
     bool          needs_state;
 
     size_t       n_tasks;
@@ -217,6 +217,9 @@ sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choic
                     sn_error *err);
 
 sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
+
+/* The most temporary memory of `s`, run as `s->variant` (or by forward), over all batches. */
+size_t plan_scratch(struct sn_plan *p, struct step *s);
 sn_status plan_fuse(struct sn_plan *p, sn_error *err);
 sn_status plan_variants(struct sn_plan *p, sn_error *err);
 sn_status plan_lives(struct sn_plan *p, sn_error *err);
@@ -238,6 +241,9 @@ sn_status pack_affine(const struct module *m, sn_supernet *net, const sn_call *c
 
 /* Output shape of STEP_SUM, MEAN, CONCAT, WEIGHTED, COPY from its inputs. */
 sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, sn_error *err);
+
+/* How it grows with the batch, as sn_op.grow. */
+bool combine_grow(const struct step *s, const sn_growth *in, sn_growth *out);
 
 /* weight[i] for input i; NULL: all 1. */
 void combine_sum(const sn_tensor *in, size_t n, const float *weight, float scale, sn_tensor *out);

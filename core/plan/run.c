@@ -3,6 +3,8 @@
  * memory. */
 #include "plan/run.h"
 
+#include <stdio.h>
+
 #include "base/balance.h"
 #include "base/share.h"
 #include "tensor/tensor.h"
@@ -12,16 +14,35 @@ sn_shape run_shape(const struct slot *v, int64_t batch)
     sn_shape s = {.rank = v->rank};
 
     for (int d = 0; d < s.rank; d++)
-        s.dim[d] = v->batch_dims & (1u << d) ? v->dim[d] * batch : v->dim[d];
+        s.dim[d] = v->dim[d] + (v->batch_dims ? v->dim[v->rank + d] * batch : 0);
     return s;
+}
+
+static sn_status check_tensor(const char *what, size_t i, const sn_tensor *t, sn_dtype dtype,
+                              const sn_shape *shape, sn_error *err)
+{
+    char got[192], want[192], where[16];
+
+    snprintf(where, sizeof where, "%ss", what);
+    if (t->dtype != dtype)
+        return sn_fail(err, SN_E_DTYPE, where, "%s %zu is %s, the plan was made for %s", what, i,
+                       sn_dtype_name(t->dtype), sn_dtype_name(dtype));
+    if (!sn_shape_equal(shape, &t->shape) || !sn_tensor_is_dense(t))
+        return sn_fail(err, SN_E_SHAPE, where,
+                       "%s %zu has shape %s, the plan was made for %s, dense", what, i,
+                       sn_shape_text(&t->shape, got, sizeof got),
+                       sn_shape_text(shape, want, sizeof want));
+    if (!t->data && sn_shape_count(shape) > 0)
+        return sn_fail(err, SN_E_INVALID, where, "%s %zu has no data", what, i);
+    return SN_OK;
 }
 
 /* The batch of the given inputs; every input must have the shape of the plan for it. */
 static sn_status find_batch(const sn_plan *p, const sn_tensor *in, int64_t *ret_batch,
                             sn_error *err)
 {
-    int64_t batch = p->info.max_batch ? p->info.max_batch : 1;
-    char    got[192], want[192];
+    int64_t   batch = p->info.max_batch ? p->info.max_batch : 1;
+    sn_status rc = SN_OK;
 
     for (size_t i = 0; i < p->info.n_in; i++) {
         const struct slot *v;
@@ -32,25 +53,56 @@ static sn_status find_batch(const sn_plan *p, const sn_tensor *in, int64_t *ret_
             if ((v->batch_dims & (1u << d)) && in[i].shape.dim[d] < batch)
                 batch = in[i].shape.dim[d];
     }
-    if (batch < 1 || (p->fixed_batch && batch != p->info.max_batch))
-        return sn_fail(err, SN_E_SHAPE, "inputs", "the batch is %lld, the plan was made for %s%lld",
-                       (long long)batch, p->fixed_batch ? "exactly " : "1 to ",
-                       (long long)p->info.max_batch);
-    for (size_t i = 0; i < p->info.n_in; i++) {
+    if (batch < 0)
+        return sn_fail(err, SN_E_SHAPE, "inputs", "the batch is %lld, the plan was made for 0 to %lld",
+                       (long long)batch, (long long)p->info.max_batch);
+    for (size_t i = 0; rc == SN_OK && i < p->info.n_in; i++) {
         sn_shape shape;
 
         if (p->in_slot[i] == VALUE_ABSENT) continue;
         shape = run_shape(&p->slot[p->in_slot[i]], batch);
-        if (in[i].dtype != p->info.in[i].dtype)
-            return sn_fail(err, SN_E_DTYPE, "inputs", "input %zu is %s, the plan was made for %s",
-                           i, sn_dtype_name(in[i].dtype), sn_dtype_name(p->info.in[i].dtype));
-        if (!sn_shape_equal(&shape, &in[i].shape) || !sn_tensor_is_dense(&in[i]))
-            return sn_fail(err, SN_E_SHAPE, "inputs",
-                           "input %zu has shape %s, the plan was made for %s, dense", i,
-                           sn_shape_text(&in[i].shape, got, sizeof got),
-                           sn_shape_text(&shape, want, sizeof want));
+        rc = check_tensor("input", i, &in[i], p->info.in[i].dtype, &shape, err);
     }
     *ret_batch = batch;
+    return rc;
+}
+
+/* What a run writes to. */
+static sn_status check_memory(const sn_plan *p, int64_t batch, const sn_tensor *out,
+                              const void *scratch, sn_error *err)
+{
+    sn_status rc = SN_OK;
+
+    for (size_t i = 0; rc == SN_OK && i < p->info.n_out; i++) {
+        sn_shape shape;
+
+        if (p->out_slot[i] == VALUE_ABSENT || p->info.out[i].dtype == SN_NONE) continue;
+        shape = run_shape(&p->slot[p->out_slot[i]], batch);
+        rc = check_tensor("output", i, &out[i], p->info.out[i].dtype, &shape, err);
+    }
+    if (rc != SN_OK || p->info.scratch_bytes == 0 || batch == 0) return rc;
+    if (!scratch || (uintptr_t)scratch % SN_ALIGN_BYTES)
+        return sn_fail(err, SN_E_INVALID, "scratch",
+                       "a run needs %zu bytes of scratch memory at a multiple of %d, not %p",
+                       p->info.scratch_bytes, SN_ALIGN_BYTES, scratch);
+    return SN_OK;
+}
+
+/* Nothing comes of nothing, unless an output does not only depend on samples. */
+static sn_status check_empty(const sn_plan *p, sn_error *err)
+{
+    char text[192];
+
+    for (size_t i = 0; i < p->info.n_out; i++) {
+        sn_shape shape;
+
+        if (p->out_slot[i] == VALUE_ABSENT || p->info.out[i].dtype == SN_NONE) continue;
+        shape = run_shape(&p->slot[p->out_slot[i]], 0);
+        if (sn_shape_count(&shape) != 0)
+            return sn_fail(err, SN_E_SHAPE, "inputs",
+                           "the batch is 0, and output %zu would still have shape %s", i,
+                           sn_shape_text(&shape, text, sizeof text));
+    }
     return SN_OK;
 }
 
@@ -211,6 +263,8 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
     bool       stopped;
     sn_status  rc = find_batch(plan, in, &batch, err);
 
+    if (!rc) rc = check_memory(plan, batch, out, options->scratch, err);
+    if (!rc && batch == 0) return check_empty(plan, err);
     if (!rc) rc = check_probs(plan, options->probs, err);
     if (!rc && plan->needs_state && !options->state)
         rc = sn_fail(err, SN_E_INVALID, "state",

@@ -61,27 +61,32 @@ static sn_status fill_slots(const struct slots *t, sn_error *err)
     size_t          n_dims = 0;
 
     for (int v = 0; v < p->n_values; v++)
-        if (t->of[v] != VALUE_ABSENT) n_dims += (size_t)p->value[v].desc.shape.rank;
+        if (t->of[v] != VALUE_ABSENT)
+            n_dims += (size_t)p->value[v].desc.shape.rank * (p->value[v].batch_dims ? 2 : 1);
     p->slot = arena_array(p->mem, (size_t)t->n + 1, sizeof *p->slot);
     dim = arena_array(p->mem, n_dims + 1, sizeof *dim);
     if (!p->slot || !dim) return fail_no_memory(err, "plan");
     for (int v = 0; v < p->n_values; v++) {
         const struct value *value = &p->value[v], *root = &p->value[value->root];
-        const sn_shape     *shape = p->fixed_batch ? &value->desc.shape : &value->unit;
+        const int           rank = value->desc.shape.rank;
 
         if (t->of[v] == VALUE_ABSENT) continue;
         p->slot[t->of[v]] =
             (struct slot){.dim = dim,
                           .offset_bytes = root->offset_bytes,
                           .port = root->port,
-                          .rank = (uint8_t)shape->rank,
-                          .batch_dims = p->fixed_batch ? 0 : (uint8_t)value->batch_dims,
+                          .rank = (uint8_t)rank,
+                          .batch_dims = (uint8_t)value->batch_dims,
                           .dtype = (uint8_t)value->desc.dtype,
                           .place = (uint8_t)root->place,
                           .layout = (uint8_t)value->layout,
                           .span = (uint8_t)root->span};
-        memcpy(dim, shape->dim, (size_t)shape->rank * sizeof *dim);
-        dim += shape->rank;
+        for (int d = 0; d < rank; d++)
+            dim[d] = value->unit.dim[d] - value->growth.per_sample[d];
+        dim += rank;
+        if (!value->batch_dims) continue;
+        memcpy(dim, value->growth.per_sample, (size_t)rank * sizeof *dim);
+        dim += rank;
     }
     return SN_OK;
 }

@@ -47,13 +47,14 @@ static bool is_samplewise(const struct sn_plan *p, const struct step *s)
 /* May some samples go ahead? */
 static bool may_divide(const struct sn_plan *p)
 {
-    if (p->fixed_batch || p->mode != SN_EVAL || p->n_dists > 0 || p->info.max_batch <= 1)
-        return false;
+    if (p->mode != SN_EVAL || p->n_dists > 0 || p->info.max_batch <= 1) return false;
     for (int v = 0; v < p->n_values; v++) {
         const struct value *value = &p->value[v];
 
+        /* Axis 0 is N itself, and no other axis grows. */
         if (value->desc.dtype != SN_NONE && value->batch_dims &&
-            (value->batch_dims != 1 || value->unit.dim[0] != 1))
+            (value->batch_dims != 1 || value->growth.per_sample[0] != 1 ||
+             value->desc.shape.dim[0] != p->info.max_batch))
             return false;
     }
     for (size_t i = 0; i < p->n_steps; i++)

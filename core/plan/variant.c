@@ -79,8 +79,7 @@ static sn_status prepare(struct sn_plan *p, struct step *s, sn_error *err)
     for (size_t k = 0; rc == SN_OK && k < m->n_params; k++)
         rc = pack_get(m, p->subnet->net, v, k, err);
     s->packed = (const void *const *)&m->packed[v * m->n_params];
-    if (s->variant->scratch_bytes) s->scratch_bytes = s->variant->scratch_bytes(&s->call);
-    if (s->gated) s->scratch_bytes += s->variant->gated_bytes(&s->call);
+    s->scratch_bytes = plan_scratch(p, s);
     return rc;
 }
 

@@ -11,12 +11,15 @@ SN_PLUGIN;
 /* ---- the operation ---- */
 
 static const sn_arg_def args[] = {
-    {"num_features", SN_KINDS(SN_KIND_INT), SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL, NULL},
+    {"num_features",                    SN_KINDS(SN_KIND_INT), SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL, NULL},
     {0},
 };
 
 /* One parameter, cut in one step, by argument 0. */
-static const sn_param_def params[] = {{"weight", 0, 1, {0}}, {0}};
+static const sn_param_def params[] = {
+    {"weight", 0, 1, {0}},
+    {0      }
+};
 
 /* The shape of the shared weight: as large as the largest candidate needs. */
 static sn_status shape(const sn_call *call, size_t k, sn_shape *ret_shape, sn_error *err)
@@ -57,6 +60,13 @@ static sn_status infer(sn_call *call, sn_error *err)
     return SN_OK;
 }
 
+/* All axes but the last may grow with the batch, and y grows as x does. */
+static bool grow(const sn_call *call, const sn_growth *in, sn_growth *out)
+{
+    out[0] = in[0];
+    return in[0].per_sample[call->in[0].shape.rank - 1] == 0;
+}
+
 /* Cannot fail, allocates nothing. `io` may hold a smaller batch than infer saw. */
 static void forward(const sn_call *call, const sn_io *io)
 {
@@ -82,6 +92,7 @@ static const sn_op feature_scale = {
     .slice = slice,
     .infer = infer,
     .forward = forward,
+    .grow = grow,
 };
 
 /* ---- the policy ---- */

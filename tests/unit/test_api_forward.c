@@ -280,7 +280,7 @@ static const struct {
     {"another type",               "x", "choices", "{\"w\": 1}", RUN,              SN_F64, {2, {1, 2}}, 422, "dtype"         },
     {"another shape",              "x", "choices", "{\"w\": 1}", RUN,              SN_F32, {2, {1, 3}}, 422, "shape"         },
     {"another rank",               "x", "choices", "{\"w\": 1}", RUN,              SN_F32, {1, {2}},    422, "shape"         },
-    {"no samples",                 "x", "choices", "{\"w\": 1}", RUN,              SN_F32, {2, {0, 2}}, 422, "shape"         },
+    {"a sample without numbers",   "x", "choices", "{\"w\": 1}", RUN,              SN_F32, {2, {1, 0}}, 422, "shape"         },
     {"choices that are no JSON",   "x", "choices", "w=1",        RUN,              SN_F32, {2, {1, 2}}, 400, "malformed"     },
     {"choices that are no object", "x", "choices", "1",          RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
     {"an unknown subnet",          "x", "subnet",  "ab",         RUN,              SN_F32, {2, {1, 2}}, 422, "unknown_subnet"},

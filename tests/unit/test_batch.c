@@ -239,7 +239,13 @@ static void a_constant_is_no_batch(void **state)
     float         *y;
 
     (void)state;
+    /* A plan for two images has not been made for one. */
     assert_int_equal(planned_make(&w, add, tensors, "", (const sn_shape[]){x2, x2}, 2, 1), SN_OK);
+    assert_true(sn_plan_describe(w.plan)->fixed_batch);
+    assert_int_equal(forward(&w, (const sn_shape[]){x1, x2}, 2, 1, &y), SN_E_SHAPE);
+    free(y);
+    planned_end(&w);
+    assert_int_equal(planned_make(&w, add, tensors, "", (const sn_shape[]){x1, x2}, 2, 1), SN_OK);
     assert_int_equal(forward(&w, (const sn_shape[]){x1, x2}, 2, 1, &y), SN_OK);
     /* The image counts for both: the results differ as the two that are added do. */
     for (int i = 0; i < 18; i++)
@@ -249,6 +255,9 @@ static void a_constant_is_no_batch(void **state)
     planned_end(&w);
 
     assert_int_equal(planned_make(&w, mul, tensors, "", (const sn_shape[]){x2, g2}, 2, 1), SN_OK);
+    assert_true(sn_plan_describe(w.plan)->fixed_batch);
+    planned_end(&w);
+    assert_int_equal(planned_make(&w, mul, tensors, "", (const sn_shape[]){x2, g1}, 2, 1), SN_OK);
     assert_int_equal(forward(&w, (const sn_shape[]){x2, g1}, 2, 1, &y), SN_OK);
     for (int i = 0; i < 36; i++)
         assert_true(isfinite(y[i]));

@@ -482,8 +482,17 @@ typedef enum sn_op_flags {
     /* In evaluation mode, and where axis 0 of inputs and outputs is the batch: sample i of the
      * outputs depends on sample i of the inputs alone. Large batches may then come in parts.
      * Where that holds for some calls only, sn_op.samples says for which. */
-    SN_OP_SAMPLES = 16
+    SN_OP_SAMPLES = 16,
+    /* The temporary memory that infer, or a variant, asks for never shrinks as the batch grows.
+     * Without it infer is asked at every batch up to the largest, and the most is reserved. */
+    SN_OP_STEADY_SCRATCH = 32
 } sn_op_flags;
+
+/* How the shape of a tensor depends on the batch N: axis i has shape.dim[i] elements at the batch
+ * that was inferred, and per_sample[i] more for each further sample; 0: it is constant. */
+typedef struct sn_growth {
+    int64_t per_sample[SN_MAX_RANK];
+} sn_growth;
 
 typedef struct sn_op {
     size_t              size; /* sizeof(sn_op) */
@@ -542,6 +551,14 @@ typedef struct sn_op {
     bool (*affine)(const sn_call *call, float *scale, float *shift);
     bool (*samples)(const sn_call *call);
     bool (*rows)(const sn_call *call);
+
+    /* Called after infer where some input grows with the batch: how the outputs grow (out[k] is
+     * zeroed). Says true only if for every batch from 1 on infer would succeed as it did for this
+     * one, with the same priv, and give outputs of these shapes. False: the plan is made for one
+     * batch (sn_plan_info.fixed_batch). NULL: by the flags. SN_OP_POINTWISE, and inputs that grow
+     * alike: the outputs as the inputs. SN_OP_SAMPLES, and inputs of rank 1 or more that all grow
+     * alike along axis 0, and nowhere else: the outputs likewise. Otherwise false. */
+    bool (*grow)(const sn_call *call, const sn_growth *in, sn_growth *out);
 } sn_op;
 
 /* ---- registry: what exists ------------------------------------------------ */
@@ -854,7 +871,9 @@ typedef struct sn_plan_info {
     size_t         scratch_bytes; /* activations and temporaries of one run */
     size_t         packed_bytes;  /* weights whose slice is no view */
     size_t         plan_bytes;    /* everything the plan holds, packed_bytes included */
-    sn_cost        cost;          /* for the largest batch */
+    sn_cost        cost;          /* for the largest batch, of all that the subnet computes */
+    bool           fixed_batch;   /* runs with max_batch alone: how some shape depends on the batch is
+                                   * not known, or not linear. Compile one plan for each batch */
 } sn_plan_info;
 
 /* Infer shapes, slice or pack weights, lay out scratch memory. */
@@ -863,7 +882,8 @@ sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options, 
 const sn_plan_info *sn_plan_describe(const sn_plan *plan);
 sn_subnet          *sn_plan_subnet(const sn_plan *plan); /* borrowed */
 
-/* Output descriptions for inputs of `batch`, 1 <= batch <= max_batch. */
+/* Output descriptions for inputs of `batch`, 0 <= batch <= max_batch (max_batch alone if
+ * fixed_batch is set). */
 void sn_plan_outputs(const sn_plan *plan, int64_t batch, sn_desc *ret_out);
 
 typedef struct sn_run_options {
@@ -881,8 +901,10 @@ typedef struct sn_run_options {
     const size_t *n_probs;
 } sn_run_options;
 
-/* Run. `in` and `out` are dense and the caller's, of the described shapes with
- * any batch up to the largest. Allocates nothing. SN_E_STOPPED if asked to. */
+/* Run. `in` and `out` are dense and the caller's, of the described shapes with any batch up to the
+ * largest (sn_plan_outputs). A batch of 0 is answered without a run where that makes every output
+ * empty. Allocates nothing. SN_E_SHAPE, SN_E_DTYPE, SN_E_INVALID: an input, an output or the scratch
+ * memory is not what the plan was made for, and nothing is written. SN_E_STOPPED if asked to. */
 sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
                           const sn_run_options *options, sn_error *err);
 sn_plan  *sn_plan_ref(sn_plan *plan);
