@@ -181,12 +181,14 @@ static void split_uri(struct job *job)
 
 void *conn_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 {
-    const size_t n = strlen(uri) + 1;
-    struct job  *job = calloc(1, sizeof *job + n);
+    const size_t  n = strlen(uri) + 1;
+    struct job   *job = calloc(1, sizeof *job + n);
+    struct httpd *h = cls;
 
+    h->moved = true;
     if (!job) return NULL;
     memcpy(job->uri, uri, n);
-    job->h = cls;
+    job->h = h;
     job->conn = conn;
     job->opened_ns = uv_hrtime();
     job->req.request_id = job->request_id;
@@ -409,6 +411,8 @@ enum MHD_Result conn_on_request(void *cls, struct MHD_Connection *conn, const ch
     (void)conn;
     (void)url;
     if (!job) return MHD_NO; /* no memory for it in on_uri */
+    h->moved = true;
+    if (job->peer) job->peer->n_calls++;
     if (job->state == JOB_OPENED) return on_headers(h, job, method, version);
     if (*n_part > 0) {
         on_part(job, part, *n_part);
@@ -524,6 +528,7 @@ void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
     struct job   *job = *ret_job;
 
     (void)conn;
+    h->moved = true;
     if (!job) return;
     log_request(job, code);
     enter(job, PEER_HEADERS, 0);
