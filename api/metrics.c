@@ -147,6 +147,11 @@ static void put_models(struct api_buf *b, struct model **all, size_t n)
     for (size_t i = 0; i < n; i++)
         api_buf_printf(b, "supernetd_supernet_packed_bytes{supernet=\"%s\"} %zu\n", all[i]->name,
                        sn_supernet_packed_bytes(all[i]->net));
+    family(b, "supernet_weights_changed", "gauge",
+           "1 if the weights' file was changed in place: load the supernet again.");
+    for (size_t i = 0; i < n; i++)
+        api_buf_printf(b, "supernetd_supernet_weights_changed{supernet=\"%s\"} %d\n", all[i]->name,
+                       api_model_is_changed(all[i]));
     family(b, "supernet_version", "gauge", "Number of the load that is being served.");
     for (size_t i = 0; i < n; i++)
         api_buf_printf(b, "supernetd_supernet_version{supernet=\"%s\"} %llu\n", all[i]->name,

@@ -86,6 +86,8 @@ static enum problem_code code_of(sn_status s)
         return P_LIMIT;
     case SN_E_STOPPED:
         return P_STOPPED;
+    case SN_E_CHANGED:
+        return P_CHANGED;
     case SN_OK:
     case SN_STATUS_COUNT:
         break;
@@ -104,7 +106,8 @@ enum problem_code api_fail_file(struct problem *p, const sn_error *err)
 {
     enum problem_code code = code_of(err->code);
 
-    if (code != P_NO_MEMORY && api_problem_status(code) != 422) code = P_BAD_FILE;
+    if (code != P_NO_MEMORY && code != P_CHANGED && api_problem_status(code) != 422)
+        code = P_BAD_FILE;
     return api_fail(p, code, err->where, "%s",
                     err->text[0] ? err->text : sn_status_text(err->code));
 }

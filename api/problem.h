@@ -27,6 +27,7 @@
     X(P_UNSUPPORTED,      422, "unsupported")            \
     X(P_LIMIT,            413, "limit")                  \
     X(P_STOPPED,          504, "stopped")                \
+    X(P_CHANGED,          503, "weights_changed")        \
     /* refusals of HTTP, by the API and by the server */  \
     X(P_BAD_FILE,         422, "bad_file")               \
     X(P_FORBIDDEN,        403, "forbidden")              \

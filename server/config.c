@@ -18,6 +18,7 @@ enum type {
     BYTES,    /* a whole number with k, M or G */
     TIME,     /* a whole number with ms or s */
     LEVEL,    /* one of `levels` */
+    WEIGHTS,  /* map or copy */
     BOOL,     /* true or false; the flag alone says true */
     PATHS,    /* any number of them */
     SUPERNETS /* name=dir, any number of them */
@@ -53,6 +54,10 @@ static const struct option options[] = {
      "several times (in the variable: divided by commas)."},
     {"model-dir", "DIR", TEXT, AT(model_dir), 0, 4095, "",
      "Supernets may be loaded over HTTP from below this folder; empty: from nowhere."},
+    {"weights", "HOW", WEIGHTS, AT(copy_weights), 0, 0, "map",
+     "map: files of weights are mapped, so that the kernel can drop their pages; then they must be "
+     "replaced by rename, and a supernet whose file is overwritten in place answers 503 until it "
+     "is loaded again. copy: they are read into memory of the daemon, beside all limits below."},
     {"workers", "N", COUNT, AT(workers), 0, 48, "0",
      "Threads that compute, one request each; 0: as many as there are cores."},
     {"threads-per-request", "N", COUNT, AT(threads_per_request), 0, 48, "0",
@@ -94,7 +99,7 @@ static const struct option options[] = {
      "Sealed subnets that are remembered by id, per supernet."},
     {"memory-limit", "SIZE", BYTES, AT(memory_limit), 0, 1024 * T, "0",
      "The sum of all limits above must stay below it, or the daemon does not start; 0: the memory "
-     "of this machine or container. The files of weights are mapped and do not count, nor does "
+     "of this machine or container. The files of weights are mapped (or copied: --weights) and do not count, nor does "
      "what is prepared from them in place of their pages: about as much memory as the files take, "
      "for 3x3 convolutions by Winograd's algorithm up to 7 times as much. GET /v1/supernets says "
      "how much (packed_bytes)."},
@@ -183,6 +188,9 @@ static void describe_allowed(const struct option *o, char *buf, size_t n)
         return;
     case LEVEL:
         snprintf(buf, n, "error, warn, info or debug");
+        return;
+    case WEIGHTS:
+        snprintf(buf, n, "map or copy");
         return;
     case BOOL:
         snprintf(buf, n, "true or false");
@@ -375,6 +383,10 @@ static bool set(struct loader *l, const struct option *o, const char *value,
                 *(int64_t *)at = (int64_t)i;
                 good = true;
             }
+        break;
+    case WEIGHTS:
+        good = !strcmp(value, "map") || !strcmp(value, "copy");
+        *(int64_t *)at = value[0] == 'c';
         break;
     case BOOL:
         good = !strcmp(value, "true") || !strcmp(value, "false");

@@ -24,6 +24,7 @@ struct config {
     int64_t                 queue, deadline, max_body, buffer_memory, max_connections, idle_timeout;
     int64_t                 plan_cache, subnet_cache, max_batch, max_subnets, max_scratch;
     int64_t                 blas_threads, memory_limit, grace, log_level;
+    int64_t                 copy_weights;    /* 0 or 1 */
     int64_t                 exact, winograd; /* 0 or 1, not both */
     char                   *model_dir;       /* NULL: none */
     struct config_supernet *supernet;        /* as given on the command line, or elsewhere */

@@ -5,6 +5,7 @@
 #include "limits.h"
 #include "log.h"
 #include "loop.h"
+#include "supernet/supernet.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -28,6 +29,7 @@ static struct api *create_api(const struct config *c, char *why, size_t n_why)
         .max_subnets = (size_t)c->max_subnets,
         .blas_threads = (int)c->blas_threads,
         .n_threads = (int)c->threads_per_request,
+        .copy_weights = c->copy_weights,
         .exact = c->exact,
         .winograd = c->winograd,
         .plugin = c->plugin,
@@ -80,6 +82,7 @@ static int serve(struct config *c)
     struct api   *api;
     int64_t       bytes;
     char          why[2048] = "";
+    sn_error      err = {0};
     int           rc = EXIT_FAILED;
 
     limits_find(&limits);
@@ -90,6 +93,10 @@ static int serve(struct config *c)
     log_event(LOG_INFO, "start", "%s; up to %lld MiB beside the weights", api_describe(),
               (long long)(bytes >> 20));
     signal(SIGPIPE, SIG_IGN);
+    if (sn_sigbus_install(&err) != SN_OK) {
+        log_event(LOG_ERROR, "failed", "%s: %s", err.where, err.text);
+        return EXIT_FAILED;
+    }
     api = create_api(c, why, sizeof why);
     if (api && load_supernets(api, c, why, sizeof why))
         rc = loop_run(api, c, on_ready, c, why, sizeof why);

@@ -227,7 +227,8 @@ static void *work(void *cls)
     return NULL;
 }
 
-/* Signals are for the loop thread: a worker starts with all of them blocked. */
+/* Signals are for the loop thread: a worker starts with all of them blocked but those that it
+ * raises itself, for a blocked fault ends the process without asking a handler. */
 static int start_thread(struct pool *p)
 {
     pthread_attr_t attr;
@@ -235,6 +236,10 @@ static int start_thread(struct pool *p)
     int            rc;
 
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
     pthread_attr_init(&attr);
     rc = pthread_attr_setstacksize(&attr, POOL_STACK_BYTES);
     if (rc == 0) {

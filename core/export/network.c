@@ -450,6 +450,7 @@ SN_EXPORT sn_status sn_subnet_write_weights(const sn_subnet *subnet, const sn_si
 
     if (!rc)
         rc = sn_tensors_write(x.name, x.tensor, x.n_tensors, keys, values, COUNT(keys), sink, err);
+    if (!rc && subnet->net->weights) rc = sn_weights_check(subnet->net->weights, err);
     export_fini(&x);
     return rc;
 }

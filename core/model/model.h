@@ -144,4 +144,8 @@ struct sn_supernet {
     sn_tensor   *state;
 };
 
+/* SN_E_CHANGED if pages of mapped weights were lost while they were read, or if they are known to
+ * have changed. Asks no file. */
+sn_status supernet_check_lost(const sn_supernet *net, sn_error *err);
+
 #endif

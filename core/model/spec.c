@@ -368,6 +368,7 @@ static sn_status load(const char *json, size_t n_bytes, sn_weights *weights, sn_
     if (rc == SN_OK) rc = json_parse(json, n_bytes, "", &doc, err);
     if (rc == SN_OK) rc = read_document(&b, doc);
     if (rc == SN_OK) rc = publish_modules(&b);
+    if (rc == SN_OK) rc = sn_weights_check(weights, err);
     json_decref(doc);
     if (rc == SN_OK) *ret_net = net;
     return rc;

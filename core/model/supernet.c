@@ -76,6 +76,17 @@ SN_EXPORT size_t sn_supernet_bytes(const sn_supernet *net)
     return arena_bytes(net->mem);
 }
 
+SN_EXPORT const sn_weights *sn_supernet_weights(const sn_supernet *net)
+{
+    return net->weights;
+}
+
+sn_status supernet_check_lost(const sn_supernet *net, sn_error *err)
+{
+    if (!net->weights || !sn_weights_is_changed(net->weights)) return SN_OK;
+    return sn_weights_check(net->weights, err);
+}
+
 SN_EXPORT size_t sn_supernet_packed_bytes(const sn_supernet *net)
 {
     return atomic_load_explicit(&net->packed_bytes, memory_order_relaxed);

@@ -47,7 +47,8 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
                      "one forward needs %zu bytes of activations, the limit is %zu",
                      p->info.scratch_bytes, p->scratch_limit_bytes);
     if (!rc) rc = describe(p, options->in, err);
-    return rc ? rc : plan_seal(p, err);
+    if (!rc) rc = plan_seal(p, err);
+    return rc ? rc : supernet_check_lost(net, err); /* packing reads weights */
 }
 
 SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options,

@@ -277,7 +277,7 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
     if (options->parallel && options->parallel->balance)
         balance_learn(options->parallel->balance, stopped);
     if (stopped) return sn_fail(err, SN_E_STOPPED, "forward", "stopped");
-    return SN_OK;
+    return supernet_check_lost(plan->subnet->net, err);
 }
 
 SN_EXPORT void sn_plan_outputs(const sn_plan *plan, int64_t batch, sn_desc *ret_out)

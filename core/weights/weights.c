@@ -17,7 +17,7 @@ struct named_tensor {
 struct sn_weights {
     atomic_size_t         n_refs;
     sn_arena             *mem;     /* everything below but the mapping, and this struct's tables */
-    struct mapping        file;    /* of sn_weights_open() */
+    struct mapping       *file;    /* of sn_weights_open(); NULL: borrowed */
     size_t                n_bytes; /* of the document */
     struct weights_header header;
     struct named_tensor  *tensor;  /* in the order of the header */
@@ -89,7 +89,7 @@ static int compare_key(const void *key, const void *element)
 static sn_weights *destroy(sn_weights *w)
 {
     if (!w) return NULL;
-    mapping_close(&w->file);
+    mapping_close(w->file);
     sn_arena_free(w->mem);
     free(w);
     return NULL;
@@ -131,22 +131,46 @@ out:
     return rc;
 }
 
-SN_EXPORT sn_status sn_weights_open(const char *path, sn_weights **ret_weights, sn_error *err)
+/* Takes `file`. */
+static sn_status create_over(struct mapping *file, const char *path, sn_weights **ret_weights,
+                             sn_error *err)
 {
-    struct mapping file = {0};
-    sn_weights    *w = NULL;
-    sn_status      rc;
+    sn_weights *w = NULL;
+    sn_error    why = {0};
+    size_t      n_bytes;
+    const void *bytes = mapping_bytes(file, &n_bytes);
+    sn_status   rc = create(bytes, n_bytes, path, &w, &why);
 
-    rc = mapping_open(path, &file, err);
-    if (rc != SN_OK) return rc;
-    rc = create(file.bytes, file.n_bytes, path, &w, err);
+    /* What was wrong with zeros that stand for lost pages does not matter. */
+    if (mapping_check(file, err) != SN_OK)
+        rc = SN_E_CHANGED;
+    else if (rc != SN_OK)
+        rc = sn_fail(err, rc, why.where, "%s", why.text);
     if (rc != SN_OK) {
-        mapping_close(&file);
+        destroy(w);
+        mapping_close(file);
         return rc;
     }
     w->file = file;
     *ret_weights = w;
     return SN_OK;
+}
+
+SN_EXPORT sn_status sn_weights_open(const char *path, sn_weights **ret_weights, sn_error *err)
+{
+    struct mapping *file = NULL;
+    sn_status       rc = mapping_open(path, &file, err);
+
+    return rc == SN_OK ? create_over(file, path, ret_weights, err) : rc;
+}
+
+SN_EXPORT sn_status sn_weights_open_fd(int fd, const char *path, sn_weights_mode mode,
+                                       sn_weights **ret_weights, sn_error *err)
+{
+    struct mapping *file = NULL;
+    sn_status       rc = mapping_open_fd(fd, path, mode == SN_WEIGHTS_COPY, &file, err);
+
+    return rc == SN_OK ? create_over(file, path, ret_weights, err) : rc;
 }
 
 SN_EXPORT sn_status sn_weights_borrow(const void *bytes, size_t n_bytes, const char *what,
@@ -198,7 +222,17 @@ SN_EXPORT size_t sn_weights_bytes(const sn_weights *w)
 
 void weights_release(const sn_weights *w, const void *at, size_t n_bytes)
 {
-    mapping_release(&w->file, at, n_bytes);
+    mapping_release(w->file, at, n_bytes);
+}
+
+SN_EXPORT sn_status sn_weights_check(const sn_weights *w, sn_error *err)
+{
+    return w ? mapping_check(w->file, err) : SN_OK;
+}
+
+SN_EXPORT bool sn_weights_is_changed(const sn_weights *w)
+{
+    return w && mapping_is_changed(w->file);
 }
 
 SN_EXPORT sn_weights *sn_weights_ref(sn_weights *w)

@@ -17,17 +17,37 @@ enum { WEIGHTS_MAX_HEADER_BYTES = 100000000, WEIGHTS_LENGTH_BYTES = 8 };
 
 /* ---- mapping.c: a file as read-only memory ---- */
 
-struct mapping {
-    const void *bytes;
-    size_t      n_bytes;
-};
+struct mapping;
 
-sn_status mapping_open(const char *path, struct mapping *ret_mapping, sn_error *err);
-void      mapping_close(struct mapping *m);
+sn_status mapping_open(const char *path, struct mapping **ret_mapping, sn_error *err);
+
+/* Of a file that is open and stays the caller's; `path` is where, for messages and to see whether
+ * it was replaced. */
+sn_status mapping_open_fd(int fd, const char *path, bool private_copy, struct mapping **ret_mapping,
+                          sn_error *err);
+
+/* Accepts NULL, returns NULL. */
+struct mapping *mapping_close(struct mapping *m);
+const void     *mapping_bytes(const struct mapping *m, size_t *ret_n);
 
 /* Give memory back: the pages that hold nothing but these bytes. They come from the file again
  * when they are read. */
 void mapping_release(const struct mapping *m, const void *at, size_t n_bytes);
+
+/* SN_E_CHANGED if the bytes are not those that were opened any more, and from then on. The second
+ * only says what is known already. NULL has not changed. */
+sn_status mapping_check(struct mapping *m, sn_error *err);
+bool      mapping_is_changed(const struct mapping *m);
+
+/* ---- guard.c: mapped ranges, for the handler of SIGBUS ---- */
+
+struct guard_range;
+
+struct guard_range *guard_add(const void *bytes, size_t n_bytes); /* NULL when memory is out */
+void                guard_remove(struct guard_range *r);
+
+/* Has somebody read pages of it that are gone, and got zeros? */
+bool guard_is_lost(const struct guard_range *r);
 
 /* ---- weights.c ---- */
 

@@ -13,8 +13,8 @@
  *   - Every *_unref and *_free accepts NULL and returns NULL:  p = sn_plan_unref(p);
  *   - Immutable objects may be used by many threads at once; drafts, policies,
  *     arenas and registries belong to one thread at a time.
- *   - The library does not log, exit, start threads or keep mutable globals
- *     (BLAS is the one stated exception, see sn_blas_set_threads).
+ *   - The library does not log, exit, start threads or keep mutable globals. The two
+ *     exceptions are process-wide by nature: sn_blas_set_threads, sn_sigbus_install.
  *   - Sizes count elements; a name that counts bytes ends in _bytes.
  *   - Shapes are written outermost first: x [N, C, H, W].
  *   - A struct whose first member is `size` can grow: set it to sizeof the
@@ -53,7 +53,8 @@ const char *sn_version(void);
     X(SN_E_DTYPE, "element types do not fit together")                                             \
     X(SN_E_UNSUPPORTED, "valid, but not supported by this operator or policy")                     \
     X(SN_E_LIMIT, "a limit was exceeded")                                                          \
-    X(SN_E_STOPPED, "the caller asked to stop")
+    X(SN_E_STOPPED, "the caller asked to stop")                                                    \
+    X(SN_E_CHANGED, "a mapped file changed while it was in use")
 
 typedef enum sn_status {
 #define X(name, text) name,
@@ -610,8 +611,33 @@ sn_registry                  *sn_registry_unref(sn_registry *reg);
 typedef struct sn_weights sn_weights;
 
 /* Map `path` read-only. Names, shapes and offsets are checked here, once. The
- * file must be replaced by rename, never rewritten, while it is mapped. */
+ * file must be replaced by rename, never rewritten, while it is mapped: see
+ * sn_weights_check(). Regular files only; a pipe or a folder is SN_E_IO. */
 sn_status sn_weights_open(const char *path, sn_weights **ret_weights, sn_error *err);
+
+/* MAP: the kernel reads pages when they are needed and may drop them, all processes share them.
+ * COPY: private memory, the whole file is read once; nothing can happen to it afterwards. */
+typedef enum sn_weights_mode { SN_WEIGHTS_MAP, SN_WEIGHTS_COPY } sn_weights_mode;
+
+/* The same from a descriptor, which stays the caller's and may be closed right after: for
+ * programs that have rules about where files may be. `path` is where it was opened, for messages
+ * and to see whether it was replaced by rename. */
+sn_status sn_weights_open_fd(int fd, const char *path, sn_weights_mode mode,
+                             sn_weights **ret_weights, sn_error *err);
+
+/* Are the bytes still those that were opened? SN_E_CHANGED if the mapped file was truncated or
+ * overwritten in place since, now and for ever after. Costs one fstat(). Replacing, moving,
+ * deleting and linking the file are no changes. Look after a run, before its result is used;
+ * always SN_OK for copies, borrowed memory and NULL. sn_weights_is_changed() asks nobody: it says what
+ * was found so far, by this or by the handler of SIGBUS. */
+sn_status sn_weights_check(const sn_weights *w, sn_error *err);
+bool      sn_weights_is_changed(const sn_weights *w);
+
+/* Reading pages that a truncated file does not have any more raises SIGBUS, which ends the process.
+ * After this call zeros are read instead, and sn_weights_check() says it; load, compile,
+ * forward and export return SN_E_CHANGED. Faults elsewhere keep the handler that was there
+ * before. For the program to call, once, before it has threads; none of them may block SIGBUS. */
+sn_status sn_sigbus_install(sn_error *err);
 
 /* The same over memory that the caller keeps alive and unchanged, such as the
  * body of a request; `what` names it in messages. */
@@ -707,6 +733,9 @@ bool             sn_supernet_find_choice(const sn_supernet *net, const char *lab
 
 /* The number of assignments (product over used choices), exact, as decimal digits. */
 const char *sn_supernet_space_size(const sn_supernet *net);
+
+/* The weights it was loaded with, borrowed; NULL without. */
+const sn_weights *sn_supernet_weights(const sn_supernet *net);
 
 /* Memory of weights that plans had prepared so far (sn_variant.pack), shared by all of them
  * and kept as long as the supernet. Each takes the place of its pages of a mapped file. */
@@ -904,7 +933,8 @@ typedef struct sn_run_options {
 /* Run. `in` and `out` are dense and the caller's, of the described shapes with any batch up to the
  * largest (sn_plan_outputs). A batch of 0 is answered without a run where that makes every output
  * empty. Allocates nothing. SN_E_SHAPE, SN_E_DTYPE, SN_E_INVALID: an input, an output or the scratch
- * memory is not what the plan was made for, and nothing is written. SN_E_STOPPED if asked to. */
+ * memory is not what the plan was made for, and nothing is written. SN_E_STOPPED if asked to.
+ * SN_E_CHANGED if weights were lost (sn_sigbus_install): then `out` means nothing. */
 sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
                           const sn_run_options *options, sn_error *err);
 sn_plan  *sn_plan_ref(sn_plan *plan);
