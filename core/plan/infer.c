@@ -111,6 +111,13 @@ static void add_cost(struct sn_plan *p, const struct step *s)
     p->info.cost.macs += cost.macs;
     p->info.cost.params += cost.params;
     p->info.cost.bytes_moved += cost.bytes_moved;
+    if (p->module_cost) {
+        sn_cost *own = &p->module_cost[s->module->index];
+
+        own->macs += cost.macs;
+        own->params += cost.params;
+        own->bytes_moved += cost.bytes_moved;
+    }
 }
 
 static sn_status infer_steps(struct sn_plan *p, sn_error *err)

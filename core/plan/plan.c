@@ -51,34 +51,43 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
     return rc ? rc : supernet_check_lost(net, err); /* packing reads weights */
 }
 
-SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
-                                    sn_plan **ret_plan, sn_error *err)
+sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *o)
 {
-    sn_arena          *mem = arena_create_tight(), *work = sn_arena_create();
-    sn_plan           *p = mem && work ? ARENA_NEW(mem, sn_plan) : NULL;
-    sn_compile_options o = {0}; /* the caller may know fewer members, or more */
-    struct budget      budget;
-    sn_status          rc;
+    sn_arena *mem = arena_create_tight(), *work = sn_arena_create();
+    sn_plan  *p = mem && work ? ARENA_NEW(mem, sn_plan) : NULL;
 
     if (!p) {
         sn_arena_free(mem);
         sn_arena_free(work);
-        return fail_no_memory(err, "plan");
+        return NULL;
     }
-    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     atomic_init(&p->n_refs, 1);
     p->mem = mem;
     p->work = work;
-    p->mode = o.mode;
-    p->n_threads = o.n_threads > 1 ? o.n_threads : 1;
-    p->scratch_limit_bytes = o.scratch_limit_bytes;
-    p->winograd = o.exactness == SN_EXACTNESS_SPEC ? subnet->net->winograd
-                                                   : o.exactness == SN_EXACTNESS_WINOGRAD;
+    p->mode = o->mode;
+    p->n_threads = o->n_threads > 1 ? o->n_threads : 1;
+    p->scratch_limit_bytes = o->scratch_limit_bytes;
+    p->winograd = o->exactness == SN_EXACTNESS_SPEC ? subnet->net->winograd
+                                                    : o->exactness == SN_EXACTNESS_WINOGRAD;
     p->subnet = sn_subnet_ref(subnet);
     p->info.n_in = subnet->net->n_inputs;
     p->info.n_out = subnet->net->n_outputs;
+    return p;
+}
+
+SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
+                                    sn_plan **ret_plan, sn_error *err)
+{
+    sn_compile_options o = {0}; /* the caller may know fewer members, or more */
+    struct budget      budget;
+    sn_plan           *p;
+    sn_status          rc;
+
+    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    p = plan_create(subnet, &o);
+    if (!p) return fail_no_memory(err, "plan");
     budget = budget_of(o.stop, o.stop_cls, o.memory_limit_bytes, o.step_limit);
-    arena_limit(work, &budget);
+    arena_limit(p->work, &budget);
     rc = compile(p, &o, err);
     if (p->work) arena_limit(p->work, NULL);
     rc = budget_settle(&budget, rc, err);
@@ -92,6 +101,23 @@ SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options 
 SN_EXPORT const sn_plan_info *sn_plan_describe(const sn_plan *plan)
 {
     return &plan->info;
+}
+
+SN_EXPORT bool sn_plan_step_at(const sn_plan *plan, size_t i, sn_step_info *ret_step)
+{
+    static const char *const kinds[] = {
+        [STEP_SUM] = "sum",         [STEP_MEAN] = "mean",
+        [STEP_CONCAT] = "concat",   [STEP_WEIGHTED] = "weighted sum",
+        [STEP_COPY] = "copy",       [STEP_BLEND] = "blend",
+        [STEP_DROPPED] = "dropped", [STEP_ALIAS] = "alias"};
+    const struct task *t;
+
+    if (i >= plan->n_tasks) return false;
+    t = &plan->task[i];
+    *ret_step = (sn_step_info){.module = (size_t)t->module->index,
+                               .what = t->kind == STEP_OP ? t->module->type : kinds[t->kind],
+                               .variant = t->variant ? t->variant->name : NULL};
+    return true;
 }
 
 SN_EXPORT sn_subnet *sn_plan_subnet(const sn_plan *plan)

@@ -175,6 +175,7 @@ struct sn_plan {
     int           n_lanes;     /* threads that may take samples of their own through all steps */
     size_t        lane_bytes;  /* of each, in the scratch memory */
     bool          needs_state;
+    sn_cost      *module_cost; /* [modules of the supernet], filled by infer; NULL: nobody asks */
 
     size_t       n_tasks;
     struct task *task;
@@ -193,6 +194,9 @@ struct sn_plan {
     struct value *value;
     const int    *input, *output; /* values; VALUE_ABSENT: absent */
 };
+
+/* A plan of nothing yet for `options`, whose size has been settled; NULL when memory is out. */
+sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options);
 
 /* ---- the stages of compiling, in this order; all memory from plan->work ------------------- */
 

@@ -909,6 +909,25 @@ typedef struct sn_plan_info {
 sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options, sn_plan **ret_plan,
                           sn_error *err);
 const sn_plan_info *sn_plan_describe(const sn_plan *plan);
+
+/* One step of a plan, in the order in which they run. What was fused is part of the step that does
+ * it, under the module of the last of them. */
+typedef struct sn_step_info {
+    size_t      module;  /* index into the modules of the supernet */
+    const char *what;    /* the type of an operator; "sum", "mean", "concat", "weighted sum", "copy"
+                          * (to another layout) or "blend" (of weights, for a distribution) */
+    const char *variant; /* sn_variant.name; NULL: the plain forward, or no operator */
+} sn_step_info;
+
+/* False past the last step (sn_plan_info.n_steps of them). */
+bool sn_plan_step_at(const sn_plan *plan, size_t i, sn_step_info *ret_step);
+
+/* What `subnet` costs for the inputs options->in: multiply-accumulates, live parameters, bytes read
+ * and written by operators, none of them fused. Needs no weights: also for a supernet loaded without
+ * them. ret_by_module: NULL, or one for each module of the supernet, what it computes by itself
+ * (containers: 0; all runs of a module that runs several times). Errors as sn_plan_compile(). */
+sn_status sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *options,
+                         sn_cost *ret_total, sn_cost *ret_by_module, sn_error *err);
 sn_subnet          *sn_plan_subnet(const sn_plan *plan); /* borrowed */
 
 /* Output descriptions for inputs of `batch`, 0 <= batch <= max_batch (max_batch alone if
