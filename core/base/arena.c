@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "base/budget.h"
+#include "base/hash.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -42,6 +43,8 @@ struct sn_arena {
     size_t        largest;
     size_t        n_bytes; /* taken from the system */
     struct budget *budget;
+    struct hash_key key;
+    bool            has_key;
 };
 
 static struct block *block_create(sn_arena *a, size_t size)
@@ -176,5 +179,12 @@ bool arena_limit(sn_arena *a, struct budget *b)
 
 struct budget *arena_budget(const sn_arena *a)
 {
-    return a->budget;
+    return a ? a->budget : NULL;
+}
+
+const struct hash_key *arena_hash_key(sn_arena *a)
+{
+    if (!a->has_key) a->key = hash_key_new(a);
+    a->has_key = true;
+    return &a->key;
 }

@@ -27,7 +27,11 @@ size_t    arena_bytes(const sn_arena *a); /* taken from the system */
  * must let go of the call's budget. */
 struct budget;
 bool           arena_limit(sn_arena *a, struct budget *b);
-struct budget *arena_budget(const sn_arena *a);
+struct budget *arena_budget(const sn_arena *a); /* NULL for NULL */
+
+/* The secret of all hashes in it, drawn when it is first asked for. */
+struct hash_key;
+const struct hash_key *arena_hash_key(sn_arena *a);
 
 #define ARENA_NEW(a, type) ((type *)arena_array((a), 1, sizeof(type)))
 

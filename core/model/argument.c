@@ -2,7 +2,6 @@
  * options and its super value. */
 #include "model/build.h"
 
-#include <assert.h>
 #include <string.h>
 
 const struct member build_expr_members[] = {
@@ -167,10 +166,11 @@ static sn_status set_leaves(struct builder *b, const sn_expr *expr, const char *
 
     if (!leaf) return fail_no_memory(b->err, where);
     for (size_t i = 0; i < n; i++) {
-        const bool known = table_find(&b->label_table, expr_label(expr, i)->label, &leaf[i]);
-        sn_status  rc;
+        const char *label = expr_label(expr, i)->label;
+        sn_status   rc;
 
-        assert(known); /* it was parsed over declared labels */
+        if (!table_find(&b->label_table, label, &leaf[i]))
+            return build_fail(b, SN_E_UNKNOWN_NAME, where, "there is no label \"%s\"", label);
         if (!user || b->label[leaf[i]].choice.derived) continue;
         if (!b->label[leaf[i]].read_by) b->label[leaf[i]].read_by = where;
         rc = build_use(b, leaf[i], user);
@@ -209,6 +209,7 @@ sn_status build_set_expr(struct builder *b, const sn_arg_def *def, const sn_expr
     rc = count_assignments(b, expr, where);
     if (rc != SN_OK) return rc;
     rc = expr_values(expr, !nni, b->mem, &option, &n, b->err);
+    if (rc == SN_OK) rc = build_step(b, 4 * n, where);
     if (rc != SN_OK) return rc;
     if (expr_n_labels(expr) == 0) return set_fixed(b, def, &option[0], where, slot);
     for (size_t i = 0; i < n; i++) {
@@ -225,38 +226,6 @@ sn_status build_set_expr(struct builder *b, const sn_arg_def *def, const sn_expr
     return SN_OK;
 }
 
-/* The labels that the expression sees: the document's, then those beside it. */
-static sn_status visible_choices(struct builder *b, const json_t *own, const char *where,
-                                 const sn_choice **ret_choices, size_t *ret_n)
-{
-    sn_choice  *list, *all;
-    size_t      n, n_all = 0;
-    const char *place;
-    sn_status   rc;
-
-    *ret_choices = b->top;
-    *ret_n = b->n_top;
-    if (!own) return SN_OK;
-    place = arena_printf(b->mem, "%s.choices", where);
-    if (!place) return fail_no_memory(b->err, where);
-    rc = build_choices(b, own, place, &list, &n);
-    if (rc != SN_OK) return rc;
-    all = arena_array(b->mem, n + b->n_top, sizeof *all);
-    if (!all) return fail_no_memory(b->err, where);
-    for (size_t i = 0; i < n; i++) { /* equal labels agree: either table will do */
-        size_t j = 0;
-
-        while (j < b->n_top && strcmp(b->top[j].label, list[i].label) != 0)
-            j++;
-        if (j == b->n_top) all[n_all++] = list[i];
-    }
-    for (size_t i = 0; i < b->n_top; i++)
-        all[n_all++] = b->top[i];
-    *ret_choices = all;
-    *ret_n = n_all;
-    return SN_OK;
-}
-
 static bool is_word(const char *text)
 {
     return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") ==
@@ -267,20 +236,25 @@ static sn_status set_text(struct builder *b, const sn_arg_def *def, const char *
                           const json_t *own, const char *user, const char *where,
                           struct arg_slot *slot)
 {
-    const sn_choice *choices;
-    const sn_expr   *expr;
-    size_t           n;
-    char             words[256];
-    sn_error         why = {0};
-    struct wanted    w = {.n = 0};
-    sn_status        rc;
+    struct expr_scope        beside; /* the labels declared there, and all others */
+    const struct expr_scope *scope = b->scope;
+    const sn_expr           *expr;
+    const char              *place = own ? arena_printf(b->mem, "%s.choices", where) : where;
+    char                     words[256];
+    sn_error                 why = {0};
+    struct wanted            w = {.n = 0};
+    sn_status                rc = SN_OK;
 
     if (strlen(text) > BUILD_MAX_TEXT_BYTES)
         return build_fail(b, SN_E_LIMIT, where, "an expression of %zu bytes is longer than %d",
                           strlen(text), BUILD_MAX_TEXT_BYTES);
-    rc = visible_choices(b, own, where, &choices, &n);
+    if (!place) return fail_no_memory(b->err, where);
+    if (own) {
+        rc = build_choices(b, own, place, &beside);
+        scope = &beside;
+    }
     if (rc != SN_OK) return rc;
-    rc = expr_parse_in(b->mem, text, choices, n, where, &expr, &why);
+    rc = expr_parse_scope(b->mem, text, scope, where, &expr, &why);
     if (rc == SN_E_UNKNOWN_NAME && def->keywords && is_word(text)) {
         want_keywords(&w, def);
         return build_fail(b, rc, where, "\"%s\" is neither a label nor a word that %s knows: %s",

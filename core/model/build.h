@@ -13,9 +13,10 @@
 #ifndef MODEL_BUILD_H
 #define MODEL_BUILD_H
 
+#include "base/budget.h"
 #include "base/json.h"
 #include "model/model.h"
-#include "model/table.h"
+#include "base/table.h"
 
 enum {
     BUILD_MAX_BYTES = 1 << 26, /* of the document */
@@ -68,8 +69,7 @@ struct builder {
     struct label *label; /* in the order of declaration, BUILD_MAX_LABELS at most */
     size_t        n_labels, cap_labels, n_used;
     struct table  label_table;
-    sn_choice    *top; /* the document's own table: every expression sees it */
-    size_t        n_top;
+    const struct expr_scope *scope; /* what every expression sees here */
 
     struct module **module; /* in the order of the document, parents first */
     size_t          n_modules, cap_modules;
@@ -95,6 +95,12 @@ extern const struct member build_input_members[];    /* spec.c */
 extern const struct member build_module_members[];   /* of every module */
 extern const struct member build_node_members[];     /* also of the nodes of a Graph */
 extern const struct member build_expr_members[];     /* of an argument written as an object */
+
+/* n steps of work, before they are done: what a document repeats is paid for each time. */
+static inline sn_status build_step(struct builder *b, uint64_t n, const char *where)
+{
+    return budget_step(arena_budget(b->mem), n, where, b->err);
+}
 
 #define build_fail(b, code, where, ...) sn_fail((b)->err, (code), (where), __VA_ARGS__)
 
@@ -150,9 +156,9 @@ sn_status build_declare(struct builder *b, const sn_choice *choice, enum role ro
 /* `user` ("stem.kernel_size") reads the label. */
 sn_status build_use(struct builder *b, size_t label, const char *user);
 
-/* {"label": [candidates]}: declared, and listed in ret_choices. */
+/* {"label": [candidates]}: declared, and in a scope inside of the present one. */
 sn_status build_choices(struct builder *b, const json_t *table, const char *where,
-                        sn_choice **ret_choices, size_t *ret_n);
+                        struct expr_scope *ret_scope);
 
 /* Sort the labels by first use and number them anew everywhere. */
 sn_status build_finish_choices(struct builder *b);

@@ -70,8 +70,9 @@ sn_status build_declare(struct builder *b, const sn_choice *choice, enum role ro
                         const char *where, size_t *ret_label)
 {
     size_t    i;
-    sn_status rc;
+    sn_status rc = build_step(b, 8 + choice->n_candidates, where);
 
+    if (rc != SN_OK) return rc;
     if (table_find(&b->label_table, choice->label, &i)) {
         rc = merge(b, &b->label[i], choice, role, where);
         if (rc == SN_OK) *ret_label = i;
@@ -141,6 +142,7 @@ static sn_status candidates(struct builder *b, const char *label, const json_t *
     char         found[128];
     sn_value    *value;
     const char  *copy;
+    sn_status    rc;
 
     if (!json_is_array(list))
         return build_fail(b, SN_E_INVALID, where, "expected an array of candidates, found %s",
@@ -149,12 +151,13 @@ static sn_status candidates(struct builder *b, const char *label, const json_t *
     if (n > BUILD_MAX_CANDIDATES)
         return build_fail(b, SN_E_LIMIT, where, "%zu candidates are more than %d", n,
                           BUILD_MAX_CANDIDATES);
+    rc = build_step(b, 8 * n, where);
+    if (rc != SN_OK) return rc;
     value = arena_array(b->mem, n, sizeof *value);
     copy = arena_strdup(b->mem, label);
     if (!value || !copy) return fail_no_memory(b->err, where);
     for (size_t i = 0; i < n; i++) {
-        char      place[256];
-        sn_status rc;
+        char place[256];
 
         build_item(where, i, place, sizeof place);
         rc = candidate(b, json_array_get(list, i), place, &value[i]);
@@ -165,11 +168,13 @@ static sn_status candidates(struct builder *b, const char *label, const json_t *
 }
 
 sn_status build_choices(struct builder *b, const json_t *table, const char *where,
-                        sn_choice **ret_choices, size_t *ret_n)
+                        struct expr_scope *ret_scope)
 {
-    const size_t n = json_object_size(table);
-    sn_choice   *list;
-    const char  *label;
+    enum { FEW = 8 };
+    const size_t  n = json_object_size(table);
+    struct table *by_label = n > FEW ? ARENA_NEW(b->tmp, struct table) : NULL;
+    sn_choice    *list;
+    const char   *label;
     json_t      *spec;
     char         found[128];
     size_t       i = 0, index;
@@ -178,7 +183,7 @@ sn_status build_choices(struct builder *b, const json_t *table, const char *wher
         return build_fail(b, SN_E_INVALID, where, "expected an object, found %s",
                           json_describe(table, found, sizeof found));
     list = arena_array(b->mem, n ? n : 1, sizeof *list);
-    if (!list) return fail_no_memory(b->err, where);
+    if (!list || (n > FEW && !by_label)) return fail_no_memory(b->err, where);
     json_object_foreach((json_t *)table, label, spec)
     {
         const char *place = arena_printf(b->mem, "%s.%s", where, label);
@@ -188,10 +193,12 @@ sn_status build_choices(struct builder *b, const json_t *table, const char *wher
         rc = candidates(b, label, spec, place, &list[i]);
         if (rc == SN_OK) rc = build_declare(b, &list[i], ROLE_PLAIN, place, &index);
         if (rc != SN_OK) return rc;
+        if (by_label && !table_add(by_label, b->tmp, list[i].label, i))
+            return fail_no_memory(b->err, where);
         i++;
     }
-    *ret_choices = list;
-    *ret_n = n;
+    *ret_scope =
+        (struct expr_scope){.choice = list, .n = n, .by_label = by_label, .outer = b->scope};
     return SN_OK;
 }
 

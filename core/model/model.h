@@ -7,7 +7,7 @@
 #define MODEL_MODEL_H
 
 #include "base/base.h"
-#include "model/table.h"
+#include "base/table.h"
 #include "space/expr.h"
 #include "supernet/supernet.h"
 

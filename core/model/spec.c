@@ -299,13 +299,15 @@ static sn_status read_head(struct builder *b, const json_t *doc)
 
 static sn_status read_document(struct builder *b, const json_t *doc)
 {
-    const json_t *choices;
-    sn_status     rc = read_head(b, doc);
+    struct expr_scope top = {0};
+    const json_t     *choices;
+    sn_status         rc = read_head(b, doc);
 
     if (rc != SN_OK) return rc;
     rc = read_inputs(b, json_object_get(doc, "inputs"));
     choices = json_object_get(doc, "choices");
-    if (rc == SN_OK && choices) rc = build_choices(b, choices, "choices", &b->top, &b->n_top);
+    if (rc == SN_OK && choices) rc = build_choices(b, choices, "choices", &top);
+    b->scope = &top;
     if (rc == SN_OK) rc = read_model(b, json_object_get(doc, "model"));
     if (rc == SN_OK) rc = read_outputs(b, json_object_get(doc, "outputs"));
     if (rc == SN_OK) rc = build_finish_choices(b);

@@ -102,7 +102,7 @@ struct sn_expr {
 
 /* What a step may use, and why it failed. */
 struct ops {
-    sn_arena *mem;
+    sn_arena *mem;  /* whose budget the steps are taken from as well */
     uint64_t  work; /* what may still be spent on this enumeration; a step costs 1 and more */
     sn_status code;
     char      reason[200];
@@ -116,6 +116,7 @@ bool ops_compare(struct ops *o, enum relation what, const sn_value *a, const sn_
 bool ops_call(struct ops *o, enum function what, const sn_value *arg, size_t n, sn_value *ret);
 bool ops_tuple(struct ops *o, const sn_value *item, size_t n, sn_value *ret);
 bool ops_fail(struct ops *o, sn_status code, const char *reason); /* false */
+bool ops_spend(struct ops *o, uint64_t work);
 
 /* ---- parse, eval ------------------------------------------------------------------ */
 

@@ -32,12 +32,7 @@ sn_status code_run(const sn_expr *expr, const sn_value *const *value, struct ops
     const struct code *end = expr->code + expr->n_code;
     bool               ok = true;
 
-    if (ops->work < expr->n_code) {
-        ops_fail(ops, SN_E_LIMIT, "the expression takes too long to evaluate");
-        return fail_at(expr, value, ops, err);
-    }
-    ops->work -= expr->n_code;
-
+    if (!ops_spend(ops, expr->n_code)) return fail_at(expr, value, ops, err);
     for (const struct code *c = expr->code; c < end; c++) {
         switch ((enum step)c->step) {
         case STEP_CONSTANT:
@@ -97,7 +92,8 @@ sn_status code_run(const sn_expr *expr, const sn_value *const *value, struct ops
         }
         if (!ok) return fail_at(expr, value, ops, err);
     }
-    assert(top == stack + 1);
+    assert(top == stack + 1); /* by construction: the grammar of parse.c leaves one value, whatever
+                               * branches are taken, and check_stack() has bounded the depth */
     *ret_value = stack[0];
     return SN_OK;
 }

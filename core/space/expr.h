@@ -9,6 +9,7 @@
 #define SPACE_EXPR_H
 
 #include "base/base.h"
+#include "base/table.h"
 #include "supernet/supernet.h"
 
 /* Assignments that one enumeration may visit. */
@@ -21,7 +22,21 @@ const sn_choice *expr_label(const sn_expr *expr, size_t i);
 /* The text it was parsed from. */
 const char *expr_text(const sn_expr *expr);
 
-/* As sn_expr_parse(), but the expression lives in `mem` and borrows `choices`. */
+/* The choices that an expression sees: these, and those of the scope around. Equal labels are one
+ * choice, so it does not matter which is found. Nothing is copied from a scope: it may be as large
+ * as the document. */
+struct expr_scope {
+    const sn_choice         *choice;
+    size_t                   n;
+    const struct table      *by_label; /* -> index; NULL: looked at one by one, for few */
+    const struct expr_scope *outer;
+};
+
+/* As sn_expr_parse(), but the expression lives in `mem` and borrows the choices of `scope`. */
+sn_status expr_parse_scope(sn_arena *mem, const char *text, const struct expr_scope *scope,
+                           const char *where, const sn_expr **ret_expr, sn_error *err);
+
+/* The same over a list. */
 sn_status expr_parse_in(sn_arena *mem, const char *text, const sn_choice *choices, size_t n_choices,
                         const char *where, const sn_expr **ret_expr, sn_error *err);
 

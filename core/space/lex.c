@@ -116,19 +116,22 @@ static bool read_escape(const char **at, unsigned long *ret_character)
 static sn_status read_text(struct lex *x, sn_error *err)
 {
     const char    quote = *x->now.at, *at = x->now.at + 1;
-    const size_t  column = lex_column(x, x->now.at);
-    char         *made = sn_arena_alloc(x->mem, strlen(at) + 1); /* escapes only shrink */
+    char         *made;
     size_t        n = 0;
     unsigned long c;
 
+    while (at[n] && at[n] != '\n' && at[n] != quote)
+        n += at[n] == '\\' && at[n + 1] ? 2 : 1;
+    made = sn_arena_alloc(x->mem, n + 1); /* escapes only shrink */
     if (!made) return fail_no_memory(err, x->where);
+    n = 0;
     while (*at != quote) {
         const char *start = at;
 
         if (*at == '\0' || *at == '\n')
             return sn_fail(err, SN_E_SYNTAX, x->where,
-                           "column %zu: the text that begins here has no closing %c", column,
-                           quote);
+                           "column %zu: the text that begins here has no closing %c",
+                           lex_column(x, x->now.at), quote);
         if (*at != '\\') {
             made[n++] = *at++;
             continue;

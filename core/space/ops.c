@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "space/code.h"
 #include "space/number.h"
 
@@ -32,11 +33,12 @@ static bool done(struct ops *o, const char *fault)
     return fault ? ops_fail(o, SN_E_EVALUATE, fault) : true;
 }
 
-static bool spend(struct ops *o, uint64_t work)
+bool ops_spend(struct ops *o, uint64_t work)
 {
     if (o->work < work) return ops_fail(o, SN_E_LIMIT, "the expression takes too long to evaluate");
     o->work -= work;
-    return true;
+    if (budget_spend(arena_budget(o->mem), work)) return true;
+    return ops_fail(o, SN_E_LIMIT, "there is no time left to evaluate the expression");
 }
 
 static bool is_number(const sn_value *v)
@@ -83,7 +85,7 @@ static bool affordable(struct ops *o, size_t size)
         return ops_fail(o, SN_E_EVALUATE,
                         "the result is too large: texts and tuples have at most 16384 "
                         "characters or items");
-    return spend(o, size / 8);
+    return ops_spend(o, size / 4);
 }
 
 bool ops_tuple(struct ops *o, const sn_value *item, size_t n, sn_value *ret)
@@ -206,7 +208,7 @@ static bool subscript(struct ops *o, const sn_value *a, const sn_value *index, s
     }
     for (at = a->as.text; i > 0; i--)
         at += character_bytes(at);
-    return spend(o, (uint64_t)n / 8) && make_text(o, at, character_bytes(at), ret);
+    return ops_spend(o, (uint64_t)n / 8) && make_text(o, at, character_bytes(at), ret);
 }
 
 /* ---- operators ----------------------------------------------------------------------- */
@@ -335,7 +337,7 @@ bool ops_compare(struct ops *o, enum relation what, const sn_value *a, const sn_
     static const char *const sign[] = {"<", "<=", "==", "!=", ">=", ">"};
     enum value_order         order;
 
-    if (a->kind >= SN_KIND_TEXT && !spend(o, value_size(a) / 8)) return false;
+    if (a->kind >= SN_KIND_TEXT && !ops_spend(o, value_size(a) / 8)) return false;
     if (what == RELATION_EQ || what == RELATION_NE) {
         *ret = sn_value_equal(a, b) == (what == RELATION_EQ);
         return true;
@@ -378,7 +380,7 @@ static bool extreme_of(struct ops *o, enum relation better, const sn_value *arg,
                       NULL);
     if (arg->kind == SN_KIND_TUPLE || arg->as.text[0] == '\0')
         return ops_fail(o, SN_E_EVALUATE, "there is nothing to take the maximum or minimum of");
-    if (!spend(o, value_size(arg) / 8)) return false;
+    if (!ops_spend(o, value_size(arg) / 8)) return false;
     for (found = at = arg->as.text; *at; at += character_bytes(at)) {
         /* Either all bytes of a character are equal or an early one decides. */
         const int order = strncmp(at, found, character_bytes(at));

@@ -8,49 +8,72 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "space/code.h"
+
+/* ---- memory that is gone at the end of a call ------------------------------------------ */
+
+/* calloc() and free() under a budget. */
+static void *take(struct budget *b, size_t n, size_t size)
+{
+    size_t n_bytes;
+    void  *p;
+
+    if (__builtin_mul_overflow(n + 1, size, &n_bytes) || !budget_take(b, n_bytes)) return NULL;
+    p = calloc(n + 1, size);
+    if (!p) budget_give(b, n_bytes);
+    return p;
+}
+
+static void give(struct budget *b, void *p, size_t n, size_t size)
+{
+    if (p) budget_give(b, (n + 1) * size);
+    free(p);
+}
 
 /* ---- the values met so far ---------------------------------------------------------- */
 
 struct found {
-    sn_arena  *mem;    /* of the values kept */
-    sn_option *option; /* [n] in the order they were met */
-    size_t     n, cap;
-    uint32_t  *slot;    /* [n_slots], 1 + index of an option, 0: free; open addressing */
-    size_t     n_slots; /* a power of two, more than twice n */
+    sn_arena              *mem; /* of the values kept */
+    struct budget         *budget;
+    const struct hash_key *key;
+    sn_option             *option; /* [cap], n in the order they were met */
+    size_t                 n, cap;
+    uint32_t              *slot;    /* [n_slots], 1 + index of an option, 0: free; open addressing */
+    size_t                 n_slots; /* a power of two, more than twice n */
 };
 
 static void found_fini(struct found *f)
 {
-    free(f->option);
-    free(f->slot);
+    give(f->budget, f->option, f->cap, sizeof *f->option);
+    give(f->budget, f->slot, f->n_slots, sizeof *f->slot);
 }
 
 /* The slot of `v`: free, or that of the option equal to it. */
 static uint32_t *find_slot(const struct found *f, const sn_value *v)
 {
-    size_t i = value_hash(v) & (f->n_slots - 1);
+    size_t i = value_hash(f->key, v) & (f->n_slots - 1);
 
-    while (f->slot[i] != 0 && !sn_value_equal(&f->option[f->slot[i] - 1].value, v))
+    while (f->slot[i] != 0 && !value_identical(&f->option[f->slot[i] - 1].value, v))
         i = (i + 1) & (f->n_slots - 1);
     return &f->slot[i];
 }
 
 static bool found_grow(struct found *f)
 {
-    const size_t cap = f->cap == 0 ? 16 : f->cap * 2;
-    sn_option   *option = realloc(f->option, cap * sizeof *option);
-    uint32_t    *slot = calloc(4 * cap, sizeof *slot);
+    struct found next = *f;
 
-    if (option) f->option = option;
-    if (!option || !slot) {
-        free(slot);
+    next.cap = f->cap == 0 ? 16 : f->cap * 2;
+    next.n_slots = 4 * next.cap;
+    next.option = take(f->budget, next.cap, sizeof *next.option);
+    next.slot = take(f->budget, next.n_slots, sizeof *next.slot);
+    if (!next.option || !next.slot) {
+        found_fini(&next);
         return false;
     }
-    free(f->slot);
-    f->slot = slot;
-    f->n_slots = 4 * cap;
-    f->cap = cap;
+    if (f->n) memcpy(next.option, f->option, f->n * sizeof *f->option);
+    found_fini(f);
+    *f = next;
     for (size_t i = 0; i < f->n; i++)
         *find_slot(f, &f->option[i].value) = (uint32_t)i + 1;
     return true;
@@ -75,6 +98,8 @@ static bool found_add(struct found *f, const sn_value *v, double weight, uint32_
 
 /* ---- all assignments ------------------------------------------------------------------ */
 
+enum { WALK_BYTES = 256 << 20 }; /* where the caller has set no limit */
+
 struct walk {
     const sn_expr   *expr;
     size_t           n;     /* labels that vary, */
@@ -82,11 +107,15 @@ struct walk {
     uint32_t        *digit; /* [n] and their candidate in this assignment */
     const sn_value **value; /* [n_labels] */
     size_t           n_assignments;
+    struct budget   *budget; /* of the arena that gets the result, or else */
+    struct budget    own;    /* of its own: no expression is without one */
+    sn_arena        *mem;
     struct ops       ops;
 };
 
 static void walk_fini(struct walk *w)
 {
+    if (w->budget == &w->own) arena_limit(w->mem, NULL);
     sn_arena_free(w->ops.mem);
     free(w->label);
     free(w->digit);
@@ -95,14 +124,19 @@ static void walk_fini(struct walk *w)
 
 /* `soft` and `fixed` as in expr_combos(); NULL: everything varies. */
 static sn_status walk_init(struct walk *w, const sn_expr *e, const bool *soft,
-                           const sn_value *const *fixed, sn_error *err)
+                           const sn_value *const *fixed, sn_arena *mem, sn_error *err)
 {
-    *w = (struct walk){.expr = e, .n_assignments = 1, .ops.work = CODE_WORK};
+    *w = (struct walk){.expr = e, .n_assignments = 1, .mem = mem, .ops.work = CODE_WORK};
+    w->own = budget_of(NULL, NULL, arena_bytes(mem) + WALK_BYTES, CODE_WORK);
+    w->budget = arena_budget(mem);
+    if (!w->budget && arena_limit(mem, &w->own)) w->budget = &w->own;
     w->label = calloc(e->n_labels + 1, sizeof *w->label);
     w->digit = calloc(e->n_labels + 1, sizeof *w->digit);
     w->value = calloc(e->n_labels + 1, sizeof(const sn_value *));
     w->ops.mem = sn_arena_create();
-    if (!w->label || !w->digit || !w->value || !w->ops.mem) return fail_no_memory(err, e->where);
+    if (!w->label || !w->digit || !w->value || !w->ops.mem ||
+        !arena_limit(w->ops.mem, w->budget))
+        return fail_no_memory(err, e->where);
     for (size_t i = 0; i < e->n_labels; i++) {
         const size_t n = e->label[i]->n_candidates;
 
@@ -130,16 +164,15 @@ static sn_status walk_value(struct walk *w, sn_value *ret_value, sn_error *err)
     if (arena_bytes(w->ops.mem) > 1 << 20) { /* texts and tuples of values long judged */
         w->ops.mem = sn_arena_free(w->ops.mem);
         w->ops.mem = sn_arena_create();
-        if (!w->ops.mem) return fail_no_memory(err, w->expr->where);
+        if (!w->ops.mem || !arena_limit(w->ops.mem, w->budget)) return fail_no_memory(err, w->expr->where);
     }
     rc = code_run(w->expr, w->value, &w->ops, ret_value, err);
     if (rc != SN_OK) return rc;
-    cost = value_size(ret_value) / 8; /* of looking it up */
-    if (cost > w->ops.work)
-        return sn_fail(err, SN_E_LIMIT, w->expr->where,
-                       "\"%.300s\": its values are too large to list them all", w->expr->text);
-    w->ops.work -= cost;
-    return SN_OK;
+    cost = 8 + w->n + value_size(ret_value) / 4; /* of looking it up, and of going on */
+    if (ops_spend(&w->ops, cost)) return SN_OK;
+    return sn_fail(err, SN_E_LIMIT, w->expr->where,
+                   "\"%.300s\": its values are too many or too large to list them all",
+                   w->expr->text);
 }
 
 static void walk_next(struct walk *w)
@@ -177,37 +210,51 @@ static int by_value(const void *x, const void *y, void *cls)
     return order;
 }
 
-/* The options ascending, in `mem`. rank[i] is the place of the i-th one met. */
-static sn_status sort(const struct found *f, bool mixed, sn_arena *mem, const sn_expr *e,
-                      sn_option **ret_options, uint32_t **ret_rank, sn_error *err)
+/* Steps that sorting takes. */
+static uint64_t sort_cost(const struct found *f)
 {
-    uint32_t      *order = calloc(f->n + 1, sizeof *order);
-    uint32_t      *rank = arena_array(mem, f->n + 1, sizeof *rank);
-    sn_option     *sorted = arena_array(mem, f->n + 1, sizeof *sorted);
+    uint64_t size = 0, cost = 0;
+
+    for (size_t i = 0; i < f->n; i++)
+        size += 4 + value_size(&f->option[i].value) / 4;
+    for (size_t n = f->n; n > 1; n /= 2)
+        cost += size;
+    return cost;
+}
+
+/* order[i] is the option at place i of the ascending ones. */
+static sn_status sort(const struct found *f, bool mixed, const sn_expr *e, uint32_t *order,
+                      sn_error *err)
+{
     struct sorting s = {.option = f->option, .mixed = mixed};
-    sn_status      rc = SN_OK;
+    sn_status      rc = budget_step(f->budget, sort_cost(f), e->where, err);
     char           a[100], b[100];
 
-    if (!order || !rank || !sorted) {
-        free(order);
-        return fail_no_memory(err, e->where);
-    }
+    if (rc != SN_OK) return rc;
     for (size_t i = 0; i < f->n; i++)
         order[i] = (uint32_t)i;
     qsort_r(order, f->n, sizeof *order, by_value, &s);
-    for (size_t i = 0; i < f->n; i++) {
+    if (!s.a) return SN_OK;
+    return sn_fail(err, SN_E_EVALUATE, e->where,
+                   "\"%.300s\" can be %s and %s, which have no common order", e->text,
+                   sn_value_text(s.a, a, sizeof a), sn_value_text(s.b, b, sizeof b));
+}
+
+/* The options ascending, in its memory. rank[i], if asked for, is the place of the i-th one met. */
+static sn_status ascending(const struct found *f, bool mixed, const sn_expr *e,
+                           sn_option **ret_options, uint32_t *rank, sn_error *err)
+{
+    uint32_t  *order = take(f->budget, f->n, sizeof *order);
+    sn_option *sorted = arena_array(f->mem, f->n + 1, sizeof *sorted);
+    sn_status  rc = order && sorted ? sort(f, mixed, e, order, err) : fail_no_memory(err, e->where);
+
+    for (size_t i = 0; rc == SN_OK && i < f->n; i++) {
         sorted[i] = f->option[order[i]];
-        rank[order[i]] = (uint32_t)i;
+        if (rank) rank[order[i]] = (uint32_t)i;
     }
-    if (s.a)
-        rc = sn_fail(err, SN_E_EVALUATE, e->where,
-                     "\"%.300s\" can be %s and %s, which have no common order", e->text,
-                     sn_value_text(s.a, a, sizeof a), sn_value_text(s.b, b, sizeof b));
-    free(order);
-    if (rc != SN_OK) return rc;
-    *ret_options = sorted;
-    if (ret_rank) *ret_rank = rank;
-    return SN_OK;
+    give(f->budget, order, f->n, sizeof *order);
+    if (rc == SN_OK) *ret_options = sorted;
+    return rc;
 }
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -216,13 +263,14 @@ static sn_status sort(const struct found *f, bool mixed, sn_arena *mem, const sn
 static sn_status options(const sn_expr *e, const double *const *weight, bool mixed, sn_arena *mem,
                          sn_option **ret_options, size_t *ret_n, sn_error *err)
 {
-    struct found f = {.mem = mem};
+    struct found f = {.mem = mem, .key = arena_hash_key(mem)};
     struct walk  w;
     sn_value     v;
     uint32_t     unused;
     sn_status    rc;
 
-    rc = walk_init(&w, e, NULL, NULL, err);
+    rc = walk_init(&w, e, NULL, NULL, mem, err);
+    f.budget = w.budget;
     for (size_t i = 0; i < w.n_assignments && rc == SN_OK; i++) {
         double joint = weight ? 1.0 : 0.0;
 
@@ -232,10 +280,11 @@ static sn_status options(const sn_expr *e, const double *const *weight, bool mix
         if (rc == SN_OK && !found_add(&f, &v, joint, &unused)) rc = fail_no_memory(err, e->where);
         walk_next(&w);
     }
-    if (rc == SN_OK) rc = sort(&f, mixed, mem, e, ret_options, NULL, err);
+    if (rc == SN_OK) rc = ascending(&f, mixed, e, ret_options, NULL, err);
     if (rc == SN_OK) *ret_n = f.n;
-    walk_fini(&w);
     found_fini(&f);
+    rc = budget_settle(w.budget == &w.own ? &w.own : NULL, rc, err);
+    walk_fini(&w);
     return rc;
 }
 
@@ -275,17 +324,17 @@ sn_status expr_values(const sn_expr *expr, bool mixed, sn_arena *mem, sn_value *
                       size_t *ret_n, sn_error *err)
 {
     sn_option *option;
-    sn_value  *value;
     size_t     n = 0;
     sn_status  rc;
 
     rc = options(expr, NULL, mixed, mem, &option, &n, err);
     if (rc != SN_OK) return rc;
-    value = arena_array(mem, n, sizeof *value);
-    if (!value) return fail_no_memory(err, expr->where);
-    for (size_t i = 0; i < n; i++)
-        value[i] = option[i].value;
-    *ret_values = value;
+    for (size_t i = 0; i < n; i++) { /* in the same place: a value is smaller than an option */
+        const sn_value value = option[i].value;
+
+        memcpy((char *)option + i * sizeof value, &value, sizeof value);
+    }
+    *ret_values = (sn_value *)(void *)option;
     *ret_n = n;
     return SN_OK;
 }
@@ -316,13 +365,15 @@ sn_status expr_combos(const sn_expr *expr, const bool *soft, const sn_value *con
                       uint32_t **ret_combo_option, uint32_t **ret_combo_index, size_t *ret_n_combos,
                       sn_error *err)
 {
-    struct found f = {.mem = mem};
+    struct found f = {.mem = mem, .key = arena_hash_key(mem)};
     struct walk  w;
     uint32_t    *option = NULL, *index = NULL, *rank = NULL;
+    size_t       n_ranks = 0;
     sn_value     v;
     sn_status    rc;
 
-    rc = walk_init(&w, expr, soft, value, err);
+    rc = walk_init(&w, expr, soft, value, mem, err);
+    f.budget = w.budget;
     if (rc == SN_OK) {
         option = arena_array(mem, w.n_assignments, sizeof *option);
         index = arena_array(mem, w.n_assignments * (w.n + 1), sizeof *index);
@@ -335,7 +386,12 @@ sn_status expr_combos(const sn_expr *expr, const bool *soft, const sn_value *con
             rc = fail_no_memory(err, expr->where);
         walk_next(&w);
     }
-    if (rc == SN_OK) rc = sort(&f, true, mem, expr, ret_options, &rank, err);
+    if (rc == SN_OK) {
+        n_ranks = f.n;
+        rank = take(f.budget, n_ranks, sizeof *rank);
+        rc = rank ? ascending(&f, true, expr, ret_options, rank, err)
+                  : fail_no_memory(err, expr->where);
+    }
     if (rc == SN_OK) {
         for (size_t i = 0; i < w.n_assignments; i++)
             option[i] = rank[option[i]];
@@ -344,7 +400,9 @@ sn_status expr_combos(const sn_expr *expr, const bool *soft, const sn_value *con
         *ret_combo_index = index;
         *ret_n_combos = w.n_assignments;
     }
-    walk_fini(&w);
+    give(f.budget, rank, n_ranks, sizeof *rank);
     found_fini(&f);
+    rc = budget_settle(w.budget == &w.own ? &w.own : NULL, rc, err);
+    walk_fini(&w);
     return rc;
 }

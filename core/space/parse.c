@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "space/code.h"
 #include "space/lex.h"
 #include "space/program.h"
@@ -19,8 +20,7 @@ struct parser {
     int         depth;
 
     /* What a name may be: one of the two. */
-    const sn_choice        *choice;
-    size_t                  n_choices;
+    const struct expr_scope *scope;
     const struct expr_name *name;
     size_t                  n_names;
 
@@ -70,25 +70,46 @@ static sn_status enter(struct parser *p)
 
 /* ---- names ----------------------------------------------------------------------------- */
 
-/* The name of choice or argument i, NULL past the end. */
-static const char *known_name(const struct parser *p, size_t i)
+static const sn_choice *find_choice(const struct expr_scope *scope, const char *name, size_t n)
 {
-    if (p->name) return i < p->n_names ? p->name[i].name : NULL;
-    return i < p->n_choices ? p->choice[i].label : NULL;
+    size_t i;
+
+    for (; scope; scope = scope->outer) {
+        if (scope->by_label) {
+            if (table_find_bytes(scope->by_label, name, n, &i)) return &scope->choice[i];
+            continue;
+        }
+        for (i = 0; i < scope->n; i++)
+            if (strlen(scope->choice[i].label) == n && memcmp(scope->choice[i].label, name, n) == 0)
+                return &scope->choice[i];
+    }
+    return NULL;
+}
+
+/* The first LISTED names into `known`; how many there are. */
+enum { LISTED = 1000 };
+static size_t all_names(const struct parser *p, const char **known)
+{
+    size_t n = 0, all = p->n_names;
+
+    for (size_t i = 0; i < p->n_names && n < LISTED; i++)
+        known[n++] = p->name[i].name;
+    for (const struct expr_scope *s = p->name ? NULL : p->scope; s; s = s->outer) {
+        for (size_t i = 0; i < s->n && n < LISTED; i++)
+            known[n++] = s->choice[i].label;
+        all += s->n;
+    }
+    return all;
 }
 
 static sn_status unknown_name(struct parser *p, const char *name, size_t n, size_t at)
 {
-    const size_t n_known = p->name ? p->n_names : p->n_choices;
-    const char  *what = p->name ? "an argument" : "a choice", **known, *closest;
+    const char  *known[LISTED], *what = p->name ? "an argument" : "a choice", *closest;
+    const size_t n_known = all_names(p, known);
     char         wrong[128], list[600], hint[160] = "";
 
-    known = calloc(n_known + 1, sizeof(const char *));
-    if (!known) return fail_no_memory(p->err, p->where);
-    for (size_t i = 0; i < n_known; i++)
-        known[i] = known_name(p, i);
     snprintf(wrong, sizeof wrong, "%.*s", (int)(n < sizeof wrong ? n : sizeof wrong), name);
-    closest = names_closest(wrong, known, n_known);
+    closest = names_closest(wrong, known, n_known < LISTED ? n_known : LISTED);
     if (closest) snprintf(hint, sizeof hint, "did you mean \"%.120s\"? ", closest);
     sn_fail(p->err, SN_E_UNKNOWN_NAME, p->where, "column %zu: \"%s\" is not %s; %s%s%s", at, wrong,
             what, hint,
@@ -96,33 +117,32 @@ static sn_status unknown_name(struct parser *p, const char *name, size_t n, size
             : p->name    ? "arguments are "
                          : "choices are ",
             names_list(known, n_known, list, sizeof list));
-    free(known);
     return SN_E_UNKNOWN_NAME;
 }
 
 static sn_status emit_name(struct parser *p, const char *name, size_t n, size_t at)
 {
-    const char *known;
-    size_t      i = 0;
-    sn_value    copy;
+    const sn_choice *choice = p->name ? NULL : find_choice(p->scope, name, n);
+    size_t           i = 0;
+    sn_value         copy;
 
-    while ((known = known_name(p, i)) && (strlen(known) != n || memcmp(known, name, n) != 0))
+    while (i < p->n_names && (strlen(p->name[i].name) != n || memcmp(p->name[i].name, name, n) != 0))
         i++;
-    if (!known) return unknown_name(p, name, n, at);
+    if (!choice && i == p->n_names) return unknown_name(p, name, n, at);
     if (p->name && p->name[i].expr) return program_splice(&p->out, p->name[i].expr);
     if (p->name) {
         if (!value_copy(p->mem, p->name[i].fixed, &copy)) return fail_no_memory(p->err, p->where);
         return program_constant(&p->out, &copy);
     }
-    if (p->choice[i].n_chosen != 1)
+    if (choice->n_chosen != 1)
         return sn_fail(p->err, SN_E_INVALID, p->where,
                        "column %zu: \"%.200s\" decides on several candidates at once; expressions "
                        "read choices of one",
-                       at, known);
-    if (p->choice[i].n_candidates == 0)
+                       at, choice->label);
+    if (choice->n_candidates == 0)
         return sn_fail(p->err, SN_E_INVALID, p->where, "column %zu: \"%.200s\" has no candidates",
-                       at, known);
-    return program_label(&p->out, &p->choice[i]);
+                       at, choice->label);
+    return program_label(&p->out, choice);
 }
 
 /* ---- atoms ------------------------------------------------------------------------------- */
@@ -269,15 +289,20 @@ static sn_status parse_name(struct parser *p)
 /* A number, or texts: "a" "b" is "ab". */
 static sn_status parse_constant(struct parser *p)
 {
-    sn_value value = p->x.now.value;
+    sn_value    value = p->x.now.value;
+    struct text all = {0};
+    sn_status   rc = lex_next(&p->x, p->err);
 
-    TRY(lex_next(&p->x, p->err));
-    while (value.kind == SN_KIND_TEXT && p->x.now.kind == TOKEN_CONSTANT &&
+    while (rc == SN_OK && value.kind == SN_KIND_TEXT && p->x.now.kind == TOKEN_CONSTANT &&
            p->x.now.value.kind == SN_KIND_TEXT) {
-        value.as.text = arena_printf(p->mem, "%s%s", value.as.text, p->x.now.value.as.text);
-        if (!value.as.text) return fail_no_memory(p->err, p->where);
-        TRY(lex_next(&p->x, p->err));
+        if (!all.at) text_add(&all, value.as.text, strlen(value.as.text));
+        text_add(&all, p->x.now.value.as.text, strlen(p->x.now.value.as.text));
+        rc = lex_next(&p->x, p->err);
     }
+    if (rc == SN_OK && all.at) value.as.text = all.failed ? NULL : arena_strdup(p->mem, all.at);
+    free(all.at);
+    if (rc != SN_OK) return rc;
+    if (value.kind == SN_KIND_TEXT && !value.as.text) return fail_no_memory(p->err, p->where);
     return program_constant(&p->out, &value);
 }
 
@@ -528,19 +553,42 @@ static sn_status parse(struct parser *p, const char *text, sn_expr **ret_expr)
     sn_status rc;
 
     p->out = (struct program){.mem = p->mem, .where = p->where, .err = p->err};
-    rc = parse_text(p, text);
+    rc = budget_step(arena_budget(p->mem), strlen(text), p->where, p->err);
+    if (rc == SN_OK) rc = parse_text(p, text);
     if (rc == SN_OK) rc = program_finish(&p->out, text, ret_expr);
     program_fini(&p->out);
     return rc;
 }
 
+static sn_status parse_scope(sn_arena *mem, const char *text, const struct expr_scope *scope,
+                             const char *where, sn_expr **ret_expr, sn_error *err)
+{
+    struct parser p = {.mem = mem, .where = where, .err = err, .scope = scope};
+
+    return parse(&p, text, ret_expr);
+}
+
 sn_status code_parse(sn_arena *mem, const char *text, const sn_choice *choices, size_t n_choices,
                      const char *where, sn_expr **ret_expr, sn_error *err)
 {
-    struct parser p = {
-        .mem = mem, .where = where, .err = err, .choice = choices, .n_choices = n_choices};
+    enum { FEW = 16 };
+    struct table      by_label = {0};
+    struct expr_scope scope = {.choice = choices, .n = n_choices};
+    sn_arena         *tmp = n_choices > FEW ? sn_arena_create() : NULL;
+    sn_status         rc = SN_OK;
+    size_t            i = 0, unused;
 
-    return parse(&p, text, ret_expr);
+    for (; tmp && i < n_choices; i++)
+        if (!table_find(&by_label, choices[i].label, &unused) &&
+            !table_add(&by_label, tmp, choices[i].label, i))
+            break;
+    if (tmp) scope.by_label = &by_label;
+    if (n_choices > FEW && i < n_choices)
+        rc = fail_no_memory(err, where);
+    else
+        rc = parse_scope(mem, text, &scope, where, ret_expr, err);
+    sn_arena_free(tmp);
+    return rc;
 }
 
 sn_status expr_parse_in(sn_arena *mem, const char *text, const sn_choice *choices, size_t n_choices,
@@ -548,6 +596,16 @@ sn_status expr_parse_in(sn_arena *mem, const char *text, const sn_choice *choice
 {
     sn_expr        *e = NULL;
     const sn_status rc = code_parse(mem, text, choices, n_choices, where, &e, err);
+
+    if (rc == SN_OK) *ret_expr = e;
+    return rc;
+}
+
+sn_status expr_parse_scope(sn_arena *mem, const char *text, const struct expr_scope *scope,
+                           const char *where, const sn_expr **ret_expr, sn_error *err)
+{
+    sn_expr        *e = NULL;
+    const sn_status rc = parse_scope(mem, text, scope, where, &e, err);
 
     if (rc == SN_OK) *ret_expr = e;
     return rc;

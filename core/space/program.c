@@ -37,17 +37,41 @@ sn_status program_constant(struct program *p, const sn_value *v)
     return program_emit(p, STEP_CONSTANT, 0, 0, (uint32_t)p->n_constants++);
 }
 
-sn_status program_label(struct program *p, const sn_choice *choice)
+/* The index of a label, n_labels if it is new. One by one while they are few. */
+static size_t find_label(const struct program *p, const char *label)
 {
     size_t i = 0;
 
-    while (i < p->n_labels && p->label[i] != choice &&
-           strcmp(p->label[i]->label, choice->label) != 0)
+    if (p->tmp) return table_find(&p->by_label, label, &i) ? i : p->n_labels;
+    while (i < p->n_labels && strcmp(p->label[i]->label, label) != 0)
         i++;
-    if (i == p->n_labels) {
-        TRY(grow(p, &p->label, p->n_labels, &p->cap_labels, sizeof(const sn_choice *)));
-        p->label[p->n_labels++] = choice;
+    return i;
+}
+
+static sn_status add_label(struct program *p, const sn_choice *choice)
+{
+    enum { FEW = 16 };
+    size_t from = p->n_labels;
+
+    TRY(grow(p, &p->label, p->n_labels, &p->cap_labels, sizeof(const sn_choice *)));
+    p->label[p->n_labels++] = choice;
+    if (p->n_labels < FEW) return SN_OK;
+    if (!p->tmp) {
+        p->tmp = sn_arena_create();
+        from = 0;
+        if (!p->tmp) return fail_no_memory(p->err, p->where);
     }
+    for (; from < p->n_labels; from++)
+        if (!table_add(&p->by_label, p->tmp, p->label[from]->label, from))
+            return fail_no_memory(p->err, p->where);
+    return SN_OK;
+}
+
+sn_status program_label(struct program *p, const sn_choice *choice)
+{
+    const size_t i = find_label(p, choice->label);
+
+    if (i == p->n_labels) TRY(add_label(p, choice));
     TRY(grow(p, &p->leaf, p->n_leaves, &p->cap_leaves, sizeof *p->leaf));
     p->leaf[p->n_leaves++] = (uint32_t)i;
     return program_emit(p, STEP_LABEL, 0, 0, (uint32_t)i);
@@ -103,13 +127,8 @@ sn_status program_splice(struct program *p, const sn_expr *e)
             p->code[p->n_code - 1].to.index += (uint32_t)first_constant;
     }
     /* Reading order is not the order of the program: of `cond`, for one. */
-    for (size_t i = 0; i < e->n_leaves; i++) {
-        size_t k = 0;
-
-        while (strcmp(p->label[k]->label, e->label[e->leaf[i]]->label) != 0)
-            k++;
-        p->leaf[first_leaf + i] = (uint32_t)k;
-    }
+    for (size_t i = 0; i < e->n_leaves; i++)
+        p->leaf[first_leaf + i] = (uint32_t)find_label(p, e->label[e->leaf[i]]->label);
     return SN_OK;
 }
 
@@ -236,4 +255,5 @@ void program_fini(struct program *p)
     free(p->constant);
     free(p->leaf);
     free(p->label);
+    sn_arena_free(p->tmp);
 }

@@ -23,6 +23,9 @@ struct program {
     const sn_choice **label; /* which are numbered by first use in `code` until the end */
     size_t            n_code, n_constants, n_leaves, n_labels;
     size_t            cap_code, cap_constants, cap_leaves, cap_labels;
+
+    struct table by_label; /* -> index in `label`, once there are many, in `tmp` */
+    sn_arena    *tmp;
 };
 
 sn_status program_emit(struct program *p, enum step step, int what, size_t n, uint32_t index);

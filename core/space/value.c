@@ -174,39 +174,48 @@ int value_compare_any(const sn_value *a, const sn_value *b)
 
 /* ---- hash, copy, size --------------------------------------------------------- */
 
-static uint64_t mix(uint64_t h, uint64_t x)
+uint64_t value_hash(const struct hash_key *key, const sn_value *v)
 {
-    h = (h ^ x) * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ (h >> 29);
-}
-
-uint64_t value_hash(const sn_value *v)
-{
-    uint64_t h = (uint64_t)family(v), bits;
+    uint64_t word[2] = {(uint64_t)family(v), 0}; /* a number, or the hash of what came before */
     int64_t  whole;
 
     switch (v->kind) {
     case SN_KIND_NULL:
-        return mix(h, 0);
+        break;
     case SN_KIND_BOOL:
-        return mix(h, v->as.boolean);
+        word[1] = v->as.boolean;
+        break;
     case SN_KIND_INT:
-        return mix(h, (uint64_t)v->as.integer);
-    case SN_KIND_FLOAT: /* a whole number is the integer, -0.0 is 0 */
+        word[1] = (uint64_t)v->as.integer;
+        break;
+    case SN_KIND_FLOAT: /* a whole number is the integer, -0.0 is 0; all NaN are one */
         if (!number_real_to_int(v->as.real, &whole) && (double)whole == v->as.real)
-            return mix(h, (uint64_t)whole);
-        memcpy(&bits, &v->as.real, sizeof bits);
-        return mix(h, bits);
+            word[1] = (uint64_t)whole;
+        else if (!isnan(v->as.real))
+            memcpy(&word[1], &v->as.real, sizeof word[1]);
+        break;
     case SN_KIND_TEXT:
-        for (const char *at = v->as.text; *at; at++)
-            h = mix(h, (unsigned char)*at);
-        return h;
+        word[1] = hash_bytes(key, v->as.text, strlen(v->as.text));
+        break;
     case SN_KIND_TUPLE:
-        for (size_t i = 0; i < v->as.tuple.n; i++)
-            h = mix(h, value_hash(&v->as.tuple.item[i]));
-        return h;
+        for (size_t i = 0; i < v->as.tuple.n; i++) {
+            word[1] = hash_bytes(key, word, sizeof word);
+            word[0] = value_hash(key, &v->as.tuple.item[i]);
+        }
+        break;
     }
-    return h;
+    return hash_bytes(key, word, sizeof word);
+}
+
+bool value_identical(const sn_value *a, const sn_value *b)
+{
+    if (a->kind == SN_KIND_FLOAT && b->kind == SN_KIND_FLOAT && isnan(a->as.real))
+        return isnan(b->as.real);
+    if (a->kind != SN_KIND_TUPLE || b->kind != SN_KIND_TUPLE) return sn_value_equal(a, b);
+    if (a->as.tuple.n != b->as.tuple.n) return false;
+    for (size_t i = 0; i < a->as.tuple.n; i++)
+        if (!value_identical(&a->as.tuple.item[i], &b->as.tuple.item[i])) return false;
+    return true;
 }
 
 bool value_copy(sn_arena *mem, const sn_value *v, sn_value *ret_copy)

@@ -3,6 +3,7 @@
 #define SPACE_VALUE_H
 
 #include "base/base.h"
+#include "base/hash.h"
 #include "supernet/supernet.h"
 
 /* "int", "text", ...: a kind for messages. */
@@ -12,7 +13,11 @@ const char *value_kind(sn_kind kind);
 bool value_truth(const sn_value *v);
 
 /* Equal values have equal hashes, 1, 1.0 and True included. */
-uint64_t value_hash(const sn_value *v);
+uint64_t value_hash(const struct hash_key *key, const sn_value *v);
+
+/* As sn_value_equal(), but NaN is one value, also inside of tuples: what a program computes twice
+ * is the same option. */
+bool value_identical(const sn_value *a, const sn_value *b);
 
 /* How Python's `<` and `>` answer. */
 enum value_order {

@@ -172,23 +172,19 @@ static sn_status set_features(const struct reader *r, int v, const char *label)
 }
 
 /* Expressions inside the cell see the channels of its nodes, others do not. */
-static sn_status declare_all_features(const struct reader *r)
+static sn_status declare_all_features(const struct reader *r, struct expr_scope *scope)
 {
     struct builder *b = r->b;
     const int       n = r->m->nasbench101.n;
-    sn_choice      *top = arena_array(b->mem, b->n_top + (size_t)n, sizeof *top);
+    sn_choice      *choice = arena_array(b->mem, (size_t)n, sizeof *choice);
     sn_status       rc = SN_OK;
 
-    if (!top) return fail_no_memory(b->err, r->m->where);
-    if (b->n_top) memcpy(top, b->top, b->n_top * sizeof *top);
-    b->top = top;
+    if (!choice) return fail_no_memory(b->err, r->m->where);
+    *scope = (struct expr_scope){.choice = choice, .outer = b->scope};
+    b->scope = scope;
     for (int v = 1; rc == SN_OK && v < n - 1; v++) {
-        sn_choice choice;
-
-        rc = declare_features(r, v, &choice);
-        if (rc != SN_OK) break;
-        top[b->n_top++] = choice;
-        rc = set_features(r, v, choice.label);
+        rc = declare_features(r, v, &choice[scope->n]);
+        if (rc == SN_OK) rc = set_features(r, v, choice[scope->n++].label);
     }
     return rc == SN_OK ? set_features(r, n - 1, NULL) : rc;
 }
@@ -259,12 +255,12 @@ static sn_status add_cut(const struct reader *r, int v)
                &r->m->nasbench101.cut[v]);
 }
 
-static sn_status read_cell(const struct reader *r)
+static sn_status read_cell(const struct reader *r, struct expr_scope *scope)
 {
     const int n = r->m->nasbench101.n;
     sn_status rc = declare_num_nodes(r);
 
-    if (rc == SN_OK) rc = declare_all_features(r);
+    if (rc == SN_OK) rc = declare_all_features(r, scope);
     for (int v = 1; rc == SN_OK && v < n; v++)
         rc = add_projection(r, v);
     for (int v = 1; rc == SN_OK && v < n - 1; v++)
@@ -280,16 +276,15 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
 {
     json_t             *features[SN_MAX_PORTS] = {NULL};
     const struct reader r = {.b = b, .m = m, .spec = spec, .features = features};
-    sn_choice *const    top = b->top;
-    const size_t        n_top = b->n_top;
-    sn_status           rc = m->n_in == 1 ? read_numbers(&r) : build_fail_inputs(b, m, 1, 1);
+    const struct expr_scope *const outer = b->scope;
+    struct expr_scope              inner;
+    sn_status                      rc = m->n_in == 1 ? read_numbers(&r) : build_fail_inputs(b, m, 1, 1);
 
     (void)node;
-    if (rc == SN_OK) rc = read_cell(&r);
+    if (rc == SN_OK) rc = read_cell(&r, &inner);
     for (int v = 0; v < SN_MAX_PORTS; v++)
         json_decref(features[v]);
-    b->top = top;
-    b->n_top = n_top;
+    b->scope = outer;
     m->n_out = 1;
     return rc;
 }
