@@ -63,7 +63,7 @@ enum problem_code api_get_alpha(struct call *call)
 
     if (api_policy_instance(call, instance_name(call), &i) != P_OK) return call->problem.code;
     pthread_mutex_lock(&i->lock);
-    write_alpha(call, i->policy);
+    if (write_alpha(call, i->policy) == P_OK) api_check_answer(call, "alpha");
     pthread_mutex_unlock(&i->lock);
     api_instance_unref(i);
     return call->problem.code;

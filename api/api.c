@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "choices_json.h"
@@ -78,11 +79,12 @@ bool api_load(struct api *api, const char *name, const char *dir, char *why, siz
 {
     struct problem p = {0};
     struct model  *m = NULL;
+    struct kept    kept;
     bool           replaced;
 
     if (api_check_name(name, &p) == P_OK &&
         api_load_model(api, name, dir ? dir : "built-in", dir, NULL, &m, &p) == P_OK)
-        api_install_model(api, m, &replaced, &p);
+        api_install_model(api, m, &replaced, &kept, &p);
     if (p.code != P_OK) snprintf(why, n_why, "%s%s%s", p.where, p.where[0] ? ": " : "", p.text);
     return p.code == P_OK;
 }
@@ -113,10 +115,28 @@ static bool same_method(const struct api_route_row *row, const char *method)
            (strcmp(method, "HEAD") == 0 && strcmp(row->method, "GET") == 0);
 }
 
+/* What is there at a path; it is the same for everybody. */
+static enum problem_code give_options(struct call *call)
+{
+    call->ret->status = 204;
+    return P_OK;
+}
+
+static const struct api_route_row options_row = {
+    "OPTIONS", "*", "options", API_LOOP, 0, TAKES_NOTHING, false, "", {MEDIA_JSON}, give_options};
+
 static struct match match(const char *method, const char *path)
 {
     struct match m = {.status = 404};
+    const bool   options = strcmp(method, "OPTIONS") == 0;
     size_t       n = 0;
+
+    if (options && strcmp(path, "*") == 0) { /* the whole server */
+        snprintf(m.allow, sizeof m.allow, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+        m.row = &options_row;
+        m.status = 200;
+        return m;
+    }
 
     for (size_t i = 0; i < api_n_routes; i++) {
         const struct api_route_row *row = &api_routes[i];
@@ -132,6 +152,13 @@ static struct match match(const char *method, const char *path)
         n += (size_t)snprintf(m.allow + n, sizeof m.allow - n, "%s%s%s", n ? ", " : "", row->method,
                               strcmp(row->method, "GET") == 0 ? ", HEAD" : "");
         assert(n < sizeof m.allow);
+    }
+    if (m.status == 404) return m;
+    n += (size_t)snprintf(m.allow + n, sizeof m.allow - n, ", OPTIONS");
+    assert(n < sizeof m.allow);
+    if (options) {
+        m.row = &options_row;
+        m.status = 200;
     }
     return m;
 }
@@ -173,6 +200,10 @@ static enum problem_code check_media(struct call *call, const struct api_route_r
     enum media                offer[2] = {row->gives[0], row->gives[1]};
     const size_t              n_offers = offer[1] == MEDIA_OTHER ? 1 : 2;
 
+    if (req->content_encoding && req->content_encoding[0] &&
+        strcasecmp(req->content_encoding, "identity") != 0)
+        return api_fail(&call->problem, P_MEDIA_TYPE, "Content-Encoding",
+                        "'%.200s' is not accepted; send the body as it is", req->content_encoding);
     if (row->takes != TAKES_NOTHING && form != MEDIA_JSON &&
         !(row->takes == TAKES_TENSORS && form == MEDIA_SAFETENSORS) &&
         (req->n_body > 0 || row->takes == TAKES_TENSORS))
@@ -215,6 +246,44 @@ static enum problem_code find_model(struct call *call)
     return P_OK;
 }
 
+enum problem_code api_check_answer(struct call *call, const char *what)
+{
+    const size_t n = call->body.n, max = call->api->config.max_body_bytes;
+
+    if (n <= max) return P_OK;
+    return api_fail(&call->problem, P_LIMIT, what,
+                    "%zu bytes are above the limit of %zu, which --max-body sets: PUT would not "
+                    "take them back",
+                    n, max);
+}
+
+void api_created(struct call *call, const char *rest, const char *id)
+{
+    call->ret->status = 201; /* none of the three has a character to escape */
+    snprintf(call->ret->location, sizeof call->ret->location, "/v1/supernets/%s%s%s", call->name,
+             rest, id);
+}
+
+enum problem_code api_hold(struct call *call)
+{
+    if (call->holds) return P_OK;
+    pthread_rwlock_rdlock(&call->model->handover);
+    if (!atomic_load(&call->model->retired)) {
+        call->holds = true;
+        return P_OK;
+    }
+    pthread_rwlock_unlock(&call->model->handover);
+    call->moved = true;
+    return api_fail(&call->problem, P_BUSY, "path",
+                    "supernet '%s' is replaced again and again; try again", call->name);
+}
+
+void api_let_go(struct call *call)
+{
+    if (call->holds) pthread_rwlock_unlock(&call->model->handover);
+    call->holds = false;
+}
+
 /* What is said about a supernet whose weights have changed, and how to get rid of it. */
 static bool serves_changed(const struct api_route_row *row)
 {
@@ -232,6 +301,30 @@ static enum problem_code check_weights(struct call *call, const struct api_route
     return call->problem.code;
 }
 
+enum { MAX_MOVES = 16 };
+
+/* Nothing was changed yet in a model that has been replaced, so that beginning again with the new
+ * one does everything once. */
+static enum problem_code handle(struct call *call, const struct api_route_row *row)
+{
+    struct problem *p = &call->problem;
+
+    for (int i = 0; i < MAX_MOVES; i++) {
+        row->handle(call);
+        api_let_go(call);
+        if (!call->moved) break;
+        call->moved = false;
+        if (i + 1 == MAX_MOVES) break;
+        *p = (struct problem){0};
+        *call->ret = (struct api_response){.status = 200};
+        api_buf_fini(&call->body);
+        call->model = api_model_unref(call->model);
+        if (find_model(call) != P_OK) break;
+    }
+    if (check_weights(call, row) != P_OK) return p->code;
+    return call->body.failed ? api_fail_memory(p) : P_OK;
+}
+
 static enum problem_code serve(struct call *call, const struct match *m)
 {
     const struct api_route_row *row = m->row;
@@ -242,21 +335,27 @@ static enum problem_code serve(struct call *call, const struct match *m)
         return api_fail(p, P_SYNTAX, "path",
                         "a percent sign needs two hexadecimal digits behind it, other than 00");
     if (!row) return refuse_path(call, m);
+    if (row == &options_row) {
+        memcpy(call->ret->allow, m->allow, sizeof m->allow);
+        return row->handle(call);
+    }
     if (decode_segment(call, m->segment[0], call->name) != P_OK ||
         decode_segment(call, m->segment[1], call->id) != P_OK)
         return p->code;
     if (req->n_body > max_body(call->api, row))
-        return api_fail(p, P_TOO_LARGE, "body", "%zu bytes are above the limit of %zu", req->n_body,
-                        max_body(call->api, row));
+        return api_fail(p, P_TOO_LARGE, "body", "%zu bytes are above the limit of %zu%s",
+                        req->n_body, max_body(call->api, row),
+                        row->max_body_bytes == SIZE_MAX ? ", which --max-body sets" : "");
     if (row->has_model && find_model(call) != P_OK) return p->code;
     if (call->model && api_model_is_changed(call->model) && check_weights(call, row) != P_OK)
         return p->code;
+    if (req->n_body == 0 && row->takes == TAKES_JSON)
+        return api_fail(p, P_SYNTAX, "body",
+                        "is empty, and this route needs one; see /openapi.json");
     if (check_media(call, row) != P_OK ||
         api_query_parse(&call->query, req->query, row->query, p) != P_OK)
         return p->code;
-    row->handle(call);
-    if (check_weights(call, row) != P_OK) return p->code;
-    return call->body.failed ? api_fail_memory(p) : P_OK;
+    return handle(call, row);
 }
 
 static uint64_t now_ns(void)
@@ -287,6 +386,8 @@ void api_handle(struct api *api, struct api_worker *worker, const struct api_req
     api_model_unref(call.model);
     free(call.query.text);
     api_worker_fini(&own);
-    api_metrics_count(&api->metrics, m.row ? (size_t)(m.row - api_routes) : METRICS_MAX_ROUTES,
+    api_metrics_count(&api->metrics,
+                      m.row && m.row != &options_row ? (size_t)(m.row - api_routes)
+                                                     : METRICS_MAX_ROUTES,
                       ret->status, now_ns() - start);
 }

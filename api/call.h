@@ -41,6 +41,8 @@ struct call {
     char                      id[API_MAX_NAME];   /* {id} or {p} of the path, decoded */
     struct query              query;
     struct model             *model; /* {m}, referenced; NULL for routes without */
+    bool                      holds; /* its `handover` */
+    bool                      moved; /* another load has taken its place: begin again with that */
     struct api_buf            body;  /* of the answer; handed over at the end */
     enum media                answer;
 };
@@ -49,16 +51,28 @@ typedef enum problem_code api_handler(struct call *call);
 
 enum api_takes {
     TAKES_NOTHING,
-    TAKES_JSON,
-    TAKES_TENSORS /* JSON or safetensors */
+    TAKES_JSON,    /* there must be a body */
+    TAKES_TENSORS, /* likewise: JSON or safetensors */
+    MAYBE_JSON
 };
+
+/* What an answer gives to be sent back later must not be larger than what is taken. */
+enum problem_code api_check_answer(struct call *call, const char *what);
+
+/* The answer is about what has just come into being at "/v1/supernets/<name>" and then `rest`. */
+void api_created(struct call *call, const char *rest, const char *id);
+
+/* Before the call changes anything of its model: nobody replaces the model until the call is over,
+ * or lets go. Fails if that has happened already; the call then begins again with the new one. */
+enum problem_code api_hold(struct call *call);
+void              api_let_go(struct call *call);
 
 /* One endpoint. The row says everything, also where it runs and what it accepts. */
 struct api_route_row {
     const char    *method, *pattern; /* "{m}", "{id}", "{p}" match one segment */
     const char    *name;
     enum api_lane  lane;
-    size_t         max_body_bytes; /* SIZE_MAX: the configured limit of a forward */
+    size_t         max_body_bytes; /* SIZE_MAX: the configured one, max-body */
     enum api_takes takes;
     bool           has_model; /* {m} must be loaded: 404 before anything else is looked at */
     const char    *query;     /* "format|subnet": the parameters it knows */
@@ -129,7 +143,7 @@ enum problem_code api_load_model(struct api *api, const char *name, const char *
 
 /* Make it visible under its name; takes `m` in any case. */
 enum problem_code api_install_model(struct api *api, struct model *m, bool *ret_replaced,
-                                    struct problem *p);
+                                    struct kept *ret_kept, struct problem *p);
 
 /* ---- place.c ---- */
 

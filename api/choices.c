@@ -54,7 +54,7 @@ enum problem_code api_put_choices(struct call *call)
     bool              created;
 
     if (api_body_object(call, &body) != P_OK) return p->code;
-    if (api_choices_body(call, body, &choices, &completion) == P_OK &&
+    if (api_hold(call) == P_OK && api_choices_body(call, body, &choices, &completion) == P_OK &&
         api_choices_subnet(call, choices, "choices", &completion, &subnet, &created) == P_OK) {
         api_model_publish(call->model, subnet);
         api_subnet_write(call, subnet, &completion);

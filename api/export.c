@@ -186,6 +186,7 @@ enum problem_code api_export(struct call *call)
         return export_probs(call);
     }
     if (find_subnet(call, &subnet) != P_OK) return p->code;
+    api_let_go(call);
     api_note(call, subnet);
     if (format->write(subnet, &sink, &err) != SN_OK)
         call->body.failed ? api_fail_memory(p) : api_fail_library(p, &err, NULL);

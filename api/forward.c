@@ -356,8 +356,10 @@ enum problem_code api_forward(struct call *call)
     const bool     binary = api_media_of(call->req) == MEDIA_SAFETENSORS;
 
     if ((binary ? api_forward_read_binary(&f) : api_forward_read_json(&f)) == P_OK &&
-        api_forward_say_query(&f) == P_OK && api_forward_decide(&f) == P_OK && check_soft(&f) == P_OK && bind(&f) == P_OK) {
+        api_forward_say_query(&f) == P_OK && api_forward_decide(&f) == P_OK &&
+        check_soft(&f) == P_OK && bind(&f) == P_OK) {
         api_note(call, f.subnet[0]);
+        api_let_go(call); /* the policy has spoken, if one was asked; running may take long */
         if (compile(&f) == P_OK && check_outputs(&f) == P_OK)
             call->answer == MEDIA_SAFETENSORS ? api_forward_write_binary(&f)
                                               : api_forward_write_json(&f);

@@ -45,8 +45,8 @@ struct forward {
     const float **probs;            /* by choice: weights of what is soft; NULL: nothing may be */
     float        *weights_of_probs; /* where they are */
     bool          train;            /* "mode": "train" */
-    sn_state     *state;            /* of the last run in training mode: a copy of this call's own */
-    bool          several;          /* `subnets` was used: results are told apart by their ids */
+    sn_state     *state;   /* of the last run in training mode: a copy of this call's own */
+    bool          several; /* `subnets` was used: results are told apart by their ids */
 };
 
 /* ---- forward_said.c ---- */

@@ -14,14 +14,14 @@ static const struct {
     const char *name, *in_metadata;
     enum kind   kind;
 } words[] = {
-    [SAID_SUBNET] = {"subnet",   "__metadata__.subnet",  TEXT },
+    [SAID_SUBNET] = {"subnet",  "__metadata__.subnet",  TEXT },
     [SAID_CHOICES] = {"choices", "__metadata__.choices", VALUE},
     [SAID_SUBNETS] = {"subnets", "__metadata__.subnets", VALUE},
-    [SAID_POLICY] = {"policy",   "__metadata__.policy",  TEXT },
-    [SAID_ALPHA] = {"alpha",     "__metadata__.alpha",   VALUE},
-    [SAID_SEED] = {"seed",       "__metadata__.seed",    WHOLE},
+    [SAID_POLICY] = {"policy",  "__metadata__.policy",  TEXT },
+    [SAID_ALPHA] = {"alpha",   "__metadata__.alpha",   VALUE},
+    [SAID_SEED] = {"seed",    "__metadata__.seed",    WHOLE},
     [SAID_VERSION] = {"version", "__metadata__.version", WHOLE},
-    [SAID_MODE] = {"mode",       "__metadata__.mode",    TEXT },
+    [SAID_MODE] = {"mode",    "__metadata__.mode",    TEXT },
 };
 
 _Static_assert(sizeof words / sizeof words[0] == SAID_COUNT, "a row for each word");
@@ -127,8 +127,10 @@ enum problem_code api_forward_say_metadata(struct forward *f)
         else if (strcmp(key, "format") != 0)
             api_fail_unknown(p, "__metadata__", key, API_FORWARD_WORDS "|format");
         else if (!api_word_in(FORMATS, text, strlen(text)))
-            api_fail(p, P_INVALID, "__metadata__.format", "'%.200s' is none of pt, np, tf, flax, "
-                     "mlx, which say what library has written the tensors", text);
+            api_fail(p, P_INVALID, "__metadata__.format",
+                     "'%.200s' is none of pt, np, tf, flax, "
+                     "mlx, which say what library has written the tensors",
+                     text);
         if (p->code != P_OK) return p->code;
     }
     return P_OK;
@@ -184,7 +186,7 @@ static enum problem_code check_together(struct forward *f)
 
     if (!!said[SAID_SUBNET] + !!said[SAID_CHOICES] + !!said[SAID_SUBNETS] > 1)
         return api_fail(p, P_INVALID,
-                        f->said_in[SAID_SUBNET] == IN_QUERY      ? "subnet"
+                        f->said_in[SAID_SUBNET] == IN_QUERY       ? "subnet"
                         : f->said_in[SAID_CHOICES] == IN_METADATA ? "__metadata__"
                                                                   : "body",
                         "only one of subnet, choices and subnets can say what to run");

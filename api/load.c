@@ -141,23 +141,41 @@ out:
     return p->code;
 }
 
-enum problem_code api_install_model(struct api *api, struct model *m, bool *ret_replaced,
-                                    struct problem *p)
+/* One try; false if the name stands for another load by now. Takes `m` if true. */
+static bool install(struct api *api, struct model *m, struct model *old, struct kept *ret_kept,
+                    struct problem *p)
 {
-    struct model *old = api_store_take(&api->store, m->name);
+    enum store_put rc;
 
-    if (old) api_model_inherit(m, old, p);
-    api_model_unref(old);
-    if (p->code != P_OK) {
+    if (old && api_model_inherit(m, old, ret_kept, p) != P_OK) {
         api_model_unref(m);
-        return p->code;
+        return true;
     }
-    if (!api_store_put(&api->store, m, &old)) {
+    rc = api_store_put(&api->store, m, old);
+    if (rc == STORE_OTHER) return false;
+    if (rc == STORE_NO_MEMORY) {
+        api_fail_memory(p);
         api_model_unref(m);
-        return api_fail_memory(p);
+    } else if (old) {
+        api_plan_cache_purge(&api->plans, old);
+        api_model_unref(old); /* that of the store */
     }
-    *ret_replaced = old != NULL;
-    if (old) api_plan_cache_purge(&api->plans, old);
-    api_model_unref(old);
-    return P_OK;
+    return true;
+}
+
+enum problem_code api_install_model(struct api *api, struct model *m, bool *ret_replaced,
+                                    struct kept *ret_kept, struct problem *p)
+{
+    bool done = false;
+
+    while (!done) {
+        struct model *old = api_store_take(&api->store, m->name);
+
+        *ret_replaced = old != NULL;
+        if (old) pthread_rwlock_wrlock(&old->handover);
+        if (!old || !atomic_load(&old->retired)) done = install(api, m, old, ret_kept, p);
+        if (old) pthread_rwlock_unlock(&old->handover);
+        api_model_unref(old);
+    }
+    return p->code;
 }

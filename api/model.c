@@ -28,6 +28,19 @@ static void entry_free(struct entry *e)
     free(e);
 }
 
+/* Writers first: a controller that learns without pause must not keep a load waiting. */
+static bool handover_init(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attr;
+    bool                 ok;
+
+    if (pthread_rwlockattr_init(&attr) != 0) return false;
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    ok = pthread_rwlock_init(lock, &attr) == 0;
+    pthread_rwlockattr_destroy(&attr);
+    return ok;
+}
+
 struct model *api_model_create(const char *name, const char *source, sn_supernet *net,
                                size_t weight_bytes, size_t max_subnets)
 {
@@ -37,7 +50,7 @@ struct model *api_model_create(const char *name, const char *source, sn_supernet
     m->name = strdup(name);
     m->source = strdup(source);
     if (!m->name || !m->source || !api_instances_init(&m->instances) ||
-        pthread_mutex_init(&m->lock, NULL) != 0) {
+        pthread_mutex_init(&m->lock, NULL) != 0 || !handover_init(&m->handover)) {
         free(m->name);
         free(m->source);
         free(m);
@@ -72,6 +85,7 @@ struct model *api_model_unref(struct model *m)
     api_instances_fini(&m->instances);
     sn_supernet_unref(m->net);
     pthread_mutex_destroy(&m->lock);
+    pthread_rwlock_destroy(&m->handover);
     free(m->name);
     free(m->source);
     free(m);
@@ -238,12 +252,14 @@ static sn_subnet **snapshot(struct model *m, size_t *ret_n)
     return all;
 }
 
-enum problem_code api_model_inherit(struct model *m, struct model *old, struct problem *p)
+enum problem_code api_model_inherit(struct model *m, struct model *old, struct kept *ret_kept,
+                                    struct problem *p)
 {
     sn_subnet       **all;
     size_t            n;
     enum problem_code rc = P_OK;
 
+    *ret_kept = (struct kept){0};
     if (memcmp(sn_supernet_digest(m->net), sn_supernet_digest(old->net), 32) != 0) return P_OK;
     all = snapshot(old, &n);
     if (!all) return api_fail_memory(p);
@@ -261,5 +277,7 @@ enum problem_code api_model_inherit(struct model *m, struct model *old, struct p
         sn_subnet_unref(all[i]);
     }
     free(all);
-    return rc == P_OK ? api_instances_inherit(&m->instances, m->net, &old->instances, p) : rc;
+    if (rc == P_OK) rc = api_instances_inherit(&m->instances, m->net, &old->instances, p);
+    *ret_kept = (struct kept){api_model_n_subnets(m), m->instances.n};
+    return rc;
 }

@@ -23,9 +23,19 @@ struct model {
     struct instances instances; /* the named policies; it has a lock of its own */
     atomic_bool      retired;   /* out of the store: nothing of it enters a cache any more */
 
+    /* Held for reading by a call that changes what belongs to the model (current and remembered
+     * subnets, policies), until it is answered; for writing while another load takes these over,
+     * to the moment in which it is visible. So nothing that was acknowledged is left behind. */
+    pthread_rwlock_t handover;
+
     pthread_mutex_t lock;
     sn_subnet      *current; /* under lock; NULL: undecided */
     struct api_lru  subnets; /* under lock; id -> subnet */
+};
+
+/* What another load has taken over. */
+struct kept {
+    size_t n_subnets, n_policies;
 };
 
 /* Takes `net` on success. NULL when memory is out. */
@@ -58,7 +68,8 @@ bool              api_model_is_changed(const struct model *m);
 
 /* After a reload of the same specification ids stay valid: seal what `old`
  * remembers, and its current subnet, again over the new weights. The named
- * policies go on as they are. */
-enum problem_code api_model_inherit(struct model *m, struct model *old, struct problem *p);
+ * policies go on as they are. The caller holds old->handover. */
+enum problem_code api_model_inherit(struct model *m, struct model *old, struct kept *ret_kept,
+                                    struct problem *p);
 
 #endif

@@ -46,8 +46,10 @@ static enum problem_code unknown_class(struct call *call, const char *name, cons
 static struct instance *find_instance(struct call *call, const char *name)
 {
     struct instances *all = &call->model->instances;
-    struct instance  *i = api_instances_find(all, name);
+    struct instance  *i;
 
+    if (api_hold(call) != P_OK) return NULL;
+    i = api_instances_find(all, name);
     if (i || strcmp(name, API_DEFAULT_INSTANCE) != 0) return i;
     if (api_instance_create(call->model->net, name, "differentiable", NULL, &i, &call->problem) !=
             P_OK ||
@@ -171,7 +173,8 @@ static enum problem_code create(struct call *call, json_t *body)
     char            *name, *options = NULL;
     bool             there;
 
-    if (api_body_text(body, "", "policy", &cls, p) != P_OK) return p->code;
+    if (api_hold(call) != P_OK || api_body_text(body, "", "policy", &cls, p) != P_OK)
+        return p->code;
     if (!cls)
         return api_fail(p, P_INVALID, "policy",
                         "is missing: the kind of policy, such as {\"policy\": \"gumbel\"}");
@@ -182,8 +185,8 @@ static enum problem_code create(struct call *call, json_t *body)
         api_instance_create(call->model->net, call->id, name, options, &i, p) == P_OK) {
         put_instance(&call->body, i);
         api_buf_byte(&call->body, '\n');
-        if (api_instances_put(&call->model->instances, i, false, &there, p) == P_OK)
-            call->ret->status = there ? 200 : 201;
+        if (api_instances_put(&call->model->instances, i, false, &there, p) == P_OK && !there)
+            api_created(call, "/policies/", call->id);
     }
     free(options);
     free(name);
@@ -213,8 +216,10 @@ enum problem_code api_get_policy(struct call *call)
 
 enum problem_code api_delete_policy(struct call *call)
 {
-    struct instance *i = api_instances_take_out(&call->model->instances, call->id);
+    struct instance *i;
 
+    if (api_hold(call) != P_OK) return call->problem.code;
+    i = api_instances_take_out(&call->model->instances, call->id);
     if (!i)
         return api_fail(&call->problem, P_NO_POLICY, "path", "supernet '%s' has no policy '%.64s'",
                         call->model->name, call->id);
@@ -295,6 +300,7 @@ enum problem_code api_get_policy_state(struct call *call)
     pthread_mutex_lock(&i->lock);
     if (api_policy_save(i->policy, &call->body, &call->problem) == P_OK)
         call->body.at[call->body.n - 1] = '\n'; /* instead of the terminator */
+    api_check_answer(call, "state");
     pthread_mutex_unlock(&i->lock);
     api_instance_unref(i);
     return call->problem.code;

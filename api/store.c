@@ -67,29 +67,29 @@ static bool make_room(struct store *s)
     return true;
 }
 
-bool api_store_put(struct store *s, struct model *m, struct model **ret_old)
+enum store_put api_store_put(struct store *s, struct model *m, struct model *old)
 {
-    struct model *old = NULL;
-    size_t        i;
-    bool          ok;
+    enum store_put rc = STORE_PUT;
+    size_t         i;
+    bool           there;
 
     pthread_mutex_lock(&s->lock);
-    ok = make_room(s);
-    if (ok) {
+    there = find(s, m->name, &i);
+    if (old ? !there || s->at[i] != old : there) {
+        rc = STORE_OTHER;
+    } else if (!there && !make_room(s)) {
+        rc = STORE_NO_MEMORY;
+    } else {
         m->version = ++s->last_version;
-        if (find(s, m->name, &i)) {
-            old = s->at[i];
-        } else {
+        if (!there) {
             memmove(s->at + i + 1, s->at + i, (s->n - i) * sizeof *s->at);
             s->n++;
         }
         s->at[i] = m;
+        if (old) atomic_store(&old->retired, true);
     }
     pthread_mutex_unlock(&s->lock);
-    if (!ok) return false;
-    if (old) atomic_store(&old->retired, true);
-    *ret_old = old;
-    return true;
+    return rc;
 }
 
 struct model *api_store_remove(struct store *s, const char *name)

@@ -23,9 +23,12 @@ struct model *api_store_take(struct store *s, const char *name);
 /* All of them, referenced, in an array to free(); NULL when memory is out. */
 struct model **api_store_list(struct store *s, size_t *ret_n);
 
-/* Takes `m` on success, numbers it and makes it visible. `ret_old` is what had the
- * name before (to unref), or NULL. */
-bool api_store_put(struct store *s, struct model *m, struct model **ret_old);
+enum store_put { STORE_PUT, STORE_OTHER, STORE_NO_MEMORY };
+
+/* Number `m` and make it visible in place of `old` (NULL: of nothing); takes `m`, and hands the
+ * store's reference to `old` to the caller. STORE_OTHER: somebody else has changed what the name
+ * stands for. */
+enum store_put api_store_put(struct store *s, struct model *m, struct model *old);
 
 /* Out of the store; to unref. NULL if there was none. */
 struct model *api_store_remove(struct store *s, const char *name);

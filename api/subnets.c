@@ -15,9 +15,9 @@ enum problem_code api_create_subnet(struct call *call)
     bool              created = false;
 
     if (api_body_object(call, &body) != P_OK) return p->code;
-    if (api_choices_body(call, body, &choices, &completion) == P_OK &&
+    if (api_hold(call) == P_OK && api_choices_body(call, body, &choices, &completion) == P_OK &&
         api_choices_subnet(call, choices, "choices", &completion, &subnet, &created) == P_OK) {
-        call->ret->status = created ? 201 : 200;
+        if (created) api_created(call, "/subnets/", sn_subnet_id(subnet));
         api_subnet_write(call, subnet, &completion);
     }
     sn_subnet_unref(subnet);
@@ -39,6 +39,7 @@ enum problem_code api_get_subnet(struct call *call)
 
 enum problem_code api_delete_subnet(struct call *call)
 {
+    if (api_hold(call) != P_OK) return call->problem.code;
     if (!api_model_forget(call->model, call->id))
         return api_fail(&call->problem, P_NO_SUBNET, "path",
                         "subnet '%.64s' is not remembered by supernet '%s'", call->id,

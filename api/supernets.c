@@ -141,6 +141,7 @@ static enum problem_code load_below(struct call *call, const char *path)
     struct api     *api = call->api;
     struct problem *p = &call->problem;
     struct model   *m = NULL;
+    struct kept     kept;
     char            dir[4096];
     bool            replaced;
 
@@ -151,13 +152,28 @@ static enum problem_code load_below(struct call *call, const char *path)
         return api_fail(p, P_INVALID, "path", "the path is too long");
     if (api_load_model(api, call->name, path, dir, api->model_dir, &m, p) != P_OK) return p->code;
     api_model_ref(m);
-    if (api_install_model(api, m, &replaced, p) == P_OK) {
-        call->ret->status = replaced ? 200 : 201;
+    if (api_install_model(api, m, &replaced, &kept, p) == P_OK) {
+        if (!replaced) api_created(call, "", "");
         put_model(&call->body, m, false);
+        if (replaced) { /* instead of the brace */
+            call->body.n -= call->body.n > 0;
+            api_buf_printf(&call->body, ", \"kept\": {\"subnets\": %zu, \"policies\": %zu}}",
+                           kept.n_subnets, kept.n_policies);
+        }
         api_buf_byte(&call->body, '\n');
     }
     api_model_unref(m);
     return p->code;
+}
+
+/* What is loaded changes only where a model directory was given: one rule for loading and
+ * unloading, since what cannot be loaded again must not be taken away. */
+static enum problem_code may_change(struct call *call)
+{
+    if (call->api->model_dir) return P_OK;
+    return api_fail(&call->problem, P_FORBIDDEN, "path",
+                    "the daemon was started without --model-dir, so that nothing is loaded or "
+                    "unloaded over HTTP");
 }
 
 enum problem_code api_put_supernet(struct call *call)
@@ -169,9 +185,7 @@ enum problem_code api_put_supernet(struct call *call)
     snprintf(call->ret->note, sizeof call->ret->note, "model=%.128s",
              api_name_is_valid(call->name, strlen(call->name)) ? call->name : "?");
     if (api_check_name(call->name, p) != P_OK) return p->code;
-    if (!call->api->model_dir)
-        return api_fail(p, P_FORBIDDEN, "path",
-                        "the daemon was started without a model directory to load from");
+    if (may_change(call) != P_OK) return p->code;
     if (api_body_object(call, &body) != P_OK) return p->code;
     if (api_body_members(body, "body", "path", p) == P_OK &&
         api_body_text(body, "", "path", &path, p) == P_OK) {
@@ -188,13 +202,19 @@ enum problem_code api_put_supernet(struct call *call)
 
 enum problem_code api_delete_supernet(struct call *call)
 {
-    struct model *m = api_store_remove(&call->api->store, call->name);
+    struct model *m = call->model, *gone = NULL;
 
-    if (!m) /* somebody else was faster */
-        return api_fail(&call->problem, P_NO_SUPERNET, "path", "no supernet is called '%s'",
+    if (may_change(call) != P_OK) return call->problem.code;
+    pthread_rwlock_wrlock(&m->handover);
+    if (!atomic_load(&m->retired)) gone = api_store_remove(&call->api->store, call->name);
+    pthread_rwlock_unlock(&m->handover);
+    if (!gone) { /* somebody has replaced or unloaded it in between */
+        call->moved = true;
+        return api_fail(&call->problem, P_BUSY, "path", "supernet '%s' is just being replaced",
                         call->name);
-    api_plan_cache_purge(&call->api->plans, m);
-    api_model_unref(m);
+    }
+    api_plan_cache_purge(&call->api->plans, gone);
+    api_model_unref(gone);
     call->ret->status = 204;
     return P_OK;
 }

@@ -77,9 +77,9 @@ enum problem_code api_fail_unknown(struct problem *p, const char *where, const c
     char                   known[256], meant[64] = "";
 
     if (!allowed[0])
-        return api_fail(p, P_INVALID, where, "'%.200s' is unknown; there are no parameters here", word);
-    if (like.n)
-        snprintf(meant, sizeof meant, "; did you mean '%.*s'?", (int)like.n, like.at);
+        return api_fail(p, P_INVALID, where, "'%.200s' is unknown; there are no parameters here",
+                        word);
+    if (like.n) snprintf(meant, sizeof meant, "; did you mean '%.*s'?", (int)like.n, like.at);
     return api_fail(p, P_INVALID, where, "'%.200s' is unknown%s%s are %s", word, meant,
                     like.n ? " Known" : "; known", api_words_text(allowed, known, sizeof known));
 }

@@ -46,6 +46,7 @@ struct job {
     size_t              n_received;
     uint64_t            opened_ns;
     char                request_id[68];
+    char               *accepts; /* several lines of Accept as one; NULL: there was one at most */
     struct api_request  req;   /* loop thread, until RUNNING; then the worker */
     struct api_response resp;  /* the worker, until DONE; then the loop thread */
     atomic_bool         stop;  /* any thread */
@@ -91,9 +92,24 @@ static void enter(struct job *job, enum peer_phase phase, size_t n_bytes)
 
 struct headers {
     const char *content_type, *accept, *request_id, *content_length, *transfer_encoding, *origin;
+    const char *content_encoding;
+    char       *accepts; /* where `accept` is, if it is made of several lines */
     int         n_content_length, n_transfer_encoding, n_host;
     bool        expects_continue, odd_name;
 };
+
+/* Several lines of one list are one list (RFC 9110, 5.3). Without memory the first ones count. */
+static void add_accept(struct headers *hd, const char *value)
+{
+    const size_t n = hd->accept ? strlen(hd->accept) + strlen(value) + 3 : 0;
+    char        *both = n ? malloc(n) : NULL;
+
+    if (!hd->accept) hd->accept = value;
+    if (!both) return;
+    snprintf(both, n, "%s, %s", hd->accept, value);
+    free(hd->accepts);
+    hd->accept = hd->accepts = both;
+}
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key,
                                  const char *value)
@@ -106,7 +122,9 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     if (!strcasecmp(key, "Content-Type"))
         hd->content_type = value;
     else if (!strcasecmp(key, "Accept"))
-        hd->accept = value;
+        add_accept(hd, value);
+    else if (!strcasecmp(key, "Content-Encoding"))
+        hd->content_encoding = value;
     else if (!strcasecmp(key, "X-Request-Id"))
         hd->request_id = value;
     else if (!strcasecmp(key, "Content-Length"))
@@ -181,12 +199,14 @@ static void split_uri(struct job *job)
 
 void *conn_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 {
-    const size_t n = strlen(uri) + 1;
-    struct job  *job = calloc(1, sizeof *job + n);
+    const size_t  n = strlen(uri) + 1;
+    struct job   *job = calloc(1, sizeof *job + n);
+    struct httpd *h = cls;
 
+    h->moved = true;
     if (!job) return NULL;
     memcpy(job->uri, uri, n);
-    job->h = cls;
+    job->h = h;
     job->conn = conn;
     job->opened_ns = uv_hrtime();
     job->req.request_id = job->request_id;
@@ -209,6 +229,7 @@ static enum MHD_Result reply(struct job *job)
     r->body = NULL;        /* the response's now */
     if (r->content_type) ok &= MHD_add_response_header(m, "Content-Type", r->content_type);
     ok &= MHD_add_response_header(m, "X-Request-Id", job->request_id);
+    if (r->location[0]) ok &= MHD_add_response_header(m, "Location", r->location);
     if (r->allow[0]) ok &= MHD_add_response_header(m, "Allow", r->allow);
     if (r->retry_after > 0) {
         snprintf(seconds, sizeof seconds, "%d", r->retry_after);
@@ -252,7 +273,10 @@ static void refuse_size(struct job *job)
     if (job->route.max_body_bytes == 0)
         snprintf(text, sizeof text, "this route takes no body");
     else
-        snprintf(text, sizeof text, "the body may have up to %zu bytes", job->route.max_body_bytes);
+        snprintf(text, sizeof text, "the body may have up to %zu bytes%s", job->route.max_body_bytes,
+                 job->route.max_body_bytes == (size_t)job->h->config->max_body
+                     ? ", which --max-body sets"
+                     : "");
     refuse(job, 413, "too_large", text);
 }
 
@@ -298,6 +322,8 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
     job->req.method = strcmp(method, "HEAD") ? method : "GET";
     job->req.content_type = hd.content_type;
     job->req.accept = hd.accept;
+    job->accepts = hd.accepts;
+    job->req.content_encoding = hd.content_encoding;
     job->req.origin = hd.origin;
     job->route = api_route(h->api, job->req.method, job->req.path);
 
@@ -409,6 +435,8 @@ enum MHD_Result conn_on_request(void *cls, struct MHD_Connection *conn, const ch
     (void)conn;
     (void)url;
     if (!job) return MHD_NO; /* no memory for it in on_uri */
+    h->moved = true;
+    if (job->peer) job->peer->n_calls++;
     if (job->state == JOB_OPENED) return on_headers(h, job, method, version);
     if (*n_part > 0) {
         on_part(job, part, *n_part);
@@ -524,12 +552,14 @@ void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
     struct job   *job = *ret_job;
 
     (void)conn;
+    h->moved = true;
     if (!job) return;
     log_request(job, code);
     enter(job, PEER_HEADERS, 0);
     if (job->counted) h->n_requests--;
     free((void *)job->req.body);
     free(job->resp.body);
+    free(job->accepts);
     h->n_buffered -= job->n_buffered;
     free(job);
     *ret_job = NULL;

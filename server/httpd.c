@@ -19,11 +19,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TURNS_IN_A_ROW = 8 }; /* a bound, for fairness to timers and signals */
+enum {
+    RUNS_IN_A_ROW = 8,          /* of the HTTP daemon in one turn, */
+    TURN_NS = 1000000,          /* if they do not take longer than this together */
+    RUNS_WITHOUT_PROGRESS = 16, /* before we look less often */
+    LONGEST_PAUSE_MS = 16,      /* and how often at least, ... */
+    PAUSE_FACTOR = 10           /* unless a turn takes more than a tenth of that */
+};
 
 static void on_turn_timer(uv_timer_t *timer)
 {
     httpd_turn(timer->data);
+}
+
+static void on_again(uv_idle_t *again)
+{
+    httpd_turn(again->data);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -35,6 +46,54 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     httpd_turn(h);
 }
 
+static void sleep_until(struct httpd *h, bool timed, uint64_t ms)
+{
+    uv_idle_stop(&h->again);
+    if (timed)
+        uv_timer_start(&h->turn, on_turn_timer, ms, 0);
+    else
+        uv_timer_stop(&h->turn);
+}
+
+/* Did the last run get any connection on? Callbacks say so; but a reply goes out and a long
+ * header comes in without one. */
+static bool has_moved(struct httpd *h)
+{
+    uint64_t marker;
+
+    if (h->moved) return true;
+    if (h->n_still < RUNS_WITHOUT_PROGRESS) return false;
+    marker = peers_marker(&h->peers);
+    if (marker == h->marker) return false;
+    h->marker = marker;
+    return true;
+}
+
+static void count_run(struct httpd *h)
+{
+    h->n_still = has_moved(h) ? 0 : h->n_still + 1;
+    h->moved = false;
+}
+
+/* The HTTP daemon wants another run at once, as long as a connection has something left in
+ * its buffer. It gets one in each iteration of the loop, so that timers, signals and workers
+ * are served in between: a timer of 0 ms that is armed anew by its own callback would never
+ * let them. A connection that cannot get on wants that for ever; the pauses between the runs
+ * become longer then, until peer.c hangs up on it. */
+static void run_again(struct httpd *h, uint64_t turn_ns)
+{
+    const unsigned n = h->n_still - RUNS_WITHOUT_PROGRESS; /* when it is not less */
+    uint64_t       ms = n < 4 ? 1u << n : LONGEST_PAUSE_MS;
+
+    if (h->n_still < RUNS_WITHOUT_PROGRESS) {
+        uv_timer_stop(&h->turn);
+        uv_idle_start(&h->again, on_again);
+        return;
+    }
+    if (ms < turn_ns * PAUSE_FACTOR / 1000000) ms = turn_ns * PAUSE_FACTOR / 1000000;
+    sleep_until(h, true, ms);
+}
+
 /* Give the HTTP daemon a turn, then sleep exactly as long as it allows.
  *
  * Its sockets are edge-triggered inside the epoll set that `poll` watches: data
@@ -43,22 +102,28 @@ static void on_readable(uv_poll_t *poll, int status, int events)
  * a request body of a few hundred kilobytes stops half way, for ever. */
 void httpd_turn(struct httpd *h)
 {
-    const uint64_t         limit = (uint64_t)h->config->max_connections;
+    const uint64_t         limit = (uint64_t)h->config->max_connections, start = uv_hrtime();
     MHD_UNSIGNED_LONG_LONG ms = 0;
+    uint64_t               spent = 0;
 
     if (uv_is_closing((uv_handle_t *)&h->turn)) return;
-    for (int i = 0; i < TURNS_IN_A_ROW; i++) {
+    for (int i = 0; i < RUNS_IN_A_ROW && spent < TURN_NS; i++) {
         const bool was_full = h->peers.n >= limit;
+        bool       timed;
 
         MHD_run(h->mhd);
-        /* It listens again only on the turn after the one that made room. */
+        /* It listens again only on the run after the one that made room. */
         if (was_full && h->peers.n < limit) MHD_run(h->mhd);
-        if (MHD_get_timeout(h->mhd, &ms) != MHD_YES) {
-            uv_timer_stop(&h->turn);
+        count_run(h);
+        spent = uv_hrtime() - start;
+        timed = MHD_get_timeout(h->mhd, &ms) == MHD_YES;
+        if (!timed || ms > 0) {
+            h->n_still = 0;
+            sleep_until(h, timed, ms);
             break;
         }
-        uv_timer_start(&h->turn, on_turn_timer, ms, 0); /* 0: next iteration of the loop */
-        if (ms > 0) break;
+        run_again(h, spent);
+        if (h->n_still >= RUNS_WITHOUT_PROGRESS) break;
     }
     if (h->drained && h->n_requests == 0) {
         void (*drained)(void *) = h->drained;
@@ -98,6 +163,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **ret_pee
 {
     struct httpd *h = cls;
 
+    h->moved = true;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -223,8 +289,9 @@ bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct 
     peers_init(&h->peers, loop, (uint64_t)config->idle_timeout);
     deadline_init(&h->deadline, loop, (uint64_t)config->deadline, on_expired, h);
     uv_timer_init(loop, &h->turn);
+    uv_idle_init(loop, &h->again);
     uv_async_init(loop, &h->wake, on_wake);
-    h->turn.data = h->wake.data = h;
+    h->turn.data = h->again.data = h->wake.data = h;
     info = MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD);
     uv_poll_init(loop, &h->poll, info->epoll_fd);
     h->poll.data = h;
@@ -262,6 +329,7 @@ void httpd_close_handles(struct httpd *h)
 {
     uv_close((uv_handle_t *)&h->poll, NULL);
     uv_close((uv_handle_t *)&h->turn, NULL);
+    uv_close((uv_handle_t *)&h->again, NULL);
     uv_close((uv_handle_t *)&h->wake, NULL);
     deadline_close(&h->deadline);
     peers_close(&h->peers);

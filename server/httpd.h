@@ -20,13 +20,17 @@ struct httpd {
     struct api          *api;
     const struct config *config;
     struct pool         *pool;
-    uv_poll_t            poll; /* the one descriptor behind which all sockets are */
-    uv_timer_t           turn; /* when the HTTP daemon wants its next turn */
-    uv_async_t           wake; /* a worker has something to collect */
+    uv_poll_t            poll;  /* the one descriptor behind which all sockets are */
+    uv_timer_t           turn;  /* when the HTTP daemon wants its next turn */
+    uv_idle_t            again; /* runs while it wants one at once */
+    uv_async_t           wake;  /* a worker has something to collect */
     struct deadline      deadline;
     struct peers         peers;
     int                  listen_fd;
     char                 url[96];    /* "http://127.0.0.1:8080", the real port */
+    bool                 moved;      /* a connection got on since the last run */
+    unsigned             n_still;    /* runs in a row that wanted more and moved nothing */
+    uint64_t             marker;     /* of bytes in all sockets, when nothing moved */
     size_t               n_requests; /* from the headers to the end of the reply */
     size_t               n_suspended;
     size_t               n_buffered; /* bytes of bodies and replies held now */

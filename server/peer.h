@@ -25,6 +25,11 @@ struct peer {
     enum peer_phase phase;
     uint64_t        since_ms;
     size_t          n_bytes; /* received or to be sent in this phase */
+    uint64_t        n_calls; /* what the HTTP daemon told us about it, so far */
+    struct {                 /* at the last look */
+        uint64_t n_calls, n_read, n_read_at_call;
+        int      n_times; /* looks in a row at which it was stuck */
+    } seen;
 };
 
 LIST_HEAD(peer_list, peer);
@@ -42,6 +47,9 @@ void peers_init(struct peers *p, uv_loop_t *loop, uint64_t idle_ms);
 struct peer *peer_open(struct peers *p, int fd);
 struct peer *peer_close(struct peers *p, struct peer *peer);
 void         peer_enter(struct peers *p, struct peer *peer, enum peer_phase phase, size_t n_bytes);
+
+/* A number that changes when bytes of any connection were read, came in, or went out. */
+uint64_t peers_marker(const struct peers *p);
 
 /* Hang up on all that do not wait for a worker. */
 void peers_hang_up(struct peers *p);

@@ -19,7 +19,7 @@ struct api_config {
     const char  *model_dir;        /* PUT loads from below it; NULL: nothing may be loaded */
     size_t       plan_cache_bytes; /* for all supernets together */
     size_t       subnet_cache;     /* sealed subnets remembered per supernet */
-    size_t       max_body_bytes;   /* of a forward; other routes have smaller bounds of their own */
+    size_t       max_body_bytes;   /* of a forward, and of whatever an answer can be sent back to */
     size_t       max_scratch_bytes; /* one forward may not need more */
     int64_t      max_batch;
     size_t       max_subnets;     /* per call of resample or forward */
@@ -48,7 +48,7 @@ struct api_route {
 struct api_request {
     const char        *method, *path; /* path as sent, percent-encoded, without the query */
     const char        *query;         /* "a=1&b=2", percent-encoded; NULL or "" for none */
-    const char        *content_type, *accept, *origin; /* NULL if not sent */
+    const char        *content_type, *content_encoding, *accept, *origin; /* NULL if not sent */
     const char        *request_id; /* never NULL; comes back in error documents */
     const void        *body;
     size_t             n_body;
@@ -69,7 +69,8 @@ struct api_response {
     void       *body;         /* malloc()ed; the receiver frees it */
     size_t      n_body;
     int         retry_after; /* seconds; 0: no header */
-    char        allow[64];   /* methods, for 405 */
+    char        allow[64];     /* methods, for 405 and OPTIONS */
+    char        location[320]; /* of what was created, for 201; a path */
     char        note[160];   /* for the log: "model=digits subnet=9f3a..." */
 };
 

@@ -1,104 +1,15 @@
-"""The daemon as a program: what it does with bytes, with too much, with time and with signals.
-
-Sockets by hand, since no HTTP library would send what is tested here."""
+"""The daemon as a program: what it does with bytes, with too much, with time and with signals."""
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
-PROGRAM = sys.argv[1]
-passed = failed = 0
-
-
-def check(sentence, good, seen=""):
-    global passed, failed
-    if good:
-        passed += 1
-    else:
-        failed += 1
-        print("not ok: %s: %s" % (sentence, seen))
-
-
-class Daemon:
-    """One that runs, on a free port; its log is in a file."""
-
-    def __init__(self, *options, **env):
-        self.log_file = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([PROGRAM, "--port", "0", *options], stdout=subprocess.PIPE,
-                                        stderr=self.log_file, text=True, env={**os.environ, **env})
-        first = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", first)
-        if not found:
-            sys.exit("the daemon does not start: %s%s" % (first, self.log()))
-        self.port = int(found.group(1))
-
-    def log(self):
-        self.log_file.flush()
-        self.log_file.seek(0)
-        return self.log_file.read()
-
-    def connect(self):
-        s = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return s
-
-    def send(self, data):
-        """Everything that comes back until the daemon closes, or is silent for a second."""
-        with self.connect() as s:
-            s.settimeout(1)
-            s.sendall(data)
-            answer = b""
-            try:
-                while part := s.recv(65536):
-                    answer += part
-            except OSError:
-                return answer, False
-            return answer, True
-
-    def stop(self, *signals):
-        started = time.monotonic()
-        for number in signals or (signal.SIGTERM,):
-            self.process.send_signal(number)
-            time.sleep(0.2)
-        status = self.process.wait(60)
-        self.process.stdout.close()
-        log = self.log()
-        check("no sanitizer reports anything", "Sanitizer" not in log and "runtime error" not in log, log)
-        return status, time.monotonic() - started
-
-
-def ask(s, method, path, body=b"", *headers):
-    """One request on an open connection: status, headers in lower case, body."""
-    lines = ["%s %s HTTP/1.1" % (method, path), "Host: x", "Content-Length: %d" % len(body), *headers]
-    s.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
-    return answer(s, method)
-
-
-def answer(s, method="GET"):
-    data = b""
-    while b"\r\n\r\n" not in data:
-        part = s.recv(65536)
-        if not part:
-            raise EOFError("closed after %r" % data)
-        data += part
-    head, data = data.split(b"\r\n\r\n", 1)
-    first, *rest = head.decode("latin-1").split("\r\n")
-    headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in rest)}
-    missing = 0 if method == "HEAD" else int(headers["content-length"]) - len(data)
-    while missing > 0:
-        part = s.recv(min(missing, 65536))
-        if not part:
-            raise EOFError("the body ends early")
-        data += part
-        missing -= len(part)
-    return int(first.split()[1]), headers, data
-
+from client import PROGRAM, Daemon, answer, ask, check, finish
 
 FORWARD = "/v1/supernets/digits/forward"
 JSON = "Content-Type: application/json"
@@ -358,5 +269,4 @@ time_is_over(heavy)
 signals(heavy)
 service_manager()
 start_up()
-print("%d passed, %d failed" % (passed, failed))
-sys.exit(failed > 0)
+finish()

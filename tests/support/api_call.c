@@ -120,6 +120,7 @@ struct answer api_ask(struct api *api, const struct question *q)
 {
     char              *method = strdup(q->ask), *path, *query;
     struct api_request req = {.content_type = q->content_type,
+                              .content_encoding = q->content_encoding,
                               .accept = q->accept,
                               .origin = q->origin,
                               .request_id = "test-1",

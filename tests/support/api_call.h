@@ -29,7 +29,7 @@ struct question {
     const char        *ask; /* "GET /v1/supernets/digits/export?format=spec" */
     const void        *body;
     size_t             n_body; /* 0: body is a text */
-    const char        *content_type, *accept, *origin;
+    const char        *content_type, *content_encoding, *accept, *origin;
     const atomic_bool *stop;
 };
 

@@ -335,7 +335,7 @@ static void without_a_model_directory_nothing_is_loaded(void **state)
     struct answer a = api_ask_text(api, "PUT /v1/supernets/x", "{\"path\": \"tiny\"}");
 
     (void)state;
-    check(&a, 403, "forbidden", "path", "model directory");
+    check(&a, 403, "forbidden", "path", "--model-dir");
     answer_fini(&a);
     api_free(api);
 }

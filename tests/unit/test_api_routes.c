@@ -147,7 +147,12 @@ static void bodies_and_answers_agree(void **state)
         const json_t *body = json_object_get(json_object_get(op, "requestBody"), "content");
         const json_t *ok = json_object_get(json_object_get(responses, "200"), "content");
 
-        assert_int_equal(json_object_size(body), row->takes); /* none, JSON, JSON or tensors */
+        assert_int_equal(json_object_size(body), row->takes == TAKES_NOTHING   ? 0
+                                                 : row->takes == TAKES_TENSORS ? 2
+                                                                               : 1);
+        assert_int_equal(
+            json_is_true(json_object_get(json_object_get(op, "requestBody"), "required")),
+            row->takes == TAKES_JSON || row->takes == TAKES_TENSORS);
         assert_int_equal(json_object_get(responses, "415") != NULL, row->takes != TAKES_NOTHING);
         if (ok)
             assert_int_equal(json_object_size(ok), row->gives[1] == MEDIA_OTHER ? 1 : 2);
@@ -195,8 +200,8 @@ static const struct {
     {"HEAD",   "/healthz",                       200, "healthz",       API_LOOP,    0      },
     {"POST",   "/v1/supernets/digits/forward",   200, "forward",       API_COMPUTE, 4 << 20},
     {"POST",   "/v1/supernets/nobody/forward",   200, "forward",       API_COMPUTE, 4 << 20},
-    {"PUT",    "/v1/supernets/digits/choices",   200, "put_choices",   API_COMPUTE, 1 << 20},
-    {"DELETE", "/v1/supernets/digits/subnets/1", 200, "delete_subnet", API_LOOP,    0      },
+    {"PUT",    "/v1/supernets/digits/choices",   200, "put_choices",   API_COMPUTE, 4 << 20},
+    {"DELETE", "/v1/supernets/digits/subnets/1", 200, "delete_subnet", API_COMPUTE, 0      },
     {"DELETE", "/v1/supernets",                  405, "none",          API_LOOP,    0      },
     {"GET",    "/v1/supernets/",                 404, "none",          API_LOOP,    0      },
     {"GET",    "/",                              404, "none",          API_LOOP,    0      },
@@ -226,7 +231,7 @@ static void a_refused_method_lists_the_others(void **state)
     struct answer             a = api_ask_text(f->api, "PATCH /v1/supernets/digits", NULL);
 
     assert_int_equal(a.resp.status, 405);
-    assert_string_equal(a.resp.allow, "GET, HEAD, PUT, DELETE");
+    assert_string_equal(a.resp.allow, "GET, HEAD, PUT, DELETE, OPTIONS");
     answer_fini(&a);
 }
 

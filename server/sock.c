@@ -1,0 +1,45 @@
+/* sock: a file of its own, since <linux/tcp.h> cannot stand beside <netinet/tcp.h>, which
+ * comes with <uv.h> and does not know how many bytes went through a connection. */
+#include "sock.h"
+
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+static uint64_t ask(int fd, unsigned long what)
+{
+    int n = 0;
+
+    return ioctl(fd, what, &n) == 0 && n > 0 ? (uint64_t)n : 0;
+}
+
+uint64_t sock_unread(int fd)
+{
+    return ask(fd, SIOCINQ);
+}
+
+uint64_t sock_unsent(int fd)
+{
+    return ask(fd, SIOCOUTQ);
+}
+
+uint64_t sock_n_read(int fd)
+{
+    const uint64_t  unread = sock_unread(fd); /* first: what comes meanwhile counts as read */
+    struct tcp_info info = {0};
+    socklen_t       n = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n)) return 0;
+    return info.tcpi_bytes_received > unread ? info.tcpi_bytes_received - unread : 0;
+}
+
+uint64_t sock_n_taken(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t       n = sizeof info;
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) ? 0 : info.tcpi_bytes_acked;
+}
