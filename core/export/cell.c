@@ -48,6 +48,7 @@ static sn_status write_edge(struct export *x, const struct module *m, size_t j, 
 {
     const char *name = arena_printf(x->mem, "%zu", j);
     const char *edge = name ? export_join(x, path, name) : NULL;
+    const bool  unread = x->unread;
     bool        first = true;
 
     if (!edge) return fail_no_memory(err, m->where);
@@ -64,7 +65,9 @@ static sn_status write_edge(struct export *x, const struct module *m, size_t j, 
         text_add(&x->spec, ", ", first ? 0 : 2);
         first = false;
         x->node = &node;
+        x->unread = unread || !is_picked(x, m, j, o);
         rc = export_module(x, c, c->name, export_join(x, edge, c->name), err);
+        x->unread = unread;
         if (rc) return rc;
         text_printf(&x->spec, node.written ? "}" : ", \"inputs\": [\"x.0\"]}");
     }
@@ -84,8 +87,12 @@ static void write_pick(struct export *x, const struct module *m, size_t k)
 {
     const uint32_t j = x->subnet->decision[m->cell.input[k]].pick[0];
     const uint32_t o = x->subnet->decision[m->cell.op[k]].pick[0];
+    const size_t   n = count_written(x, m, j, o);
 
-    text_printf(&x->spec, "\"%u.%zu\"", (unsigned)j, count_written(x, m, j, o));
+    if (n == 0)
+        text_printf(&x->spec, "\"%u\"", (unsigned)j);
+    else
+        text_printf(&x->spec, "\"%u.%zu\"", (unsigned)j, n);
 }
 
 sn_status export_cell(struct export *x, const struct module *m, const char *name, const char *path,

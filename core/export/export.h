@@ -18,6 +18,8 @@ struct export
     struct sn_plan      binder; /* plan_bind() without a plan: it only needs memory and a subnet */
     sn_arena           *mem;
     bool               *live; /* by module */
+    uint64_t           *sums; /* by LayerChoice of several candidates: a bit for each output read */
+    bool                unread; /* layers are written whether something reads them or not */
     struct text         spec;
     struct node_inputs *node, *opened; /* of the next module, and of the one just opened; NULL */
     size_t              n_tensors, cap;

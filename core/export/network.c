@@ -4,7 +4,8 @@
  * becomes the candidate that was chosen (under the name of the choice), a Repeat a
  * Sequential of the blocks that run, an InputChoice the sum, mean or join of what it
  * picked. Names shrink accordingly: the candidate's name and "blocks." disappear, as
- * in the sub_state_dict of NNI 2.9. Dead nodes of a Graph are left out. */
+ * in the sub_state_dict of NNI 2.9. What nothing reads is left out, so that the export of an
+ * export is the same document. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,23 +90,6 @@ static sn_status export_op(struct export *x, const struct module *m, const char 
     return rc; /* left open: a Graph adds the inputs */
 }
 
-/* The first `n` children one after the other. */
-static sn_status export_chain(struct export *x, const struct module *m, size_t n, const char *name,
-                              const char *path, sn_error *err)
-{
-    export_open(x, name, "Sequential");
-    text_printf(&x->spec, ", \"layers\": [");
-    for (size_t i = 0; i < n; i++) {
-        const struct module *c = m->child[i];
-        const sn_status      rc = export_module(x, c, c->name, export_join(x, path, c->name), err);
-
-        if (rc) return rc;
-        text_printf(&x->spec, i + 1 < n ? "}, " : "}");
-    }
-    text_printf(&x->spec, "]");
-    return SN_OK;
-}
-
 static void write_wire(struct export *x, const struct module *graph, struct wire w);
 
 /* "x.0", "x.1", ...: inputs of a Graph that the export itself makes. No node can be
@@ -113,6 +97,62 @@ static void write_wire(struct export *x, const struct module *graph, struct wire
 static void write_port(struct export *x, int i)
 {
     text_printf(&x->spec, "\"x.%d\"", i);
+}
+
+/* Output `out` of the node `name`: "name.1", or "name.01" and so on where an input is called
+ * that. What an input is called comes first when a reference is read. */
+static void write_output(struct export *x, const char *name, int out, const char *const *input,
+                         int n_in)
+{
+    for (int zeros = 0; out > 0 && zeros <= 3; zeros++) {
+        const char *ref = arena_printf(x->mem, "%s.%.*s%d", name, zeros, "000", out);
+        bool        taken = false;
+
+        for (int i = 0; ref && i < n_in; i++)
+            taken = taken || strcmp(input[i], ref) == 0;
+        if (taken) continue;
+        write_name(x, ref);
+        return;
+    }
+    write_name(x, name);
+}
+
+/* In the place of a layer that nothing reads: as many outputs, all its first input. */
+static sn_status export_unread(struct export *x, const struct module *m, sn_error *err)
+{
+    if (m->n_in == 0)
+        return sn_fail(err, SN_E_UNSUPPORTED, m->where,
+                       "a layer without inputs that nothing reads cannot be exported");
+    export_open(x, m->name, "Graph");
+    export_inputs(x, NULL, m->n_in);
+    text_printf(&x->spec, ", \"nodes\": [], \"outputs\": [");
+    for (int i = 0; i < m->n_out; i++) {
+        if (i) text_printf(&x->spec, ", ");
+        write_port(x, 0);
+    }
+    text_printf(&x->spec, "]");
+    return SN_OK;
+}
+
+/* The first `n` children one after the other. None: what comes in goes out, absent inputs as well,
+ * which an Identity would refuse. */
+static sn_status export_chain(struct export *x, const struct module *m, size_t n, const char *name,
+                              const char *path, sn_error *err)
+{
+    export_open(x, name, "Sequential");
+    text_printf(&x->spec, ", \"layers\": [");
+    for (size_t i = 0; i < n; i++) {
+        const struct module *c = m->child[i];
+        const sn_status      rc =
+            x->live[c->index] || x->unread
+                     ? export_module(x, c, c->name, export_join(x, path, c->name), err)
+                     : export_unread(x, c, err);
+
+        if (rc) return rc;
+        text_printf(&x->spec, i + 1 < n ? "}, " : "}");
+    }
+    text_printf(&x->spec, "]");
+    return SN_OK;
 }
 
 void export_ports(struct export *x, int n)
@@ -149,16 +189,6 @@ void export_inputs(struct export *x, const char *const *name, int n)
     if (node) node->written = true;
 }
 
-/* A Repeat of depth 0: its inputs. */
-static void export_nothing(struct export *x, const struct module *m, const char *name)
-{
-    export_open(x, name, m->n_out == 1 ? "Identity" : "Graph");
-    if (m->n_out == 1) return;
-    export_inputs(x, NULL, m->n_in);
-    text_printf(&x->spec, ", \"nodes\": [], \"outputs\": ");
-    export_ports(x, m->n_out);
-}
-
 static void write_wire(struct export *x, const struct module *graph, struct wire w)
 {
     const struct module *from;
@@ -170,10 +200,8 @@ static void write_wire(struct export *x, const struct module *graph, struct wire
     from = w.from == WIRE_ABSENT ? NULL : graph->child[w.from];
     if (!from || !x->live[from->index]) {
         text_printf(&x->spec, "null");
-    } else if (w.out == 0) {
-        text_json_string(&x->spec, from->name);
     } else {
-        write_name(x, arena_printf(x->mem, "%s.%d", from->name, w.out));
+        write_output(x, from->name, w.out, graph->input_name, graph->n_in);
     }
 }
 
@@ -187,16 +215,21 @@ static void write_wires(struct export *x, const struct module *graph, const stru
     text_printf(&x->spec, "]");
 }
 
-/* An output that nobody reads may have a dead node behind it: an input stands in. */
+/* An output that nobody reads may have a dead node behind it: the first input stands in, or else
+ * the first node. */
 static void write_outputs(struct export *x, const struct module *m)
 {
+    struct wire instead = {WIRE_INPUT, 0};
+
+    for (size_t i = m->n_children; m->n_in == 0 && i-- > 0;)
+        if (x->live[m->child[i]->index]) instead.from = (int)i;
     text_printf(&x->spec, "[");
     for (int i = 0; i < m->n_out; i++) {
         const struct wire w = m->output[i];
         const bool        dead = w.from >= 0 && !x->live[m->child[w.from]->index];
 
         if (i) text_printf(&x->spec, ", ");
-        write_wire(x, m, dead ? (struct wire){WIRE_INPUT, 0} : w);
+        write_wire(x, m, dead ? instead : w);
     }
     text_printf(&x->spec, "]");
 }
@@ -244,15 +277,25 @@ static const char *free_name(struct export *x, const struct module *m)
     return name;
 }
 
-/* Several candidates: a Graph that runs each and adds them up, output by output. A
- * candidate that was picked twice runs once and counts twice. */
+/* Output `o` of a LayerChoice of several candidates is read. */
+static bool is_read(const struct export *x, const struct module *m, int o)
+{
+    return x->sums[m->index] >> o & 1;
+}
+
+/* Several candidates: a Graph that runs each and adds them up, output by output, as far as they
+ * are read. A candidate that was picked twice runs once and counts twice. */
 static sn_status export_sum(struct export *x, const struct module *m, const struct decision *d,
                             const char *name, const char *path, sn_error *err)
 {
-    const char *sum = free_name(x, m);
+    const char *sum = free_name(x, m), *port[SN_MAX_PORTS];
     bool       *done = arena_array(x->mem, m->n_children, sizeof *done);
 
     if (!sum || !done) return fail_no_memory(err, m->where);
+    for (int i = 0; i < m->n_in; i++) {
+        port[i] = arena_printf(x->mem, "x.%d", i);
+        if (!port[i]) return fail_no_memory(err, m->where);
+    }
     export_open(x, name, "Graph");
     export_inputs(x, NULL, m->n_in);
     text_printf(&x->spec, ", \"nodes\": [");
@@ -263,6 +306,7 @@ static sn_status export_sum(struct export *x, const struct module *m, const stru
 
         if (done[d->pick[i]]) continue;
         done[d->pick[i]] = true;
+        if (i) text_printf(&x->spec, ", ");
         x->node = &node;
         rc = export_module(x, c, c->name, export_join(x, path, c->name), err);
         if (rc) return rc;
@@ -270,23 +314,26 @@ static sn_status export_sum(struct export *x, const struct module *m, const stru
             text_printf(&x->spec, ", \"inputs\": ");
             export_ports(x, m->n_in);
         }
-        text_printf(&x->spec, "}, ");
+        text_printf(&x->spec, "}");
     }
     for (int o = 0; o < m->n_out; o++) {
-        text_printf(&x->spec, "%s{\"name\": ", o ? ", " : "");
+        if (!is_read(x, m, o)) continue;
+        text_printf(&x->spec, ", {\"name\": ");
         write_name(x, arena_printf(x->mem, "%s%d", sum, o));
         text_printf(&x->spec, ", \"type\": \"Add\", \"inputs\": [");
         for (size_t i = 0; i < d->n_pick; i++) {
             if (i) text_printf(&x->spec, ", ");
-            write_name(x, o ? arena_printf(x->mem, "%s.%d", m->child[d->pick[i]]->name, o)
-                            : m->child[d->pick[i]]->name);
+            write_output(x, m->child[d->pick[i]]->name, o, port, m->n_in);
         }
         text_printf(&x->spec, "]}");
     }
     text_printf(&x->spec, "], \"outputs\": [");
     for (int o = 0; o < m->n_out; o++) {
         if (o) text_printf(&x->spec, ", ");
-        write_name(x, arena_printf(x->mem, "%s%d", sum, o));
+        if (is_read(x, m, o))
+            write_name(x, arena_printf(x->mem, "%s%d", sum, o));
+        else
+            write_output(x, m->child[d->pick[0]]->name, 0, port, m->n_in);
     }
     text_printf(&x->spec, "]");
     return SN_OK;
@@ -300,13 +347,22 @@ static void export_input_choice(struct export *x, const struct module *m, const 
 
     export_open(x, name, "Graph");
     export_inputs(x, NULL, m->n_in);
-    text_printf(&x->spec, ", \"nodes\": [{\"name\": \"pick\", \"type\": \"%s\", \"inputs\": [",
-                d->n_pick == 1 ? "Identity" : types[m->reduction]);
-    for (size_t i = 0; i < d->n_pick; i++) {
-        if (i) text_printf(&x->spec, ", ");
-        write_port(x, (int)d->pick[i]);
+    text_printf(&x->spec, ", \"nodes\": [");
+    if (d->n_pick > 1) {
+        text_printf(&x->spec, "{\"name\": \"pick\", \"type\": \"%s\", \"inputs\": [",
+                    types[m->reduction]);
+        for (size_t i = 0; i < d->n_pick; i++) {
+            if (i) text_printf(&x->spec, ", ");
+            write_port(x, (int)d->pick[i]);
+        }
+        text_printf(&x->spec, "]}");
     }
-    text_printf(&x->spec, "]}], \"outputs\": [\"pick\"]");
+    text_printf(&x->spec, "], \"outputs\": [");
+    if (d->n_pick > 1)
+        text_printf(&x->spec, "\"pick\"");
+    else
+        write_port(x, (int)d->pick[0]); /* as it comes, even if it is absent */
+    text_printf(&x->spec, "]");
 }
 
 static sn_status export_repeat(struct export *x, const struct module *m, const char *name,
@@ -320,9 +376,7 @@ static sn_status export_repeat(struct export *x, const struct module *m, const c
     if (rc) return rc;
     n = depth.kind == SN_KIND_FLOAT ? depth.as.real : (double)depth.as.integer;
     if (depth.kind == SN_KIND_BOOL) n = depth.as.boolean;
-    if (n > 0) return export_chain(x, m, (size_t)n, name, path, err);
-    export_nothing(x, m, name);
-    return SN_OK;
+    return export_chain(x, m, n > 0 ? (size_t)n : 0, name, path, err);
 }
 
 sn_status export_module(struct export *x, const struct module *m, const char *name,
@@ -359,14 +413,53 @@ static sn_status find_live(struct export *x, sn_error *err)
 {
     const sn_supernet *net = x->subnet->net;
     struct network     w;
+    int               *n_sums;
     sn_status          rc = network_expand(net, x->subnet->decision, x->mem, &w, err);
 
     x->live = arena_array(x->mem, net->n_modules + 1, sizeof *x->live);
-    if (!rc && !x->live) rc = fail_no_memory(err, "export");
-    for (size_t i = 0; !rc && i < w.n_nodes; i++)
-        for (int k = w.node[i].live ? w.node[i].module->index : -1; k >= 0 && !x->live[k];
+    x->sums = arena_array(x->mem, net->n_modules + 1, sizeof *x->sums);
+    n_sums = arena_array(x->mem, net->n_modules + 1, sizeof *n_sums);
+    if (!rc && (!x->live || !x->sums || !n_sums)) rc = fail_no_memory(err, "export");
+    for (size_t i = 0; !rc && i < w.n_nodes; i++) {
+        const struct module *m = w.node[i].module;
+
+        for (int k = w.node[i].live ? m->index : -1; k >= 0 && !x->live[k];
              k = net->module[k]->parent)
             x->live[k] = true;
+        if (w.node[i].kind != NODE_SUM || m->kind != STRUCT_LAYER_CHOICE) continue;
+        /* A sum for each output, in their order; a module that runs twice has them twice. */
+        x->sums[m->index] |= (uint64_t)w.node[i].live << n_sums[m->index];
+        n_sums[m->index] = (n_sums[m->index] + 1) % m->n_out;
+    }
+    return rc;
+}
+
+/* An operator at the root that names its inputs would take them by name. One that was chosen
+ * took them by position, and goes on doing so in a Sequential. */
+static bool needs_shell(const struct export *x)
+{
+    const sn_supernet   *net = x->subnet->net;
+    const struct module *m = net->root;
+
+    while (m->kind == STRUCT_LAYER_CHOICE && x->subnet->decision[m->choice].n_pick == 1)
+        m = m->child[x->subnet->decision[m->choice].pick[0]];
+    if (m == net->root || m->kind != STRUCT_NONE || !m->op->in_names) return false;
+    for (size_t i = 0; i < net->n_inputs; i++)
+        for (int j = 0; j < m->op->max_in; j++)
+            if (strcmp(net->input[i].name, m->op->in_names[j]) == 0) return true;
+    return false;
+}
+
+static sn_status export_root(struct export *x, sn_error *err)
+{
+    const struct module *root = x->subnet->net->root;
+    sn_status            rc;
+
+    if (!needs_shell(x)) return export_module(x, root, NULL, "", err);
+    export_open(x, NULL, "Sequential");
+    text_printf(&x->spec, ", \"layers\": [");
+    rc = export_module(x, root, "0", "0", err);
+    text_printf(&x->spec, "}]");
     return rc;
 }
 
@@ -418,7 +511,7 @@ static sn_status export_all(const sn_subnet *subnet, struct export *x, sn_error 
     rc = find_live(x, err);
     if (rc) return rc;
     write_header(x);
-    rc = export_module(x, subnet->net->root, NULL, "", err);
+    rc = export_root(x, err);
     text_printf(&x->spec, "}}\n");
     return rc;
 }

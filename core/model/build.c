@@ -267,6 +267,10 @@ sn_status build_enter(struct builder *b, const struct build_place *place, struct
         return build_fail(b, SN_E_LIMIT, place->where,
                           "the names down to here have %zu bytes together, more than %d",
                           strlen(place->path), BUILD_MAX_PATH_BYTES);
+    m->level = place->parent ? place->parent->level + 1 : 1;
+    if (m->level > BUILD_MAX_DEPTH)
+        return build_fail(b, SN_E_LIMIT, place->where,
+                          "modules are more than %d deep in each other", BUILD_MAX_DEPTH);
     m->index = (int)b->n_modules;
     m->parent = place->parent ? place->parent->index : -1;
     m->name = place->name;
@@ -291,9 +295,6 @@ sn_status build_module(struct builder *b, const struct build_place *place, const
     if (!json_is_object(spec))
         return build_fail(b, SN_E_INVALID, place->where, "expected a module, found %s",
                           json_describe(spec, found, sizeof found));
-    if (b->depth >= BUILD_MAX_DEPTH)
-        return build_fail(b, SN_E_LIMIT, place->where,
-                          "modules are more than %d deep in each other", BUILD_MAX_DEPTH);
     rc = json_get_text(spec, "type", place->where, &type, b->err);
     if (rc == SN_OK) rc = json_get_text(spec, "name", place->where, &name, b->err);
     if (rc != SN_OK) return rc;
@@ -320,9 +321,7 @@ sn_status build_module(struct builder *b, const struct build_place *place, const
         rc = build_check_members(b, spec, m->where, tables, wired ? 3 : 2);
         if (rc != SN_OK) return rc;
     }
-    b->depth++;
     rc = s->build(b, m, spec, place->node);
-    b->depth--;
     if (rc != SN_OK) return rc;
     *ret_module = m;
     return SN_OK;

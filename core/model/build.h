@@ -20,7 +20,7 @@
 
 enum {
     BUILD_MAX_BYTES = 1 << 26, /* of the document */
-    BUILD_MAX_DEPTH = 48,      /* modules in each other */
+    BUILD_MAX_DEPTH = 48,      /* modules in each other, also as an export writes them */
     BUILD_MAX_MODULES = 100000,
     BUILD_MAX_LABELS = 10000,
     BUILD_MAX_CANDIDATES = 4096,    /* of one label */
@@ -73,7 +73,6 @@ struct builder {
 
     struct module **module; /* in the order of the document, parents first */
     size_t          n_modules, cap_modules;
-    int             depth;
     uint64_t        n_assignments; /* visited so far */
 };
 

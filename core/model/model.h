@@ -72,6 +72,7 @@ struct nasbench101 {
 struct module {
     int                 index;  /* depth first, parents first; index into supernet.module[] */
     int                 parent; /* -1: the root */
+    int                 level;  /* how deep it is, from 1: at least as an export of it */
     const char         *name;   /* as its parent knows it: "conv1", "0" */
     const char         *path;   /* prefix of its tensors, "body.blocks.0"; "" for the root */
     const char         *where;  /* place in the document */

@@ -138,10 +138,12 @@ static void add_broadcast(const sn_tensor *x, float w, bool first, sn_tensor *y)
 
     for (int64_t n = sn_shape_count(&y->shape), i = 0; i < n; i++) {
         int64_t from = 0;
+        float   item;
 
         for (int d = shift < 0 ? 0 : shift; d < rank; d++)
             if (x->shape.dim[d - shift] != 1) from += at[d] * x->stride[d - shift];
-        out[i] = (first ? 0.0f : out[i]) + w * ((const float *)x->data)[from];
+        item = w * ((const float *)x->data)[from];
+        out[i] = first ? item : out[i] + item; /* 0 + -0 would lose the sign */
         for (int d = rank - 1; d >= 0 && ++at[d] == y->shape.dim[d]; d--)
             at[d] = 0;
     }

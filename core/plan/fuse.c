@@ -185,12 +185,26 @@ static bool take_over(struct sn_plan *p, struct step *s, const struct step *next
            (*rc == SN_OK && (fuse_residual(p, s, next) || fuse_act(s, next)));
 }
 
+/* Several attentions without weights have no second output, and so has what would join them. */
+static void drop_absent(struct sn_plan *p)
+{
+    for (size_t i = 0; i < p->n_steps; i++) {
+        struct step *s = &p->step[i];
+
+        if ((s->kind == STEP_SUM || s->kind == STEP_MEAN || s->kind == STEP_CONCAT ||
+             s->kind == STEP_WEIGHTED) &&
+            p->value[s->out[0]].desc.dtype == SN_NONE)
+            s->kind = STEP_DROPPED;
+    }
+}
+
 sn_status plan_fuse(struct sn_plan *p, sn_error *err)
 {
     sn_arena      *work = sn_arena_create();
     struct readers r;
     sn_status      rc = SN_OK;
 
+    drop_absent(p);
     if (!work || !count_readers(p, work, &r)) {
         sn_arena_free(work);
         return fail_no_memory(err, "plan");

@@ -192,6 +192,7 @@ sn_status cell_build_edges(const struct cell_spec *c, struct assembly *ops, int6
     if (!place.path) return fail_no_memory(b->err, c->where);
     rc = build_enter(b, &place, &m);
     if (rc != SN_OK) return rc;
+    m->level++; /* an export has a Graph for each edge */
     m->type = "CellNode";
     m->kind = STRUCT_CELL;
     m->n_out = 1;

@@ -69,6 +69,9 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
         return build_fail(b, SN_E_INVALID, m->where,
                           "InputChoice has n_candidates %lld and gets %d inputs", (long long)n,
                           m->n_in);
+    if (m->level >= BUILD_MAX_DEPTH) /* an export is a Graph with what joins the inputs */
+        return build_fail(b, SN_E_LIMIT, m->where, "modules are more than %d deep in each other",
+                          BUILD_MAX_DEPTH);
     m->n_chosen = (int)n_chosen;
     m->n_out = 1;
     return declare(b, m, spec, n, n_chosen);

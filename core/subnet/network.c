@@ -227,6 +227,18 @@ static sn_status expand_repeat(struct network *w, const struct module *m, const 
     return rc ? rc : expand_emit(w, NODE_PASS, m, m->n_out, cur, m->n_out, out, err);
 }
 
+/* A container hands on what is made in it or comes into it: with a node of its own for that, no
+ * module can be read without being live, whether something runs in it or not. */
+static sn_status expand_container(struct network *w, const struct module *m, const int *in,
+                                  int *out, sn_error *err)
+{
+    int       made[SN_MAX_PORTS];
+    sn_status rc = m->kind == STRUCT_GRAPH ? expand_graph(w, m, in, made, err)
+                                           : expand_chain(w, m, m->n_children, in, made, err);
+
+    return rc ? rc : expand_emit(w, NODE_PASS, m, m->n_out, made, m->n_out, out, err);
+}
+
 sn_status expand_module(struct network *w, const struct module *m, const int *in, int *out,
                         sn_error *err)
 {
@@ -234,9 +246,8 @@ sn_status expand_module(struct network *w, const struct module *m, const int *in
     case STRUCT_NONE:
         return expand_emit(w, NODE_OP, m, m->n_in, in, m->n_out, out, err);
     case STRUCT_SEQUENTIAL:
-        return expand_chain(w, m, m->n_children, in, out, err);
     case STRUCT_GRAPH:
-        return expand_graph(w, m, in, out, err);
+        return expand_container(w, m, in, out, err);
     case STRUCT_LAYER_CHOICE:
         return expand_layer_choice(w, m, in, out, err);
     case STRUCT_INPUT_CHOICE:

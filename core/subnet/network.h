@@ -11,7 +11,7 @@
 
 enum node_kind {
     NODE_OP,       /* an operator */
-    NODE_PASS,     /* output k is input k: a decision was read here */
+    NODE_PASS,     /* output k is input k: a decision was read here, or a container ends */
     NODE_SUM,      /* several chosen: one output, the sum of the inputs */
     NODE_MEAN,     /* likewise, divided by their number */
     NODE_CONCAT,   /* likewise, joined on dimension 1 */

@@ -38,8 +38,8 @@ static float number(const char *name, int64_t i)
 
 void *net_weights(const struct net_tensor *tensors, size_t *ret_n_bytes)
 {
-    const char   *name[64] = {0};
-    sn_tensor     tensor[64] = {0};
+    const char   *name[256] = {0};
+    sn_tensor     tensor[256] = {0};
     struct bytes  b = {0};
     const sn_sink sink = {append, &b};
     size_t        n = 0;

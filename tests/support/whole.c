@@ -11,7 +11,7 @@
 
 #include "model/model.h"
 
-enum { MAX_TENSORS = 63 };
+enum { MAX_TENSORS = 255 };
 
 static sn_supernet *load(const char *spec, size_t n_bytes, sn_weights *weights)
 {
@@ -37,7 +37,7 @@ static void list_tensors(const sn_supernet *net, sn_arena *mem, struct net_tenso
         for (size_t k = 0; k < m->n_params; k++) {
             const sn_shape *shape = &m->param[k].shape;
 
-            if (m->param[k].dtype == SN_NONE) continue;
+            if (m->param[k].dtype != SN_F32) continue; /* or a count of batches, which may be missing */
             assert_true(n < MAX_TENSORS && shape->rank <= 4);
             ret[n].name = *m->path ? arena_printf(mem, "%s.%s", m->path, m->op->params[k].name)
                                    : m->op->params[k].name;
