@@ -200,7 +200,7 @@ static enum problem_code check_media(struct call *call, const struct api_route_r
     enum media                offer[2] = {row->gives[0], row->gives[1]};
     const size_t              n_offers = offer[1] == MEDIA_OTHER ? 1 : 2;
 
-    if (req->content_encoding && req->content_encoding[0] &&
+    if (req->n_body > 0 && req->content_encoding && req->content_encoding[0] &&
         strcasecmp(req->content_encoding, "identity") != 0)
         return api_fail(&call->problem, P_MEDIA_TYPE, "Content-Encoding",
                         "'%.200s' is not accepted; send the body as it is", req->content_encoding);

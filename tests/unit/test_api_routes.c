@@ -98,6 +98,7 @@ static void every_documented_operation_has_a_route(void **state)
         {
             bool found = false;
 
+            if (strcmp(method, "parameters") == 0) continue; /* of all methods of the path */
             for (size_t i = 0; i < api_n_routes; i++)
                 found |= strcmp(api_routes[i].pattern, path) == 0 &&
                          strcmp(lower(api_routes[i].method), method) == 0;
@@ -162,11 +163,100 @@ static void bodies_and_answers_agree(void **state)
     }
 }
 
+/* Every refusal that a route can meet is described, and no other. */
+static void statuses_agree(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < api_n_routes; i++) {
+        const struct api_route_row *row = &api_routes[i];
+        json_t                     *responses = json_object_get(operation_of(row), "responses");
+        const bool machine = strchr(row->pattern + 1, '/') == NULL; /* /healthz and the like */
+        const struct {
+            const char *status;
+            bool        can;
+        } want[] = {
+            {"400",                        true                        }, /* percent escapes, the query */
+            {"403",                        !machine || strcmp(row->name, "openapi") == 0},
+            {"404",                            strchr(row->pattern,                                                    '{') != NULL},
+            {"405",                true},
+            {"406",         true                                            },
+            {"413",                true},
+            {"415",         row->takes != TAKES_NOTHING                                     },
+            {"422",true},
+            {"503",                                true                                                                            }, /* memory */
+            {"504",row->lane == API_COMPUTE},
+        };
+
+        for (size_t k = 0; k < sizeof want / sizeof *want; k++)
+            if ((json_object_get(responses, want[k].status) != NULL) != want[k].can)
+                fail_msg("%s: %s", row->name, want[k].status);
+    }
+}
+
+/* Whatever follows from `json`, references too. */
+static void check_open(json_t *json, const char *what, int depth)
+{
+    const char *key;
+    json_t     *value;
+    size_t      i;
+
+    if (depth > 40 || !json) return;
+    if (json_is_array(json)) json_array_foreach(json, i, value) check_open(value, what, depth + 1);
+    if (!json_is_object(json)) return;
+    if (json_object_get(json, "$ref")) {
+        check_open(resolve(json), what, depth + 1);
+        return;
+    }
+    if (json_is_false(json_object_get(json, "additionalProperties")) ||
+        json_is_array(json_object_get(json, "enum")) || json_object_get(json, "const"))
+        fail_msg("%s: an answer that cannot grow", what);
+    json_object_foreach(json, key, value) if (strncmp(key, "example", 7) != 0)
+        check_open(value, what, depth + 1);
+}
+
+/* Answers gain members and words; requests are strict. */
+static void answers_may_grow(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < api_n_routes; i++)
+        check_open(json_object_get(operation_of(&api_routes[i]), "responses"), api_routes[i].name,
+                   0);
+}
+
+static void every_answer_has_an_id_and_what_is_created_a_place(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < api_n_routes; i++) {
+        json_t     *responses = json_object_get(operation_of(&api_routes[i]), "responses"), *value;
+        const char *status;
+
+        json_object_foreach(responses, status, value)
+        {
+            const json_t *headers = json_object_get(resolve(value), "headers");
+
+            if (!json_object_get(headers, "X-Request-Id"))
+                fail_msg("%s: %s has no X-Request-Id", api_routes[i].name, status);
+            assert_int_equal(json_object_get(headers, "Location") != NULL,
+                             strcmp(status, "201") == 0);
+        }
+    }
+}
+
+static void there_is_one_version(void **state)
+{
+    const json_t *info = json_object_get(document, "info");
+
+    (void)state;
+    assert_string_equal(json_string_value(json_object_get(info, "version")), SN_VERSION);
+    assert_string_equal(sn_version(), SN_VERSION);
+    assert_non_null(strstr(api_describe(), "supernet " SN_VERSION ","));
+}
+
 /* Every word of the table is in the document's enumeration, and the other way round. */
 static void words_agree(void **state)
 {
     json_t *schemas = json_object_get(json_object_get(document, "components"), "schemas");
-    json_t *words = json_object_get(json_object_get(schemas, "Code"), "enum"), *word;
+    json_t *words = json_object_get(json_object_get(schemas, "Code"), "x-extensible-enum"), *word;
     size_t  i;
 
     (void)state;
@@ -242,6 +332,10 @@ int main(void)
         cmocka_unit_test(every_documented_operation_has_a_route),
         cmocka_unit_test(parameters_agree),
         cmocka_unit_test(bodies_and_answers_agree),
+        cmocka_unit_test(statuses_agree),
+        cmocka_unit_test(answers_may_grow),
+        cmocka_unit_test(every_answer_has_an_id_and_what_is_created_a_place),
+        cmocka_unit_test(there_is_one_version),
         cmocka_unit_test(words_agree),
         cmocka_unit_test(the_server_learns_what_a_request_may_cost),
         cmocka_unit_test(a_refused_method_lists_the_others),
