@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <jansson.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ struct api *api_create(const struct api_config *config, char *why, size_t n_why)
         return NULL;
     }
     api->config = *config;
+    account_init(&api->account, config->pot_bytes);
     api->config.model_dir = NULL;
     if (!api_store_init(&api->store) ||
         !api_plan_cache_init(&api->plans, config->plan_cache_bytes)) {
@@ -94,8 +96,14 @@ void api_drain(struct api *api)
     atomic_store(&api->draining, true);
 }
 
+struct account *api_account(struct api *api)
+{
+    return &api->account;
+}
+
 void api_worker_fini(struct api_worker *worker)
 {
+    if (worker->account) account_discharge(worker->account, ACCOUNT_SCRATCH, worker->n_scratch);
     free(worker->scratch);
     *worker = (struct api_worker){0};
 }
@@ -301,6 +309,16 @@ static enum problem_code check_weights(struct call *call, const struct api_route
     return call->problem.code;
 }
 
+/* An empty answer, which its account is told of as it grows. */
+static void begin(struct call *call)
+{
+    api_response_fini(call->ret);
+    call->ret->status = 200;
+    api_buf_fini(&call->body);
+    call->body = (struct api_buf){
+        .account = &call->api->account, .purpose = ACCOUNT_REPLIES, .stop = call->req->stop};
+}
+
 enum { MAX_MOVES = 16 };
 
 /* Nothing was changed yet in a model that has been replaced, so that beginning again with the new
@@ -316,13 +334,12 @@ static enum problem_code handle(struct call *call, const struct api_route_row *r
         call->moved = false;
         if (i + 1 == MAX_MOVES) break;
         *p = (struct problem){0};
-        *call->ret = (struct api_response){.status = 200};
-        api_buf_fini(&call->body);
+        begin(call);
         call->model = api_model_unref(call->model);
         if (find_model(call) != P_OK) break;
     }
     if (check_weights(call, row) != P_OK) return p->code;
-    return call->body.failed ? api_fail_memory(p) : P_OK;
+    return call->body.failed ? api_fail_buf(p, &call->body, NULL) : P_OK;
 }
 
 static enum problem_code serve(struct call *call, const struct match *m)
@@ -358,6 +375,29 @@ static enum problem_code serve(struct call *call, const struct match *m)
     return handle(call, row);
 }
 
+enum problem_code api_call_charge(struct call *call, size_t n, const char *what)
+{
+    struct account *a = &call->api->account;
+
+    if (!account_charge(a, ACCOUNT_REQUESTS, n))
+        return api_fail_room(&call->problem, a, ACCOUNT_REQUESTS, n, what);
+    call->n_charged += n;
+    return P_OK;
+}
+
+enum problem_code api_call_stopped(struct call *call, const char *fmt, ...)
+{
+    char    text[128];
+    va_list ap;
+
+    if (!call->req->stop || !atomic_load_explicit(call->req->stop, memory_order_relaxed))
+        return P_OK;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return api_fail(&call->problem, P_STOPPED, "", "stopped %s", text);
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec t;
@@ -374,15 +414,22 @@ void api_handle(struct api *api, struct api_worker *worker, const struct api_req
     struct api_worker  own = {0};
     struct call call = {.api = api, .worker = worker ? worker : &own, .req = req, .ret = ret};
 
-    *ret = (struct api_response){.status = 200};
+    *ret = (struct api_response){0};
+    begin(&call);
     if (serve(&call, &m) == P_OK) {
         ret->content_type = ret->status == 204 ? NULL : api_media_name(call.answer);
-        ret->body = call.body.at;
-        ret->n_body = call.body.n;
+        if (!ret->source.read) {
+            if (call.body.cap > 2 * API_BUF_FREE_BYTES) api_buf_shrink(&call.body);
+            ret->body = call.body.at;
+            ret->n_body = call.body.n;
+            ret->account = &api->account;
+            ret->n_charged = call.body.charged;
+        }
     } else {
         api_buf_fini(&call.body);
         api_problem_respond(&call.problem, req->request_id, ret);
     }
+    account_discharge(&api->account, ACCOUNT_REQUESTS, call.n_charged);
     api_model_unref(call.model);
     free(call.query.text);
     api_worker_fini(&own);

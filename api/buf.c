@@ -11,7 +11,39 @@
 void api_buf_fini(struct api_buf *b)
 {
     free(b->at);
+    if (b->account) account_discharge(b->account, b->purpose, b->charged);
     *b = (struct api_buf){0};
+}
+
+/* Account for cap bytes in all instead of b->charged, which is less. */
+static bool charge(struct api_buf *b, size_t cap)
+{
+    const size_t more = cap - b->charged;
+
+    if (!b->account) return true;
+    if (cap <= API_BUF_FREE_BYTES)
+        account_force(b->account, b->purpose, more);
+    else if (!account_charge(b->account, b->purpose, more))
+        return false;
+    b->charged = cap;
+    return true;
+}
+
+static void discharge(struct api_buf *b, size_t cap)
+{
+    if (!b->account) return;
+    account_discharge(b->account, b->purpose, b->charged - cap);
+    b->charged = cap;
+}
+
+void api_buf_shrink(struct api_buf *b)
+{
+    char *at = b->cap > b->n && b->n > 0 ? realloc(b->at, b->n) : NULL;
+
+    if (!at) return;
+    b->at = at;
+    b->cap = b->n;
+    discharge(b, b->cap);
 }
 
 char *api_buf_reserve(struct api_buf *b, size_t n)
@@ -28,8 +60,17 @@ char *api_buf_reserve(struct api_buf *b, size_t n)
     cap = b->cap < 256 ? 256 : b->cap;
     while (cap < need)
         if (__builtin_mul_overflow(cap, (size_t)2, &cap)) cap = need;
+    if (!charge(b, cap)) { /* twice as much is too much: then just what is needed */
+        cap = need;
+        if (!charge(b, cap)) {
+            b->refused = need;
+            b->failed = true;
+            return NULL;
+        }
+    }
     at = realloc(b->at, cap);
     if (!at) {
+        discharge(b, b->cap);
         b->failed = true;
         return NULL;
     }
@@ -158,6 +199,7 @@ static int sink_write(void *cls, const void *bytes, size_t n_bytes)
 {
     struct api_buf *b = cls;
 
+    if (b->stop && atomic_load_explicit(b->stop, memory_order_relaxed)) return -1;
     api_buf_add(b, bytes, n_bytes);
     return b->failed ? -1 : 0;
 }

@@ -1,7 +1,10 @@
 /* buf: bytes that grow, and the JSON that is written into them by hand.
  *
  * A response body is one such buffer; it is handed over without a copy. Running
- * out of memory is remembered in `failed` and asked for once, at the end. */
+ * out of memory is remembered in `failed` and asked for once, at the end.
+ *
+ * With an account, growing is charged before memory is taken: what the account has no room for
+ * fails as well, and `refused` says how much it would have been. */
 #ifndef API_BUF_H
 #define API_BUF_H
 
@@ -9,15 +12,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "account.h"
 #include "supernet/supernet.h"
 
 struct api_buf {
     char  *at; /* malloc()ed */
     size_t n, cap;
     bool   failed; /* memory ran out: the contents are incomplete */
+
+    struct account *account; /* NULL: nobody counts; whoever sets it ends with api_buf_fini() */
+    enum account_purpose purpose;
+    size_t               charged;
+    size_t               refused; /* bytes that the account had no room for; 0: it was not asked */
+    const atomic_bool   *stop;    /* a sink ends when it is set; may be NULL */
 };
 
+/* Bytes that a buffer with an account always may have, so that a short answer never fails. */
+enum { API_BUF_FREE_BYTES = 4 << 10 };
+
 void api_buf_fini(struct api_buf *b);
+
+/* Give back what it does not need. */
+void api_buf_shrink(struct api_buf *b);
 
 /* Room for n more bytes; NULL if there is none. Add what was written to b->n. */
 char *api_buf_reserve(struct api_buf *b, size_t n);
@@ -34,7 +50,7 @@ void api_buf_string(struct api_buf *b, const char *text);
 /* The inverse of reading a choice: 2, 2.0 and true stay what they are. */
 void api_buf_value(struct api_buf *b, const sn_value *value);
 
-/* A sink of the library that appends; a failed allocation ends the export. */
+/* A sink of the library that appends; a failed allocation or b->stop ends the export. */
 sn_sink api_buf_sink(struct api_buf *b);
 
 #endif

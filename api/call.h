@@ -12,6 +12,7 @@
 
 struct api {
     struct api_config config;
+    struct account    account;
     char             *model_dir; /* config.model_dir, resolved; NULL: nothing may be loaded */
     sn_registry      *registry;
     struct store      store;
@@ -44,10 +45,19 @@ struct call {
     bool                      holds; /* its `handover` */
     bool                      moved; /* another load has taken its place: begin again with that */
     struct api_buf            body;  /* of the answer; handed over at the end */
+    size_t                    n_charged; /* as a request, see api_call_charge() */
     enum media                answer;
 };
 
 typedef enum problem_code api_handler(struct call *call);
+
+/* Charge n bytes that this call is about to take and gives back when it ends; `what` is put into
+ * the message if there is no room for them. */
+enum problem_code api_call_charge(struct call *call, size_t n, const char *what);
+
+/* Past its deadline, or nobody waits for it any more? Then the problem says what was done. */
+__attribute__((format(printf, 2, 3))) enum problem_code api_call_stopped(struct call *call,
+                                                                         const char  *fmt, ...);
 
 enum api_takes {
     TAKES_NOTHING,

@@ -19,12 +19,13 @@
 static const struct format {
     const char *name;
     enum media  media;
+    bool        of_policy; /* not of a subnet */
     sn_status (*write)(const sn_subnet *subnet, const sn_sink *sink, sn_error *err);
 } formats[] = {
-    {"choices",     MEDIA_JSON,        sn_subnet_write_choices},
-    {"spec",        MEDIA_JSON,        sn_subnet_write_spec   },
-    {"safetensors", MEDIA_SAFETENSORS, sn_subnet_write_weights},
-    {"probs",       MEDIA_JSON,        NULL                   }, /* of a policy, not of a subnet */
+    {"choices",     MEDIA_JSON,        false, sn_subnet_write_choices},
+    {"spec",        MEDIA_JSON,        false, sn_subnet_write_spec   },
+    {"safetensors", MEDIA_SAFETENSORS, false, NULL                   }, /* sent from where they are */
+    {"probs",       MEDIA_JSON,        true,  NULL                   },
 };
 
 static const struct format *find_format(const char *name)
@@ -162,6 +163,40 @@ static enum problem_code find_subnet(struct call *call, sn_subnet **ret_subnet)
     return api_choices_find(call->model, id, "subnet", P_NO_SUBNET, ret_subnet, p);
 }
 
+static size_t read_weights(void *cls, uint64_t at, void *to, size_t n)
+{
+    return sn_weights_reader_read(cls, at, to, n);
+}
+
+static void free_weights(void *cls)
+{
+    sn_weights_reader_free(cls);
+}
+
+/* The weights are read where they are while they are sent. */
+static enum problem_code send_weights(struct call *call, sn_subnet *subnet)
+{
+    struct api_response *ret = call->ret;
+    struct account      *a = &call->api->account;
+    struct problem      *p = &call->problem;
+    sn_weights_reader   *reader = NULL;
+    sn_error             err = {0};
+    size_t               held;
+
+    if (sn_subnet_read_weights(subnet, &reader, &err) != SN_OK)
+        return api_fail_library(p, &err, NULL);
+    held = sn_weights_reader_held_bytes(reader);
+    if (!account_charge(a, ACCOUNT_REPLIES, held)) {
+        sn_weights_reader_free(reader);
+        return api_fail_room(p, a, ACCOUNT_REPLIES, held, "the answer");
+    }
+    ret->source = (struct api_source){read_weights, free_weights, reader};
+    ret->account = a;
+    ret->n_charged = held;
+    ret->n_body = sn_weights_reader_bytes(reader);
+    return P_OK;
+}
+
 enum problem_code api_export(struct call *call)
 {
     struct problem      *p = &call->problem;
@@ -180,7 +215,7 @@ enum problem_code api_export(struct call *call)
     if (call->answer == MEDIA_OTHER)
         return api_fail(p, P_NOT_ACCEPTABLE, "Accept", "'%s' excludes %s, the form of %s",
                         call->req->accept, api_media_name(format->media), format->name);
-    if (!format->write) {
+    if (format->of_policy) {
         if (api_query_get(&call->query, "subnet"))
             return api_fail(p, P_INVALID, "subnet", "probs are those of a policy, not of a subnet");
         return export_probs(call);
@@ -188,8 +223,10 @@ enum problem_code api_export(struct call *call)
     if (find_subnet(call, &subnet) != P_OK) return p->code;
     api_let_go(call);
     api_note(call, subnet);
-    if (format->write(subnet, &sink, &err) != SN_OK)
-        call->body.failed ? api_fail_memory(p) : api_fail_library(p, &err, NULL);
+    if (format->media == MEDIA_SAFETENSORS)
+        send_weights(call, subnet);
+    else if (format->write(subnet, &sink, &err) != SN_OK)
+        api_fail_buf(p, &call->body, &err);
     else if (format->media == MEDIA_JSON)
         api_buf_byte(&call->body, '\n');
     sn_subnet_unref(subnet);

@@ -257,10 +257,18 @@ static enum problem_code scratch(struct forward *f, size_t n_bytes, void **ret_s
         return api_fail_memory(problem(f));
     rounded &= ~((size_t)SN_ALIGN_BYTES - 1);
     if (rounded > w->n_scratch) {
+        struct account *a = &f->call->api->account;
+
+        if (!w->account) w->account = a;
+        if (!account_charge(a, ACCOUNT_SCRATCH, rounded - w->n_scratch))
+            return api_fail_room(problem(f), a, ACCOUNT_SCRATCH, rounded, "scratch memory");
         free(w->scratch);
-        w->n_scratch = 0;
         w->scratch = aligned_alloc(SN_ALIGN_BYTES, rounded);
-        if (!w->scratch) return api_fail_memory(problem(f));
+        if (!w->scratch) {
+            account_discharge(a, ACCOUNT_SCRATCH, rounded);
+            w->n_scratch = 0;
+            return api_fail_memory(problem(f));
+        }
         w->n_scratch = rounded;
     }
     *ret_scratch = w->scratch;
@@ -340,7 +348,7 @@ static void fini(struct forward *f)
         sn_subnet_unref(f->subnet[i]);
     }
     for (size_t i = 0; i < SN_MAX_PORTS; i++)
-        free(f->owned[i]);
+        api_buf_fini(&f->owned[i]);
     api_forward_said_fini(f);
     sn_state_free(f->state);
     free(f->probs);

@@ -33,10 +33,10 @@ struct forward {
     enum said_form said_in[SAID_COUNT];
 
     /* Inputs, one for each port; dtype SN_NONE: not sent. */
-    sn_tensor   in[SN_MAX_PORTS];
-    void       *owned[SN_MAX_PORTS]; /* data to free(); NULL for views into the body */
-    sn_weights *weights;             /* a safetensors body; NULL for JSON */
-    int64_t     batch;               /* -1: no input has a batch dimension */
+    sn_tensor      in[SN_MAX_PORTS];
+    struct api_buf owned[SN_MAX_PORTS]; /* the data of inputs that are no views into the body */
+    sn_weights    *weights;             /* a safetensors body; NULL for JSON */
+    int64_t        batch;               /* -1: no input has a batch dimension */
 
     /* Subnets in the order of the request. */
     sn_subnet   **subnet;

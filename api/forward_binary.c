@@ -178,20 +178,28 @@ enum problem_code api_forward_write_binary(struct forward *f)
     if (lay_out(f, item, &n, &n_bytes) != P_OK) goto out;
     put_header(f, b, item, n);
     if (b->failed) {
-        api_fail_memory(p);
+        api_fail_buf(p, b, NULL);
         goto out;
     }
     n_whole = (b->n + n_bytes + SN_ALIGN_BYTES - 1) / SN_ALIGN_BYTES * SN_ALIGN_BYTES;
+    if (!account_charge(b->account, b->purpose, n_whole)) {
+        api_fail_room(p, b->account, b->purpose, n_whole, "the answer");
+        goto out;
+    }
     whole = aligned_alloc(SN_ALIGN_BYTES, n_whole);
     if (!whole) {
+        account_discharge(b->account, b->purpose, n_whole);
         api_fail_memory(p);
         goto out;
     }
     memcpy(whole, b->at, b->n);
     n_bytes += b->n;
     n = run_all(f, whole + b->n, item, n) == P_OK ? n_bytes : 0;
+    account_discharge(b->account, b->purpose, b->charged);
     free(b->at);
-    *b = (struct api_buf){.at = whole, .n = n, .cap = n_whole};
+    b->at = whole;
+    b->n = n;
+    b->cap = b->charged = n_whole;
 out:
     free(item);
     return p->code;

@@ -82,10 +82,10 @@ static enum problem_code read_input(struct forward *f, struct json_cursor *c, co
     snprintf(place, sizeof place, "inputs.%.128s", name);
     if (f->in[i].dtype != SN_NONE)
         return api_fail(&f->call->problem, P_SYNTAX, place, "is given twice");
-    if (api_tensor_json_read(c, sn_supernet_input(net, i), place, &f->in[i], &f->call->problem) ==
-        P_OK)
-        f->owned[i] = f->in[i].data;
-    return f->call->problem.code;
+    f->owned[i] = (struct api_buf){
+        .account = &f->call->api->account, .purpose = ACCOUNT_REQUESTS, .stop = f->call->req->stop};
+    return api_tensor_json_read(c, sn_supernet_input(net, i), place, &f->owned[i], &f->in[i],
+                                &f->call->problem);
 }
 
 /* Members other than "inputs" say how to run. */
@@ -165,8 +165,14 @@ static enum problem_code write_result(struct forward *f, size_t i)
     char              *data;
 
     if (api_forward_outputs(f, i, desc, &n, &n_bytes) != P_OK) return p->code;
-    data = malloc(n_bytes + n * SN_ALIGN_BYTES);
-    if (!data) return api_fail_memory(p);
+    n_bytes += n * SN_ALIGN_BYTES;
+    if (!account_charge(b->account, b->purpose, n_bytes))
+        return api_fail_room(p, b->account, b->purpose, n_bytes, "the outputs of a subnet");
+    data = malloc(n_bytes);
+    if (!data) {
+        account_discharge(b->account, b->purpose, n_bytes);
+        return api_fail_memory(p);
+    }
     for (size_t o = 0; o < n; o++) {
         out[o] = sn_tensor_dense(desc[o].dtype, &desc[o].shape, data + at);
         at += (size_t)sn_shape_count(&desc[o].shape) * sn_dtype_bytes(desc[o].dtype);
@@ -189,6 +195,7 @@ static enum problem_code write_result(struct forward *f, size_t i)
     api_buf_text(b, "}");
 out:
     free(data);
+    account_discharge(b->account, b->purpose, n_bytes);
     return p->code;
 }
 

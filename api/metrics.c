@@ -134,6 +134,23 @@ static void put_plans(struct api_buf *b, struct plan_cache *plans)
            f.n_evictions);
 }
 
+static void put_memory(struct api_buf *b, const struct account *a)
+{
+    family(b, "memory_bytes", "gauge", "Memory that requests made the daemon hold, by purpose.");
+    for (int i = 0; i < N_PURPOSES; i++)
+        api_buf_printf(b, "supernetd_memory_bytes{purpose=\"%s\"} %zu\n",
+                       account_name((enum account_purpose)i),
+                       account_used(a, (enum account_purpose)i));
+    family(b, "memory_limit_bytes", "gauge",
+           "Bound on that memory; purposes with the same pot share it.");
+    for (int i = 0; i < N_PURPOSES; i++)
+        if (account_limit(a, (enum account_purpose)i) != SIZE_MAX)
+            api_buf_printf(b, "supernetd_memory_limit_bytes{pot=\"%s\",purpose=\"%s\"} %zu\n",
+                           account_pot_name((enum account_purpose)i),
+                           account_name((enum account_purpose)i),
+                           account_limit(a, (enum account_purpose)i));
+}
+
 static void put_models(struct api_buf *b, struct model **all, size_t n)
 {
     number(b, "supernets", "gauge", "Supernets that are loaded.", n);
@@ -182,6 +199,7 @@ enum problem_code api_get_metrics(struct call *call)
            get(&api->metrics.n_splits));
     number(b, "forward_samples_total", "counter", "Samples in those runs.",
            get(&api->metrics.n_samples));
+    put_memory(b, &api->account);
     put_plans(b, &api->plans);
     put_models(b, all, n);
     for (size_t i = 0; i < n; i++)

@@ -95,10 +95,9 @@ enum problem_code api_policy_save(const sn_policy *policy, struct api_buf *ret_t
     const sn_sink sink = api_buf_sink(ret_text);
     sn_error      err = {0};
 
-    if (sn_policy_save(policy, &sink, &err) != SN_OK)
-        return ret_text->failed ? api_fail_memory(p) : api_fail_library(p, &err, NULL);
+    if (sn_policy_save(policy, &sink, &err) != SN_OK) return api_fail_buf(p, ret_text, &err);
     api_buf_byte(ret_text, '\0');
-    return ret_text->failed ? api_fail_memory(p) : P_OK;
+    return ret_text->failed ? api_fail_buf(p, ret_text, NULL) : P_OK;
 }
 
 /* ---- one instance ---- */

@@ -56,6 +56,27 @@ enum problem_code api_fail_memory(struct problem *p)
     return api_fail(p, P_NO_MEMORY, "", "out of memory; try again later");
 }
 
+enum problem_code api_fail_room(struct problem *p, const struct account *a,
+                                enum account_purpose purpose, size_t n, const char *what)
+{
+    static const char *const options[N_POTS] = {
+        [POT_BUFFERS] = "buffer-memory",
+        [POT_SCRATCH] = "workers and max-scratch",
+        [POT_PLANS] = "plan-cache",
+        [POT_KEPT] = "memory-limit",
+    };
+    const char  *option = options[account_pot(purpose)];
+    const size_t limit = account_limit(a, purpose);
+
+    if (n > limit)
+        return api_fail(p, P_LIMIT, "", "%s would take %zu bytes, and %s leaves %zu", what, n,
+                        option, limit);
+    return api_fail(p, P_BUSY, "",
+                    "%s would take %zu bytes, and of the %zu that %s leaves others hold too many "
+                    "now; try again later",
+                    what, n, limit, option);
+}
+
 /* No default: the compiler lists a status that nobody mapped. */
 static enum problem_code code_of(sn_status s)
 {
@@ -102,6 +123,18 @@ enum problem_code api_fail_library(struct problem *p, const sn_error *err, const
                     err->text[0] ? err->text : sn_status_text(err->code));
 }
 
+enum problem_code api_fail_buf(struct problem *p, const struct api_buf *b, const sn_error *err)
+{
+    if (b->refused)
+        return api_fail_room(p, b->account, b->purpose, b->refused,
+                             b->purpose == ACCOUNT_REPLIES ? "the answer"
+                                                           : "what the request says");
+    if (b->failed) return api_fail_memory(p);
+    if (b->stop && atomic_load(b->stop))
+        return api_fail(p, P_STOPPED, "", "stopped while the answer was written");
+    return api_fail_library(p, err, NULL);
+}
+
 enum problem_code api_fail_file(struct problem *p, const sn_error *err)
 {
     enum problem_code code = code_of(err->code);
@@ -110,6 +143,24 @@ enum problem_code api_fail_file(struct problem *p, const sn_error *err)
         code = P_BAD_FILE;
     return api_fail(p, code, err->where, "%s",
                     err->text[0] ? err->text : sn_status_text(err->code));
+}
+
+/* All but what the log and the headers want. */
+static void drop(struct api_response *ret)
+{
+    if (ret->source.read) ret->source.free(ret->source.cls);
+    if (ret->account) account_discharge(ret->account, ACCOUNT_REPLIES, ret->n_charged);
+    free(ret->body);
+    ret->source = (struct api_source){0};
+    ret->account = NULL;
+    ret->body = NULL;
+    ret->n_body = ret->n_charged = 0;
+}
+
+void api_response_fini(struct api_response *resp)
+{
+    drop(resp);
+    *resp = (struct api_response){0};
 }
 
 static void respond(int status, const char *word, const char *where, const char *text,
@@ -127,7 +178,7 @@ static void respond(int status, const char *word, const char *where, const char 
     api_buf_string(&b, request_id);
     api_buf_text(&b, "}}\n");
 
-    free(ret->body);
+    drop(ret);
     ret->status = status;
     ret->content_type = api_media_name(MEDIA_JSON);
     if (b.failed) {

@@ -68,6 +68,16 @@ api_fail(struct problem *p, enum problem_code code, const char *where, const cha
 
 enum problem_code api_fail_memory(struct problem *p);
 
+/* The account has no room for n bytes of `what`: never (P_LIMIT), or not now (P_BUSY). */
+enum problem_code api_fail_room(struct problem *p, const struct account *a,
+                                enum account_purpose purpose, size_t n, const char *what);
+
+struct api_buf;
+
+/* Why writing into b failed: no room for it, no memory, or what the library says (`err` may be
+ * NULL). Stopped by b->stop is P_STOPPED. */
+enum problem_code api_fail_buf(struct problem *p, const struct api_buf *b, const sn_error *err);
+
 /* What the library refused. `where` replaces the library's place if not NULL. */
 enum problem_code api_fail_library(struct problem *p, const sn_error *err, const char *where);
 

@@ -21,7 +21,7 @@ struct reader {
     sn_shape            shape; /* -1: not known yet */
     int64_t             index[SN_MAX_RANK];
     size_t              element_bytes;
-    struct api_buf      data;
+    struct api_buf     *data;
 };
 
 const char *api_port_shape_text(const sn_port *port, char *buf, size_t n_bytes)
@@ -171,12 +171,12 @@ static enum problem_code read_element(struct reader *r)
     const sn_dtype      dtype = r->port->desc.dtype;
     struct json_cursor *c = r->c;
     const char         *at, *end;
-    char               *to = api_buf_reserve(&r->data, r->element_bytes);
+    char               *to = api_buf_reserve(r->data, r->element_bytes);
     bool                is_integer, fits;
     int64_t             integer = 0;
 
-    if (!to) return api_fail_memory(r->p);
-    r->data.n += r->element_bytes;
+    if (!to) return api_fail_buf(r->p, r->data, NULL);
+    r->data->n += r->element_bytes;
     api_json_space(c);
     at = c->at;
     if (dtype == SN_BOOL) {
@@ -223,6 +223,8 @@ static enum problem_code read_level(struct reader *r, int depth)
     int64_t             n = 0;
 
     if (depth == r->shape.rank) return read_element(r);
+    if (r->data->stop && atomic_load_explicit(r->data->stop, memory_order_relaxed))
+        return api_fail(r->p, P_STOPPED, "", "stopped while the inputs were read");
     if (!api_json_eat(c, '[')) return unfit(r, depth, P_SHAPE, "an array");
     if (!api_json_eat(c, ']')) {
         do {
@@ -244,19 +246,18 @@ static enum problem_code read_level(struct reader *r, int depth)
 }
 
 enum problem_code api_tensor_json_read(struct json_cursor *c, const sn_port *port,
-                                       const char *where, sn_tensor *ret_tensor, struct problem *p)
+                                       const char *where, struct api_buf *data,
+                                       sn_tensor *ret_tensor, struct problem *p)
 {
-    struct reader r = {.c = c, .port = port, .where = where, .p = p, .shape = port->desc.shape};
+    struct reader r = {
+        .c = c, .port = port, .where = where, .p = p, .shape = port->desc.shape, .data = data};
 
     r.element_bytes = sn_dtype_bytes(port->desc.dtype);
     if (port->desc.dtype == SN_F16 || port->desc.dtype == SN_BF16)
         return api_fail(p, P_DTYPE, where, "a %s tensor cannot be sent as JSON, only as %s",
                         sn_dtype_name(port->desc.dtype), "application/x-safetensors");
-    if (read_level(&r, 0) != P_OK) {
-        api_buf_fini(&r.data);
-        return p->code;
-    }
-    *ret_tensor = sn_tensor_dense(port->desc.dtype, &r.shape, r.data.at);
+    if (read_level(&r, 0) != P_OK) return p->code;
+    *ret_tensor = sn_tensor_dense(port->desc.dtype, &r.shape, data->at);
     return P_OK;
 }
 
@@ -338,11 +339,14 @@ struct writer {
     const sn_tensor *t;
     int64_t          at; /* the next element */
     int64_t          index[SN_MAX_RANK];
+    bool             stopped;
 };
 
 static bool write_level(struct writer *w, int depth)
 {
     if (depth == w->t->shape.rank) return write_element(w->b, w->t, w->at++);
+    w->stopped = w->b->stop && atomic_load_explicit(w->b->stop, memory_order_relaxed);
+    if (w->stopped || w->b->failed) return false;
     api_buf_byte(w->b, '[');
     for (int64_t i = 0; i < w->t->shape.dim[depth]; i++) {
         if (i) api_buf_add(w->b, ", ", 2);
@@ -360,6 +364,7 @@ enum problem_code api_tensor_json_write(struct api_buf *b, const sn_tensor *t, c
     char          place[256];
 
     if (write_level(&w, 0)) return P_OK;
+    if (b->failed || w.stopped) return api_fail_buf(p, b, NULL);
     return api_fail(p, P_NOT_FINITE, path(where, w.index, t->shape.rank, place, sizeof place),
                     "is infinite or not a number, which JSON cannot say; send Accept: "
                     "application/x-safetensors to see it");

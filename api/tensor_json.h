@@ -26,10 +26,12 @@ enum problem_code api_json_expected(const struct json_cursor *c, const char *wha
  * does. P_SYNTAX if brackets or quotes do not end. */
 enum problem_code api_json_skip(struct json_cursor *c, struct problem *p);
 
-/* Read nested arrays as `port` wants them. `where` is put into messages; the data of
- * `ret_tensor` is to be free()d. Dimensions with a symbol are whatever the arrays say. */
+/* Read nested arrays as `port` wants them. `where` is put into messages; the elements are appended
+ * to `data`, which is empty, and ret_tensor is a view of them. data->stop ends it. Dimensions with
+ * a symbol are whatever the arrays say. */
 enum problem_code api_tensor_json_read(struct json_cursor *c, const sn_port *port,
-                                       const char *where, sn_tensor *ret_tensor, struct problem *p);
+                                       const char *where, struct api_buf *data,
+                                       sn_tensor *ret_tensor, struct problem *p);
 
 /* Append a dense tensor. JSON has no infinity and no NaN: P_NOT_FINITE with the index. */
 enum problem_code api_tensor_json_write(struct api_buf *b, const sn_tensor *t, const char *where,

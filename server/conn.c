@@ -24,7 +24,8 @@
 enum {
     SWALLOW_BYTES = 1 << 20, /* a refused body up to this is read, not cut off */
     EARLY_BYTES = 64 << 10,  /* a body worth not sending when the queue is full */
-    FIRST_CHUNK_BYTES = 64 << 10
+    FIRST_CHUNK_BYTES = 64 << 10,
+    PIECE_BYTES = 32 << 10 /* of a reply that is read while it is sent */
 };
 
 /* One request. The fields say who may touch them. */
@@ -41,8 +42,7 @@ struct job {
     bool                last;    /* the connection ends with this reply */
     bool                expired; /* its stop flag was set, or it never ran */
     bool                on_worker;
-    size_t              cap;        /* of the body */
-    size_t              n_buffered; /* what this request has charged */
+    size_t              cap; /* of the body */
     size_t              n_received;
     uint64_t            opened_ns;
     char                request_id[68];
@@ -55,23 +55,15 @@ struct job {
 
 /* ---- helpers ------------------------------------------------------------------ */
 
-static void charge(struct job *job, size_t n_bytes)
+/* Room for a body of n_bytes more. The API charges replies: it makes them. */
+static bool charge(struct job *job, size_t n_bytes)
 {
-    job->n_buffered += n_bytes;
-    job->h->n_buffered += n_bytes;
+    return account_charge(api_account(job->h->api), ACCOUNT_BODIES, n_bytes);
 }
 
 static void discharge(struct job *job, size_t n_bytes)
 {
-    job->n_buffered -= n_bytes;
-    job->h->n_buffered -= n_bytes;
-}
-
-static bool has_room(const struct httpd *h, size_t n_bytes)
-{
-    const size_t most = (size_t)h->config->buffer_memory;
-
-    return h->n_buffered <= most && n_bytes <= most - h->n_buffered;
+    account_discharge(api_account(job->h->api), ACCOUNT_BODIES, n_bytes);
 }
 
 static void drop_body(struct job *job)
@@ -217,6 +209,16 @@ void *conn_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 
 /* ---- replies ---------------------------------------------------------------------- */
 
+/* The body of a reply as the HTTP daemon asks for it; `cls` is the job, which lives until the
+ * reply is out. */
+static ssize_t read_source(void *cls, uint64_t at, char *to, size_t n)
+{
+    const struct api_source *s = &((struct job *)cls)->resp.source;
+    const size_t             got = s->read(s->cls, at, to, n);
+
+    return got ? (ssize_t)got : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 static enum MHD_Result reply(struct job *job)
 {
     struct api_response *r = &job->resp;
@@ -224,9 +226,11 @@ static enum MHD_Result reply(struct job *job)
     enum MHD_Result      ok = MHD_YES;
     char                 seconds[16];
 
-    m = MHD_create_response_from_buffer_with_free_callback_cls(r->n_body, r->body, free, r->body);
-    if (!m) return MHD_NO; /* no memory: drop the connection; on_completed frees */
-    r->body = NULL;        /* the response's now */
+    if (r->source.read)
+        m = MHD_create_response_from_callback(r->n_body, PIECE_BYTES, read_source, job, NULL);
+    else /* the body is freed and given back in on_completed, when it is out */
+        m = MHD_create_response_from_buffer(r->n_body, r->body, MHD_RESPMEM_PERSISTENT);
+    if (!m) return MHD_NO; /* no memory: drop the connection */
     if (r->content_type) ok &= MHD_add_response_header(m, "Content-Type", r->content_type);
     ok &= MHD_add_response_header(m, "X-Request-Id", job->request_id);
     if (r->location[0]) ok &= MHD_add_response_header(m, "Location", r->location);
@@ -249,13 +253,10 @@ static void set_problem(struct job *job, int status, const char *code, const cha
 {
     struct api_response *r = &job->resp;
 
-    free(r->body);
-    discharge(job, r->n_body);
-    *r = (struct api_response){0};
+    api_response_fini(r);
     api_problem(status, code, "", text, job->request_id, r);
     if (status == 503 && r->retry_after == 0)
         r->retry_after = job->h->draining ? 1 : pool_retry_after(job->h->pool);
-    charge(job, r->n_body);
 }
 
 static void refuse(struct job *job, int status, const char *code, const char *text)
@@ -300,7 +301,6 @@ static void refuse_memory(struct job *job)
 static void handle_here(struct job *job)
 {
     api_handle(job->h->api, NULL, &job->req, &job->resp);
-    charge(job, job->resp.n_body);
 }
 
 /* Headers: everything that can be refused is refused now. */
@@ -343,19 +343,15 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
         refuse(job, 503, "draining", "the daemon is stopping");
     } else if (n_body > job->route.max_body_bytes) {
         refuse_size(job);
-    } else if (n_body && !has_room(h, n_body)) {
-        refuse_memory(job);
     } else if (job->route.lane == API_COMPUTE && pool_is_full(h->pool) &&
                (n_body > EARLY_BYTES || hd.expects_continue)) {
         refuse_full(job);
+    } else if (n_body && !charge(job, n_body)) {
+        refuse_memory(job);
     } else if (n_body) {
+        job->cap = n_body;
         job->req.body = malloc(n_body);
-        if (!job->req.body) {
-            refuse_memory(job);
-        } else {
-            job->cap = n_body;
-            charge(job, n_body);
-        }
+        if (!job->req.body) refuse_memory(job);
     }
     if (job->state == JOB_REFUSED && (hd.expects_continue || n_body > SWALLOW_BYTES)) {
         job->last = true; /* else the unread body would pass for the next request */
@@ -377,12 +373,16 @@ static bool grow(struct job *job, size_t n_want)
     while (cap < n_want)
         cap *= 2;
     if (cap > job->route.max_body_bytes) cap = job->route.max_body_bytes;
-    body = has_room(job->h, cap - job->cap) ? realloc((void *)job->req.body, cap) : NULL;
-    if (!body) {
+    if (!charge(job, cap - job->cap)) {
         refuse_memory(job);
         return false;
     }
-    charge(job, cap - job->cap);
+    body = realloc((void *)job->req.body, cap);
+    if (!body) {
+        discharge(job, cap - job->cap);
+        refuse_memory(job);
+        return false;
+    }
     job->req.body = body;
     job->cap = cap;
     return true;
@@ -498,7 +498,6 @@ void conn_finish(struct httpd *h, struct pool_job *list)
         const bool  late = base->done_ns - base->pushed_ns >= deadline_ns;
 
         next = base->next;
-        charge(job, job->resp.n_body);
         /* When hurried, what got done all the same is sent. */
         if (job->expired && (late || job->resp.status == 504)) set_expired(job);
         resume(job);
@@ -557,10 +556,9 @@ void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
     log_request(job, code);
     enter(job, PEER_HEADERS, 0);
     if (job->counted) h->n_requests--;
-    free((void *)job->req.body);
-    free(job->resp.body);
+    drop_body(job);
+    api_response_fini(&job->resp);
     free(job->accepts);
-    h->n_buffered -= job->n_buffered;
     free(job);
     *ret_job = NULL;
 }

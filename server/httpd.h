@@ -33,11 +33,10 @@ struct httpd {
     uint64_t             marker;     /* of bytes in all sockets, when nothing moved */
     size_t               n_requests; /* from the headers to the end of the reply */
     size_t               n_suspended;
-    size_t               n_buffered; /* bytes of bodies and replies held now */
-    uint64_t             id_seed;    /* of request ids */
-    bool                 draining;   /* nothing new is taken on */
-    bool                 hurry;      /* the grace period is over */
-    void (*drained)(void *cls);      /* draining, and the last request is done */
+    uint64_t             id_seed;  /* of request ids */
+    bool                 draining; /* nothing new is taken on */
+    bool                 hurry;    /* the grace period is over */
+    void (*drained)(void *cls);    /* draining, and the last request is done */
     void *cls;
 };
 

@@ -4,9 +4,10 @@
  *   plan cache + workers * (scratch + stack) + buffers + connections * 64 KB
  *   + supernets * remembered subnets * 1 KB + a fixed base
  *
- * Files of weights are mapped read-only: the kernel can drop their pages. What is prepared
- * from them takes their place, about as large; nobody knows it before a supernet is loaded,
- * which may be any time, so it does not count, and is reported instead (packed_bytes). */
+ * What the sum leaves of the memory is for what requests make the daemon keep: supernets and
+ * what is prepared from their weights, policies with their states, and more or larger subnets.
+ * That is charged as it comes (account.h). Files of weights are mapped read-only: the kernel
+ * can drop their pages, so they do not count. */
 #include "limits.h"
 
 #include "pool.h"
@@ -125,6 +126,7 @@ bool limits_settle(const struct limits *l, struct config *c, int64_t *ret_bytes,
     subnets = (int64_t)(c->n_supernets ? c->n_supernets : 1) * c->subnet_cache * SUBNET_BYTES;
     sum += c->plan_cache + scratch + c->buffer_memory + connections + subnets;
     *ret_bytes = sum;
+    c->kept_memory = there - sum + subnets;
     if (sum <= there) return true;
     snprintf(why, n_why,
              "the configured limits add up to %lld MiB, but %s %lld MiB: plan-cache %lld, "

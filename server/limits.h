@@ -20,8 +20,9 @@ struct limits {
 
 void limits_find(struct limits *ret_limits);
 
-/* Fill in what is automatic (workers, threads per request: never more than workers), and the memory
- * that everything together may take. False and a sentence if that is more than there is. */
+/* Fill in what is automatic (workers, threads per request: never more than workers), the memory
+ * that everything together may take, and kept_memory: what is left for what is kept. False and a
+ * sentence if that is more than there is. */
 bool limits_settle(const struct limits *limits, struct config *config, int64_t *ret_bytes,
                    char *why, size_t n_why);
 

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "account.h"
+
 struct api;
 struct sn_parallel; /* supernet.h */
 
@@ -21,6 +23,7 @@ struct api_config {
     size_t       subnet_cache;     /* sealed subnets remembered per supernet */
     size_t       max_body_bytes;   /* of a forward, and of whatever an answer can be sent back to */
     size_t       max_scratch_bytes; /* one forward may not need more */
+    size_t       pot_bytes[N_POTS]; /* limits of the account; 0: none */
     int64_t      max_batch;
     size_t       max_subnets;     /* per call of resample or forward */
     int          blas_threads;    /* process-wide, set by api_create() before the first plan */
@@ -59,19 +62,31 @@ struct api_request {
 struct api_worker {
     void                     *scratch; /* activations */
     size_t                    n_scratch;
+    struct account           *account;  /* of the scratch memory; set with it */
     const struct sn_parallel *parallel; /* the caller's; NULL: each request on one thread */
     uint64_t                  n_shared; /* loops of it that ran on several; the caller counts */
 };
 
+/* A body that is made while it is sent: it never is in memory as a whole. */
+struct api_source {
+    /* Up to n bytes from `at` on; 0: it cannot go on. Any thread, but one at a time. */
+    size_t (*read)(void *cls, uint64_t at, void *to, size_t n);
+    void (*free)(void *cls);
+    void *cls;
+};
+
 struct api_response {
-    int         status;       /* HTTP status code */
-    const char *content_type; /* static string; NULL: no body */
-    void       *body;         /* malloc()ed; the receiver frees it */
-    size_t      n_body;
-    int         retry_after; /* seconds; 0: no header */
-    char        allow[64];     /* methods, for 405 and OPTIONS */
-    char        location[320]; /* of what was created, for 201; a path */
-    char        note[160];   /* for the log: "model=digits subnet=9f3a..." */
+    int               status;       /* HTTP status code */
+    const char       *content_type; /* static string; NULL: no body */
+    void             *body;         /* malloc()ed; NULL if there is a source */
+    size_t            n_body;
+    struct api_source source;        /* without `read`: none */
+    struct account   *account;       /* where n_charged bytes are charged as replies; may be NULL */
+    size_t            n_charged;     /* memory that the response holds */
+    int               retry_after;   /* seconds; 0: no header */
+    char              allow[64];     /* methods, for 405 and OPTIONS */
+    char              location[320]; /* of what was created, for 201; a path */
+    char              note[160];     /* for the log: "model=digits subnet=9f3a..." */
 };
 
 /* The library and the BLAS behind it in one line, "supernet 0.1.0, OpenBLAS 0.3.21 ...": for
@@ -104,6 +119,12 @@ void api_handle(struct api *api, struct api_worker *worker, const struct api_req
 /* The error document, for refusals that the server itself decides (413, 503, 504). */
 void api_problem(int status, const char *code, const char *where, const char *text,
                  const char *request_id, struct api_response *ret);
+
+/* Free what a response holds, and give it back to the account. */
+void api_response_fini(struct api_response *resp);
+
+/* The account of everything that requests make the daemon hold. */
+struct account *api_account(struct api *api);
 
 /* Free what a worker kept. */
 void api_worker_fini(struct api_worker *worker);

@@ -79,4 +79,22 @@ struct weights_header {
 sn_status header_parse(const void *bytes, size_t n_bytes, const char *what, sn_arena *mem,
                        struct weights_header *ret_header, sn_error *err);
 
+/* ---- writer.c, reader.c: named tensors as a document ---- */
+
+struct named_tensors {
+    size_t             n;
+    const char *const *name;
+    const sn_tensor   *tensor; /* strided or dense */
+    size_t             n_meta;
+    const char *const *meta_key, *const *meta_value;
+};
+
+/* What stands before the data: the length, and the padded header. And the bytes of the data. The
+ * caller frees header->at, also after a failure. */
+sn_status weights_describe(const struct named_tensors *all, struct text *header, int64_t *ret_bytes,
+                           sn_error *err);
+
+/* Bytes [at, at + n) of a tensor as it lies in a document, which must be inside it. */
+void weights_read_part(const sn_tensor *t, uint64_t at, size_t n, void *to);
+
 #endif

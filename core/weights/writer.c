@@ -106,44 +106,55 @@ static sn_status write_data(const sn_tensor *t, void *buf, const sn_sink *sink, 
     return write_data(&part, buf, sink, err);
 }
 
-static sn_status write_header(struct text *header, const sn_sink *sink, sn_error *err)
+/* Pad the header, and put its length in front. */
+static sn_status close_header(struct text *header, sn_error *err)
 {
-    unsigned char length[WEIGHTS_LENGTH_BYTES];
-    sn_status     rc;
+    size_t n;
 
     while (header->n % 8 != 0 && !header->failed)
         text_add(header, " ", 1);
     if (header->failed) return fail_no_memory(err, "");
-    if (header->n > WEIGHTS_MAX_HEADER_BYTES)
-        return sn_fail(err, SN_E_LIMIT, "", "the header takes %zu bytes, allowed are %d", header->n,
+    n = header->n - WEIGHTS_LENGTH_BYTES;
+    if (n > WEIGHTS_MAX_HEADER_BYTES)
+        return sn_fail(err, SN_E_LIMIT, "", "the header takes %zu bytes, allowed are %d", n,
                        WEIGHTS_MAX_HEADER_BYTES);
     for (int i = 0; i < WEIGHTS_LENGTH_BYTES; i++)
-        length[i] = (unsigned char)((uint64_t)header->n >> (8 * i));
-    rc = write_bytes(length, sizeof length, sink, err);
-    return rc == SN_OK ? write_bytes(header->at, header->n, sink, err) : rc;
+        header->at[i] = (char)((uint64_t)n >> (8 * i));
+    return SN_OK;
+}
+
+sn_status weights_describe(const struct named_tensors *all, struct text *header, int64_t *ret_bytes,
+                           sn_error *err)
+{
+    static const char length[WEIGHTS_LENGTH_BYTES] = {0};
+    sn_status         rc;
+
+    *ret_bytes = 0;
+    rc = check_names(all->name, all->n, "tensor", err);
+    if (rc == SN_OK) rc = check_names(all->meta_key, all->n_meta, "metadata key", err);
+    if (rc != SN_OK) return rc;
+    text_add(header, length, sizeof length);
+    text_add(header, "{", 1);
+    if (all->n_meta > 0) describe_metadata(header, all->meta_key, all->meta_value, all->n_meta);
+    for (size_t i = 0; i < all->n && rc == SN_OK; i++) {
+        if (i > 0 || all->n_meta > 0) text_add(header, ",", 1);
+        rc = describe_tensor(header, all->name[i], &all->tensor[i], ret_bytes, err);
+    }
+    text_add(header, "}", 1);
+    return rc == SN_OK ? close_header(header, err) : rc;
 }
 
 SN_EXPORT sn_status sn_tensors_write(const char *const *names, const sn_tensor *tensors, size_t n,
                                      const char *const *meta_keys, const char *const *meta_values,
                                      size_t n_meta, const sn_sink *sink, sn_error *err)
 {
+    const struct named_tensors    all = {n, names, tensors, n_meta, meta_keys, meta_values};
     _Alignas(SN_ALIGN_BYTES) char buf[PACK_BYTES];
     struct text                   header = {0};
-    int64_t                       offset = 0;
-    sn_status                     rc;
+    int64_t                       n_bytes;
+    sn_status                     rc = weights_describe(&all, &header, &n_bytes, err);
 
-    rc = check_names(names, n, "tensor", err);
-    if (rc == SN_OK) rc = check_names(meta_keys, n_meta, "metadata key", err);
-    if (rc != SN_OK) return rc;
-
-    text_add(&header, "{", 1);
-    if (n_meta > 0) describe_metadata(&header, meta_keys, meta_values, n_meta);
-    for (size_t i = 0; i < n && rc == SN_OK; i++) {
-        if (i > 0 || n_meta > 0) text_add(&header, ",", 1);
-        rc = describe_tensor(&header, names[i], &tensors[i], &offset, err);
-    }
-    text_add(&header, "}", 1);
-    if (rc == SN_OK) rc = write_header(&header, sink, err);
+    if (rc == SN_OK) rc = write_bytes(header.at, header.n, sink, err);
     for (size_t i = 0; i < n && rc == SN_OK; i++)
         rc = write_data(&tensors[i], buf, sink, err);
     free(header.at);

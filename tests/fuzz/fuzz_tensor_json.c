@@ -45,12 +45,13 @@ static void check_tensor(const char *text, size_t n, sn_dtype dtype)
     };
     struct json_cursor c = {text, text, text + n};
     struct problem     p = {0};
-    struct api_buf     b = {0};
+    struct api_buf     b = {0}, data = {0}, data_again = {0};
     sn_tensor          t, again;
     size_t             n_bytes;
 
-    if (api_tensor_json_read(&c, &port, "x", &t, &p) != P_OK) {
+    if (api_tensor_json_read(&c, &port, "x", &data, &t, &p) != P_OK) {
         require(p.text[0] && api_problem_status(p.code) < 500);
+        api_buf_fini(&data);
         return;
     }
     require(c.at <= c.end);
@@ -59,11 +60,11 @@ static void check_tensor(const char *text, size_t n, sn_dtype dtype)
     api_buf_byte(&b, ']'); /* a number must be followed by something */
     require(!b.failed);
     c = (struct json_cursor){b.at, b.at, b.at + b.n};
-    require(api_tensor_json_read(&c, &port, "x", &again, &p) == P_OK);
+    require(api_tensor_json_read(&c, &port, "x", &data_again, &again, &p) == P_OK);
     require(sn_shape_equal(&t.shape, &again.shape));
     require(n_bytes == 0 || memcmp(t.data, again.data, n_bytes) == 0);
-    free(t.data);
-    free(again.data);
+    api_buf_fini(&data);
+    api_buf_fini(&data_again);
     api_buf_fini(&b);
 }
 
@@ -83,7 +84,7 @@ static void check_request(const char *body, size_t n)
     json = json_loadb(resp.body, resp.n_body, JSON_REJECT_DUPLICATES, NULL);
     require(json && json_object_get(json, resp.status == 200 ? "results" : "error"));
     json_decref(json);
-    free(resp.body);
+    api_response_fini(&resp);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

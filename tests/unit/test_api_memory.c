@@ -81,7 +81,7 @@ static void gets_through_at_last(void **state)
         alloc_fail_at(0);
         if (!failed) {
             assert_int_equal(resp.status, row->status);
-            free(resp.body);
+            api_response_fini(&resp);
             return;
         }
         /* A cache that could not grow is no failure of the request. */
@@ -91,7 +91,7 @@ static void gets_through_at_last(void **state)
                          (const char *)resp.body);
             assert_true(resp.retry_after > 0);
         }
-        free(resp.body);
+        api_response_fini(&resp);
         assert_true(n < 100000);
     }
 }

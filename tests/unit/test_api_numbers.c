@@ -277,17 +277,20 @@ static void tensors_go_in_and_out(void **state)
         const char        *text = tensors[i].text;
         struct json_cursor c = {text, text, text + strlen(text)};
         struct problem     p = {0};
-        struct api_buf     b = {0};
+        struct api_buf     b = {0}, data = {0};
         sn_tensor          t;
 
-        if (api_tensor_json_read(&c, &port, "x", &t, &p) != tensors[i].code)
+        if (api_tensor_json_read(&c, &port, "x", &data, &t, &p) != tensors[i].code)
             fail_msg("%s: %s: %s", tensors[i].name, p.where, p.text);
-        if (p.code != P_OK) continue;
+        if (p.code != P_OK) {
+            api_buf_fini(&data);
+            continue;
+        }
         assert_int_equal(api_tensor_json_write(&b, &t, "x", &p), P_OK);
         api_buf_byte(&b, '\0');
         assert_string_equal(b.at, tensors[i].back);
         api_buf_fini(&b);
-        free(t.data);
+        api_buf_fini(&data);
     }
 }
 
@@ -299,16 +302,16 @@ static void a_scalar_is_the_element_itself(void **state)
     const char        *text = " 2.5,";
     struct json_cursor c = {text, text, text + strlen(text)};
     struct problem     p = {0};
-    struct api_buf     b = {0};
+    struct api_buf     b = {0}, data = {0};
     sn_tensor          t;
 
     (void)state;
-    assert_int_equal(api_tensor_json_read(&c, &port, "t", &t, &p), P_OK);
+    assert_int_equal(api_tensor_json_read(&c, &port, "t", &data, &t, &p), P_OK);
     assert_int_equal(api_tensor_json_write(&b, &t, "t", &p), P_OK);
     assert_int_equal(b.n, 3);
     assert_memory_equal(b.at, "2.5", 3);
     api_buf_fini(&b);
-    free(t.data);
+    api_buf_fini(&data);
 }
 
 static void halves_are_written_as_numbers(void **state)

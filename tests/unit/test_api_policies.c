@@ -603,7 +603,7 @@ static void gets_through_at_last(void **state)
         if (resp.status / 100 != 2 && !(failed && resp.status == 503))
             fail_msg("allocation %zu: %d %.*s", n, resp.status, (int)resp.n_body,
                      (const char *)resp.body);
-        free(resp.body);
+        api_response_fini(&resp);
         api_worker_fini(&worker);
         assert_true(n < 100000);
     }

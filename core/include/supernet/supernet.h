@@ -474,12 +474,12 @@ typedef struct sn_variant {
 } sn_variant;
 
 typedef enum sn_op_flags {
-    SN_OP_ALIAS = 1,     /* output 0 is input 0 under another shape: nothing to run */
+    SN_OP_ALIAS = 1, /* output 0 is input 0 under another shape: nothing to run */
     /* Inputs of one shape: element i of the output depends on elements i alone. io may have parts
      * of them, as tensors of one axis, several at once; call describes the whole. */
     SN_OP_POINTWISE = 2,
-    SN_OP_ADD = 4,       /* the sum of its inputs */
-    SN_OP_MUL = 8,       /* their product */
+    SN_OP_ADD = 4, /* the sum of its inputs */
+    SN_OP_MUL = 8, /* their product */
     /* In evaluation mode, and where axis 0 of inputs and outputs is the batch: sample i of the
      * outputs depends on sample i of the inputs alone. Large batches may then come in parts.
      * Where that holds for some calls only, sn_op.samples says for which. */
@@ -974,6 +974,20 @@ sn_status sn_subnet_write_choices(const sn_subnet *subnet, const sn_sink *sink, 
  * live slices under the names that specification uses. */
 sn_status sn_subnet_write_spec(const sn_subnet *subnet, const sn_sink *sink, sn_error *err);
 sn_status sn_subnet_write_weights(const sn_subnet *subnet, const sn_sink *sink, sn_error *err);
+
+/* What sn_subnet_write_weights() writes, to be read in pieces of any size from any place: nothing
+ * is copied before it is asked for, but what is no part of the supernet's weights (the centre of a
+ * kernel). Holds the subnet alive. */
+typedef struct sn_weights_reader sn_weights_reader;
+
+sn_status sn_subnet_read_weights(sn_subnet *subnet, sn_weights_reader **ret_reader, sn_error *err);
+uint64_t  sn_weights_reader_bytes(const sn_weights_reader *r);      /* of the whole document */
+size_t    sn_weights_reader_held_bytes(const sn_weights_reader *r); /* memory of the reader */
+
+/* Bytes from `at` on into `to`: n of them, or fewer at the end of the document; 0 before it if the
+ * file of the weights has changed. Any thread, also several at once. */
+size_t sn_weights_reader_read(const sn_weights_reader *r, uint64_t at, void *to, size_t n);
+sn_weights_reader *sn_weights_reader_free(sn_weights_reader *r);
 
 /* ---- BLAS: one door, process-wide -------------------------------------------------- */
 
