@@ -213,9 +213,12 @@ void *conn_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
  * reply is out. */
 static ssize_t read_source(void *cls, uint64_t at, char *to, size_t n)
 {
-    const struct api_source *s = &((struct job *)cls)->resp.source;
+    struct job              *job = cls;
+    const struct api_source *s = &job->resp.source;
     const size_t             got = s->read(s->cls, at, to, n);
 
+    job->h->moved = true;
+    if (job->peer) job->peer->n_calls++;
     return got ? (ssize_t)got : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
