@@ -1,6 +1,7 @@
 /* dist: from probabilities of choices to weights of an argument's options. */
 #include <string.h>
 
+#include "base/hash.h"
 #include "plan/plan.h"
 
 static sn_status fill_combos(struct sn_plan *p, const struct arg_slot *slot, struct dist *d,
@@ -35,13 +36,17 @@ static sn_status fill_combos(struct sn_plan *p, const struct arg_slot *slot, str
 sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choice, int *ret_dist,
                     sn_error *err)
 {
-    struct dist d = {.slot = slot, .choice = choice};
+    struct dist    d = {.slot = slot, .choice = choice};
+    const uint64_t of = slot ? (uintptr_t)slot : choice;
+    int           *last =
+        &p->dists.last[hash_bytes(arena_hash_key(p->work), &of, sizeof of) & (p->dists.n - 1)];
 
-    for (size_t i = 0; i < p->n_dists; i++)
+    for (int i = *last; i >= 0; i = p->dist[i].before)
         if (p->dist[i].slot == slot && (slot || p->dist[i].choice == choice)) {
-            *ret_dist = (int)i;
+            *ret_dist = i;
             return SN_OK;
         }
+    d.before = *last;
     if (slot) {
         const sn_status rc = fill_combos(p, slot, &d, err);
 
@@ -58,7 +63,7 @@ sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choic
         p->dist = grown;
         p->cap_dists = cap;
     }
-    *ret_dist = (int)p->n_dists;
+    *ret_dist = *last = (int)p->n_dists;
     p->dist[p->n_dists++] = d;
     return SN_OK;
 }

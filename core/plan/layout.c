@@ -1,8 +1,8 @@
 /* layout: give every intermediate tensor an offset in the scratch memory.
  *
  * A tensor lives from the step that writes it to the last step that reads it.
- * Two tensors may share bytes if their lives do not meet. Larger ones choose
- * first, which for a chain of layers needs two buffers, not one per layer.
+ * Two tensors may share bytes if their lives do not meet (place.c): for a chain of
+ * layers two buffers are enough, not one per layer.
  * A sum is written over what was added last, and outputs where the caller
  * wants them.
  *
@@ -12,22 +12,9 @@
  *
  * In:  steps with their input and output values.   Out: lives; then offsets, total bytes.
  */
-#include <stdlib.h>
-
+#include "plan/place.h"
 #include "plan/plan.h"
 #include "tensor/growth.h"
-
-/* Bytes that live from step `first` to step `last`; with chains, from the first step of the chain
- * that the one is in to the last of that of the other. */
-struct interval {
-    size_t  bytes;
-    int     first, last;
-    int     chain_first, chain_last;
-    bool    temporary; /* of a step; threads share it in ways of their own */
-    size_t *ret_offset;
-    size_t  offset;
-    size_t  zone;
-};
 
 static size_t align_up(size_t n)
 {
@@ -102,12 +89,22 @@ static void find_lives(struct sn_plan *p)
     }
 }
 
-/* Does step i read this root as anything but its residual? */
-static bool reads_otherwise(const struct sn_plan *p, const struct step *s, int root)
+/* The root of a value while roots are written over: they change on the way. */
+static int root_of(struct sn_plan *p, int v)
+{
+    while (p->value[v].root != v) {
+        p->value[v].root = p->value[p->value[v].root].root;
+        v = p->value[v].root;
+    }
+    return v;
+}
+
+/* Does the step read this root as anything but its residual? */
+static bool reads_otherwise(struct sn_plan *p, const struct step *s, int root)
 {
     for (size_t k = 0; k < s->call.n_in; k++)
-        if (s->in[k] != VALUE_ABSENT && p->value[s->in[k]].root == root) return true;
-    return s->gated && p->value[s->gate].root == root;
+        if (s->in[k] != VALUE_ABSENT && root_of(p, s->in[k]) == root) return true;
+    return s->gated && root_of(p, s->gate) == root;
 }
 
 /* Where a residual ends, its sum begins: less memory to reach for. */
@@ -121,7 +118,7 @@ static void write_over_residuals(struct sn_plan *p)
 
         if (!s->adds || !s->variant || !(s->variant->fuses & SN_FUSES_IN_PLACE) || out < 0)
             continue;
-        root = p->value[s->residual].root;
+        root = root_of(p, s->residual);
         x = &p->value[root];
         y = &p->value[out];
         if (y->root != out || y->place != PLACE_NONE || x->place != PLACE_NONE || x->first < 0 ||
@@ -130,93 +127,10 @@ static void write_over_residuals(struct sn_plan *p)
             !sn_shape_equal(&y->desc.shape, &x->desc.shape))
             continue;
         x->last = y->last;
-        for (int v = 0; v < p->n_values; v++)
-            if (p->value[v].root == out) p->value[v].root = root;
+        y->root = root;
     }
-}
-
-static int larger_first(const void *a, const void *b)
-{
-    const struct interval *x = a, *y = b;
-
-    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
-    return (x->first > y->first) - (x->first < y->first);
-}
-
-/* The lowest offset where interval `i` meets none of those placed before it. `placed`
- * is sorted by offset. */
-static void place(struct interval *all, size_t i, struct interval **placed)
-{
-    struct interval *me = &all[i];
-    size_t           at = 0, n = i;
-
-    for (size_t k = 0; k < n; k++) {
-        const struct interval *o = placed[k];
-
-        if (o->last < me->first || o->first > me->last) continue;
-        if (o->offset >= at + me->bytes) break;
-        if (o->offset + o->bytes > at) at = o->offset + o->bytes;
-    }
-    me->offset = at;
-    for (; n > 0 && placed[n - 1]->offset > at; n--)
-        placed[n] = placed[n - 1];
-    placed[n] = me;
-}
-
-/* Each as low as it fits; false if the sum overflows. */
-static bool place_packed(struct interval *all, size_t n, struct interval **placed,
-                         size_t *ret_total)
-{
-    *ret_total = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t end;
-
-        place(all, i, placed);
-        if (__builtin_add_overflow(all[i].offset, all[i].bytes, &end)) return false;
-        if (end > *ret_total) *ret_total = end;
-    }
-    return true;
-}
-
-/* Must they lie side by side, or had they better? */
-static bool need_zones(const struct interval *a, const struct interval *b)
-{
-    return a->temporary != b->temporary || (a->last >= b->first && a->first <= b->last);
-}
-
-/* In zones side by side, each as large as its largest tensor, with all others in the middle.
- * Changes no offset if the zones need more than `most`. `work` has room for 2 * n zones. */
-static void place_zones(struct interval *all, size_t n, size_t most, size_t *work,
-                        size_t *ret_total)
-{
-    size_t *taken = work, *first = work + n; /* by zone: the last that met it; its largest */
-    size_t  n_zones = 0, total = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        size_t zone = 0;
-
-        for (size_t k = 0; k < i; k++)
-            if (need_zones(&all[k], &all[i])) taken[all[k].zone] = i;
-        while (zone < n_zones && taken[zone] == i)
-            zone++;
-        all[i].zone = zone;
-        if (zone < n_zones) continue;
-        if (all[i].bytes > most - total) return;
-        total += all[i].bytes;
-        taken[n_zones] = first[n_zones] = i;
-        n_zones++;
-    }
-    *ret_total = total;
-    total = 0;
-    for (size_t zone = 0; zone < n_zones; zone++) {
-        const size_t bytes = all[first[zone]].bytes;
-
-        for (size_t i = first[zone]; i < n; i++)
-            if (all[i].zone == zone)
-                all[i].offset =
-                    total + (bytes - all[i].bytes) / 2 / SN_ALIGN_BYTES * SN_ALIGN_BYTES;
-        total += bytes;
-    }
+    for (int v = 0; v < p->n_values; v++)
+        p->value[v].root = root_of(p, v);
 }
 
 static void swap(int *a, int *b)
@@ -244,18 +158,17 @@ static bool has_chains(const struct interval *all, size_t n)
 
 /* Place with the lives that chains need, and leave them as those of `all`, if this takes no more
  * than `most`; otherwise as before, and there are no chains. */
-static void place_chained(struct sn_plan *p, struct interval *all, size_t n,
-                          struct interval **placed, size_t most, size_t *ret_total)
+static void place_chained(struct sn_plan *p, struct placing *w, size_t most, size_t *ret_total)
 {
     size_t total;
 
-    swap_lives(all, n);
-    if (place_packed(all, n, placed, &total) && total <= most) {
+    swap_lives(w->all, w->n);
+    if (place_packed(w, &total) && total <= most) {
         *ret_total = total;
         return;
     }
-    swap_lives(all, n);
-    place_packed(all, n, placed, &total); /* as before */
+    swap_lives(w->all, w->n);
+    place_packed(w, &total); /* as before */
     for (size_t i = 0; i < p->n_steps; i++)
         p->step[i].chain_from = p->step[i].chain_to = 0;
 }
@@ -284,13 +197,12 @@ static size_t room_for_lane(const struct sn_plan *p, size_t base)
 
 static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, sn_error *err)
 {
-    const size_t      cap = (size_t)p->n_values + p->n_steps;
-    struct interval  *all = arena_array(work, cap + 1, sizeof *all);
-    struct interval **placed = arena_array(work, cap + 1, sizeof *placed);
-    size_t           *zones = arena_array(work, 2 * cap + 1, sizeof *zones);
-    size_t            n = 0, total;
+    const size_t     cap = (size_t)p->n_values + p->n_steps;
+    struct interval *all = arena_array(work, cap + 1, sizeof *all);
+    struct placing   w;
+    size_t           n = 0, total;
 
-    if (!all || !placed || !zones) return fail_no_memory(err, "plan");
+    if (!all) return fail_no_memory(err, "plan");
     for (int v = 0; v < p->n_values; v++) {
         struct value *value = &p->value[v];
 
@@ -314,16 +226,16 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
                                          .chain_last = (int)i,
                                          .temporary = true,
                                          .ret_offset = &p->step[i].offset_bytes};
-    qsort(all, n, sizeof *all, larger_first);
-    if (!place_packed(all, n, placed, &total) || total > SIZE_MAX / 2 - base)
+    if (!placing_init(&w, all, n, work)) return fail_no_memory(err, "plan");
+    if (!place_packed(&w, &total) || total > SIZE_MAX / 2 - base)
         return sn_fail(err, SN_E_LIMIT, "plan", "the activations need too much memory");
     if (total > room_for_lane(p, base)) p->n_lanes = 1;
     if (p->n_threads > 1) { /* at most half as much again, and no limit is missed for it */
         const size_t room = room_for_lane(p, base);
         const size_t most = total + total / 2 < room ? total + total / 2 : room;
 
-        if (has_chains(all, n)) place_chained(p, all, n, placed, most, &total);
-        place_zones(all, n, most, zones, &total);
+        if (has_chains(all, n)) place_chained(p, &w, most, &total);
+        place_zones(&w, most, &total);
     }
     for (size_t i = 0; i < n; i++)
         *all[i].ret_offset = base + all[i].offset;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "plan/plan.h"
+#include "space/value.h"
 
 /* `old` [n] in an array of twice `cap`, or of `first`; NULL when memory is out. */
 static void *grow(struct sn_plan *p, const void *old, size_t n, size_t size, size_t first,
@@ -26,8 +27,7 @@ int plan_add_value(struct sn_plan *p)
         if (!grown) return -1;
         p->value = grown;
     }
-    p->value[p->n_values] =
-        (struct value){.root = p->n_values, .first = -1, .last = -1, .mapped = -1};
+    p->value[p->n_values] = (struct value){.root = p->n_values, .first = -1, .last = -1};
     return p->n_values++;
 }
 
@@ -91,23 +91,42 @@ static bool maps(const struct step *s)
            s->in[0] != VALUE_ABSENT;
 }
 
+static bool same_map(const struct step *a, const struct step *b)
+{
+    return a->module->op == b->module->op && a->call.n_in == b->call.n_in &&
+           !memcmp(a->in, b->in, a->call.n_in * sizeof *a->in) &&
+           same_args(a->module, &a->call, &b->call);
+}
+
 /* The step that maps the same values in the same way: a state of a cell is the input of many edges,
  * and each may begin with the same activation. NULL: none, and later steps will find this one. */
 static const struct step *mapped_before(struct sn_plan *p, struct step *s)
 {
-    int *last = &p->value[s->in[0]].mapped;
+    const struct hash_key *key = arena_hash_key(p->work);
+    uint64_t               hash = hash_bytes(key, s->in, s->call.n_in * sizeof *s->in);
+    int                   *last;
 
-    for (int i = *last; i >= 0; i = p->step[i].mapped) {
-        const struct step *t = &p->step[i];
+    for (size_t i = 0; i < s->module->n_args; i++) {
+        const uint64_t both[2] = {hash, value_hash(key, &s->call.arg[i].value)};
 
-        if (t->module->op == s->module->op && t->call.n_in == s->call.n_in &&
-            !memcmp(t->in, s->in, s->call.n_in * sizeof *s->in) &&
-            same_args(s->module, &t->call, &s->call))
-            return t;
+        hash = hash_bytes(key, both, sizeof both);
     }
-    s->mapped = *last;
+    hash += (uintptr_t)s->module->op / sizeof(sn_op);
+    last = &p->maps.last[hash & (p->maps.n - 1)];
+    for (int i = *last; i >= 0; i = p->step[i].before)
+        if (same_map(&p->step[i], s)) return &p->step[i];
+    s->before = *last;
     *last = (int)p->n_steps;
     return NULL;
+}
+
+static bool again_init(struct again *a, size_t most, sn_arena *mem)
+{
+    a->n = 1;
+    while (a->n < most)
+        a->n *= 2;
+    a->last = arena_array(mem, a->n, sizeof *a->last);
+    return a->last && memset(a->last, -1, a->n * sizeof *a->last);
 }
 
 static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, sn_error *err)
@@ -170,6 +189,8 @@ sn_status plan_lower(struct sn_plan *p, const struct network *w, const sn_desc *
     p->room = n_in + 16; /* blends and conversions come on top */
     for (size_t i = 0; i < w->n_nodes; i++)
         p->room += w->node[i].live ? (size_t)w->node[i].n_out : 0;
+    if (!again_init(&p->maps, p->room, p->work) || !again_init(&p->dists, p->room, p->work))
+        return fail_no_memory(err, "plan");
     for (size_t i = 0; i < n_in; i++) {
         const int v = plan_add_value(p);
 

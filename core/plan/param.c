@@ -168,7 +168,7 @@ static sn_status add_blend(struct sn_plan *p, const struct module *m, struct ble
     value->unit = b->whole.shape;
     s.call.n_out = 1;
     s.out = &v;
-    s.scratch_bytes = blend_scratch(b) * sizeof(float);
+    s.scratch_bytes = blend_scratch(b);
     if (!plan_add_step(p, &s)) return fail_no_memory(err, m->where);
     *ret_live = sn_tensor_dense(SN_F32, &b->whole.shape, b->whole.data);
     *ret_value = v;

@@ -9,7 +9,7 @@
  *       -> lives of values                 layout.c  outputs are written where they go
  *       -> samples at a time               stretch.c spans of steps, as many as caches hold
  *       -> rows without a barrier          chain.c   steps that threads go through on their own
- *       -> offsets in the scratch memory   layout.c  values that never meet share bytes
+ *       -> offsets in the scratch memory   layout.c  values that never meet share bytes: place.c
  *       -> tasks and slots                 seal.c    what a run needs, and nothing else
  *       -> the loop over tasks             run.c     allocates nothing; task.c: one of them
  *
@@ -35,7 +35,6 @@ struct value {
     size_t     offset_bytes; /* PLACE_SCRATCH */
     int        first, last;  /* roots: steps between which it needs its bytes; -1: before all */
     int        span;         /* roots: whose samples it holds */
-    int        mapped;       /* lower: the last step that maps it element by element, or -1 */
 };
 
 /* ---- distributions: weights of options, computed once per run ------------------------ */
@@ -52,6 +51,13 @@ struct dist {
     const uint32_t        *combo_option; /* [n_combos] */
     const uint32_t        *combo_index;  /* [n_combos, n_soft] */
     size_t                 offset_bytes; /* of n_options floats in the scratch memory */
+    int                    before;       /* one with the same hash, or -1 */
+};
+
+/* What may occur again, by hash: the last one with it, which knows the one before. */
+struct again {
+    int   *last; /* [n] -1: none */
+    size_t n;    /* a power of two */
 };
 
 /* ---- steps -------------------------------------------------------------------------- */
@@ -105,7 +111,7 @@ struct step {
     const struct gather *gather;
     int                  n_patches;
     const struct patch  *patch;
-    int                  mapped; /* lower: the step before that maps the same value, or -1 */
+    int                  before;               /* lower: a step with the same hash, or -1 */
     size_t               chain_from, chain_to; /* the chain it is part of; 0, 0: none */
     bool                 chain_of_channels;    /* not of rows */
     bool                 same_shape;           /* STEP_SUM, STEP_WEIGHTED: no broadcasting */
@@ -172,8 +178,8 @@ struct sn_plan {
     sn_plan_info  info;
     int           n_spans;
     struct span   span[MAX_SPANS];
-    int           n_lanes;     /* threads that may take samples of their own through all steps */
-    size_t        lane_bytes;  /* of each, in the scratch memory */
+    int           n_lanes;    /* threads that may take samples of their own through all steps */
+    size_t        lane_bytes; /* of each, in the scratch memory */
     bool          needs_state;
     sn_cost      *module_cost; /* [modules of the supernet], filled by infer; NULL: nobody asks */
 
@@ -187,6 +193,7 @@ struct sn_plan {
     /* Of compiling; gone in a plan that needs nothing of it any more. */
     sn_arena     *work;
     size_t        room; /* how many steps and values there will be, about */
+    struct again  maps, dists;
     size_t        n_steps, cap_steps;
     struct step  *step;
     int           n_values;
@@ -223,7 +230,7 @@ sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choic
 sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
 
 /* The most temporary memory of `s`, run as `s->variant` (or by forward), over all batches. */
-size_t plan_scratch(struct sn_plan *p, struct step *s);
+size_t    plan_scratch(struct sn_plan *p, struct step *s);
 sn_status plan_fuse(struct sn_plan *p, sn_error *err);
 sn_status plan_variants(struct sn_plan *p, sn_error *err);
 sn_status plan_lives(struct sn_plan *p, sn_error *err);
@@ -256,10 +263,10 @@ void combine_sum(const sn_tensor *in, size_t n, const float *weight, float scale
 void combine_concat(const sn_tensor *in, size_t n, bool channels_last, int64_t from, int64_t to,
                     const sn_tensor *out);
 
-/* Elements that the masks of a blend need as temporary memory. */
+/* Bytes that the masks of a blend need as temporary memory. */
 size_t blend_scratch(const struct blend *b);
 void   blend_run(const struct blend *b, const float *const *weight, const size_t *n_options,
-                 float *mask, sn_tensor *out);
+                 double *mask, sn_tensor *out);
 
 /* weight[n_options] of a distribution from the probabilities of its soft choices. */
 void dist_weights(const struct dist *d, const float *const *probs, float *weight);

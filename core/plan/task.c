@@ -144,7 +144,7 @@ static void run_blend(const struct run *r, const struct step *s, sn_tensor *out)
         weight[i] = weight_of(r, s->blend->mask[i].dist);
         n_options[i] = r->plan->dist[s->blend->mask[i].dist].n_options;
     }
-    blend_run(s->blend, weight, n_options, (float *)(r->scratch + s->offset_bytes), out);
+    blend_run(s->blend, weight, n_options, (double *)(r->scratch + s->offset_bytes), out);
 }
 
 /* From one layout to the other. */
