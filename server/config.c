@@ -78,10 +78,11 @@ static const struct option options[] = {
     {"grace", "TIME", TIME, AT(grace), 0, 3600000, "20s",
      "Time for requests in flight when the daemon is told to stop; then they are told to stop too."},
     {"idle-timeout", "TIME", TIME, AT(idle_timeout), 100, 3600000, "60s",
-     "Time for a client to send a request or to take a reply, and one second more for every "
-     "64 KB of it; then the connection is closed."},
+     "Time for a client to send a request or to take a reply; then the connection is closed. A "
+     "body or a reply that goes on by 64 KB in every second may take longer."},
     {"max-connections", "N", COUNT, AT(max_connections), 1, 65536, "512",
-     "Connections at once. More wait until one is closed."},
+     "Connections at once. When nearly all are taken, the one on which nothing has happened for "
+     "longest is closed for a new one."},
     {"max-body", "SIZE", BYTES, AT(max_body), 1 * K, 1 * T, "32M",
      "Largest body of a request. A larger one is answered 413."},
     {"buffer-memory", "SIZE", BYTES, AT(buffer_memory), 1 * K, 1 * T, "128M",
@@ -201,8 +202,7 @@ static void describe_allowed(const struct option *o, char *buf, size_t n)
     case SUPERNETS:
         break;
     }
-    snprintf(buf, n,
-             "NAME=DIR, with a name that is not taken yet, of " API_NAME_RULE);
+    snprintf(buf, n, "NAME=DIR, with a name that is not taken yet, of " API_NAME_RULE);
 }
 
 /* "--port 99999: ", "SUPERNETD_PORT=99999: ", "supernetd.conf:3: port = 99999: " */

@@ -41,16 +41,19 @@ struct job {
     bool                counted, replied;
     bool                last;    /* the connection ends with this reply */
     bool                expired; /* its stop flag was set, or it never ran */
+    bool                left;    /* the client is gone: nobody wants the reply */
+    bool                speaks_11;
     bool                on_worker;
-    size_t              cap; /* of the body */
+    size_t              n_announced; /* by Content-Length */
+    size_t              cap;         /* of the body so far */
     size_t              n_received;
     uint64_t            opened_ns;
     char                request_id[68];
     char               *accepts; /* several lines of Accept as one; NULL: there was one at most */
-    struct api_request  req;   /* loop thread, until RUNNING; then the worker */
-    struct api_response resp;  /* the worker, until DONE; then the loop thread */
-    atomic_bool         stop;  /* any thread */
-    char                uri[]; /* path, NUL, query */
+    struct api_request  req;     /* loop thread, until RUNNING; then the worker */
+    struct api_response resp;    /* the worker, until DONE; then the loop thread */
+    atomic_bool         stop;    /* any thread */
+    char                uri[];   /* path, NUL, query */
 };
 
 /* ---- helpers ------------------------------------------------------------------ */
@@ -66,6 +69,14 @@ static void discharge(struct job *job, size_t n_bytes)
     account_discharge(api_account(job->h->api), ACCOUNT_BODIES, n_bytes);
 }
 
+/* Would there be, now? What an answer says that comes before the body was sent. */
+static bool has_room(struct job *job, size_t n_bytes)
+{
+    if (!charge(job, n_bytes)) return false;
+    discharge(job, n_bytes);
+    return true;
+}
+
 static void drop_body(struct job *job)
 {
     free((void *)job->req.body);
@@ -75,9 +86,9 @@ static void drop_body(struct job *job)
     job->cap = 0;
 }
 
-static void enter(struct job *job, enum peer_phase phase, size_t n_bytes)
+static void enter(struct job *job, enum peer_phase phase)
 {
-    if (job->peer) peer_enter(&job->h->peers, job->peer, phase, n_bytes);
+    if (job->peer) peer_enter(&job->h->peers, job->peer, phase);
 }
 
 /* ---- headers -------------------------------------------------------------------- */
@@ -247,7 +258,7 @@ static enum MHD_Result reply(struct job *job)
     MHD_destroy_response(m);
     job->replied = ok == MHD_YES;
     if (job->state != JOB_REFUSED) job->state = JOB_DONE;
-    enter(job, PEER_REPLY, r->n_body);
+    enter(job, PEER_REPLY);
     return ok;
 }
 
@@ -267,7 +278,7 @@ static void refuse(struct job *job, int status, const char *code, const char *te
     drop_body(job);
     set_problem(job, status, code, text);
     job->state = JOB_REFUSED;
-    enter(job, PEER_REFUSED, 0);
+    enter(job, PEER_REFUSED);
 }
 
 static void refuse_size(struct job *job)
@@ -277,7 +288,8 @@ static void refuse_size(struct job *job)
     if (job->route.max_body_bytes == 0)
         snprintf(text, sizeof text, "this route takes no body");
     else
-        snprintf(text, sizeof text, "the body may have up to %zu bytes%s", job->route.max_body_bytes,
+        snprintf(text, sizeof text, "the body may have up to %zu bytes%s",
+                 job->route.max_body_bytes,
                  job->route.max_body_bytes == (size_t)job->h->config->max_body
                      ? ", which --max-body sets"
                      : "");
@@ -295,6 +307,7 @@ static void refuse_full(struct job *job)
 
 static void refuse_memory(struct job *job)
 {
+    peers_make_room(&job->h->peers);
     refuse(job, 503, "busy", "the memory for requests and replies is taken; see buffer-memory");
 }
 
@@ -321,6 +334,7 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
     job->counted = true;
     h->n_requests++;
     job->method = method;
+    job->speaks_11 = !strcmp(version, "HTTP/1.1");
     /* A HEAD is a GET whose body is left out, which the HTTP daemon does for us. */
     job->req.method = strcmp(method, "HEAD") ? method : "GET";
     job->req.content_type = hd.content_type;
@@ -337,11 +351,11 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
         return reply(job);
     }
     job->state = JOB_BODY;
-    enter(job, PEER_BODY, 0);
+    enter(job, PEER_BODY);
     if (job->route.status != 200) {
         handle_here(job); /* 404 or 405, with the body unread */
         job->state = JOB_REFUSED;
-        enter(job, PEER_REFUSED, 0);
+        enter(job, PEER_REFUSED);
     } else if (h->draining && job->route.lane == API_COMPUTE) {
         refuse(job, 503, "draining", "the daemon is stopping");
     } else if (n_body > job->route.max_body_bytes) {
@@ -349,13 +363,10 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
     } else if (job->route.lane == API_COMPUTE && pool_is_full(h->pool) &&
                (n_body > EARLY_BYTES || hd.expects_continue)) {
         refuse_full(job);
-    } else if (n_body && !charge(job, n_body)) {
+    } else if (n_body && !has_room(job, n_body)) {
         refuse_memory(job);
-    } else if (n_body) {
-        job->cap = n_body;
-        job->req.body = malloc(n_body);
-        if (!job->req.body) refuse_memory(job);
     }
+    job->n_announced = n_body;
     if (job->state == JOB_REFUSED && (hd.expects_continue || n_body > SWALLOW_BYTES)) {
         job->last = true; /* else the unread body would pass for the next request */
         return reply(job);
@@ -363,7 +374,8 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
     return MHD_YES;
 }
 
-/* A body whose size nobody told us grows, up to the limit of its route. */
+/* Memory is taken as the body comes in, up to the limit of its route: what a client announces
+ * and does not send costs nothing. */
 static bool grow(struct job *job, size_t n_want)
 {
     size_t cap = job->cap ? job->cap : FIRST_CHUNK_BYTES;
@@ -376,6 +388,7 @@ static bool grow(struct job *job, size_t n_want)
     while (cap < n_want)
         cap *= 2;
     if (cap > job->route.max_body_bytes) cap = job->route.max_body_bytes;
+    if (job->n_announced && cap > job->n_announced) cap = job->n_announced;
     if (!charge(job, cap - job->cap)) {
         refuse_memory(job);
         return false;
@@ -395,7 +408,7 @@ static bool grow(struct job *job, size_t n_want)
 static void on_part(struct job *job, const char *part, size_t n)
 {
     job->n_received += n;
-    if (job->peer) job->peer->n_bytes += n;
+    if (job->peer) job->peer->moved_ms = uv_now(job->h->turn.loop);
     if (job->state != JOB_BODY) return; /* thrown away */
     if (n > job->cap - job->req.n_body && !grow(job, job->req.n_body + n)) return;
     memcpy((char *)job->req.body + job->req.n_body, part, n);
@@ -421,7 +434,7 @@ static enum MHD_Result on_end(struct httpd *h, struct job *job)
     /* The worker may be done already, but its answer comes through this thread, so
      * it cannot resume the connection before we suspend it. */
     job->on_worker = true;
-    enter(job, PEER_WORK, 0);
+    if (job->peer) peer_work(&h->peers, job->peer, job, job->speaks_11);
     deadline_add(&h->deadline, &job->due);
     MHD_suspend_connection(job->conn);
     h->n_suspended++;
@@ -451,7 +464,7 @@ enum MHD_Result conn_on_request(void *cls, struct MHD_Connection *conn, const ch
         return on_end(h, job);
     case JOB_REFUSED:
     case JOB_DONE:
-        return reply(job);
+        return job->left ? MHD_NO : reply(job);
     case JOB_OPENED:
     case JOB_RUNNING:
         break; /* suspended: cannot happen */
@@ -476,7 +489,7 @@ static void resume(struct job *job)
     drop_body(job); /* its memory is worth more than waiting for the reply to be sent */
     job->state = JOB_DONE;
     job->h->n_suspended--;
-    enter(job, PEER_REPLY, job->resp.n_body);
+    enter(job, PEER_REPLY);
     MHD_resume_connection(job->conn);
 }
 
@@ -502,7 +515,7 @@ void conn_finish(struct httpd *h, struct pool_job *list)
 
         next = base->next;
         /* When hurried, what got done all the same is sent. */
-        if (job->expired && (late || job->resp.status == 504)) set_expired(job);
+        if (!job->left && job->expired && (late || job->resp.status == 504)) set_expired(job);
         resume(job);
     }
 }
@@ -514,11 +527,23 @@ void conn_expire(void *cls, struct due *due)
 
     job->expired = true;
     if (pool_take_back(h->pool, &job->base)) {
-        set_expired(job);
+        if (!job->left) set_expired(job);
         resume(job);
     } else {
         atomic_store(&job->stop, true);
     }
+}
+
+/* Nobody waits for it any more, so its time is over. */
+void conn_left(void *cls, void *waiting)
+{
+    struct httpd *h = cls;
+    struct job   *job = waiting;
+
+    job->left = true;
+    deadline_remove(&h->deadline, &job->due);
+    conn_expire(h, &job->due);
+    httpd_turn_soon(h); /* not now: the caller goes through the list of connections */
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */
@@ -557,7 +582,7 @@ void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
     h->moved = true;
     if (!job) return;
     log_request(job, code);
-    enter(job, PEER_HEADERS, 0);
+    enter(job, PEER_HEADERS);
     if (job->counted) h->n_requests--;
     drop_body(job);
     api_response_fini(&job->resp);

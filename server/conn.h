@@ -20,6 +20,9 @@ void conn_run(void *cls, struct api_worker *worker, struct pool_job *job);
 /* On the loop: done jobs go back to their connections. The caller gives a turn. */
 void conn_finish(struct httpd *h, struct pool_job *list);
 
+/* The client that waits for this request has left. */
+void conn_left(void *cls, void *job);
+
 /* A request whose time is over. */
 void conn_expire(void *cls, struct due *due);
 

@@ -133,6 +133,11 @@ void httpd_turn(struct httpd *h)
     }
 }
 
+void httpd_turn_soon(struct httpd *h)
+{
+    if (!uv_is_closing((uv_handle_t *)&h->again)) uv_idle_start(&h->again, on_again);
+}
+
 /* On a worker, and the only thing a worker may call. */
 static void wake_loop(void *cls)
 {
@@ -286,7 +291,8 @@ bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct 
         snprintf(why, n_why, "the HTTP daemon does not start (log-level debug says more)");
         goto fail;
     }
-    peers_init(&h->peers, loop, (uint64_t)config->idle_timeout);
+    peers_init(&h->peers, loop, (uint64_t)config->idle_timeout, (size_t)config->max_connections,
+               conn_left, h);
     deadline_init(&h->deadline, loop, (uint64_t)config->deadline, on_expired, h);
     uv_timer_init(loop, &h->turn);
     uv_idle_init(loop, &h->again);

@@ -47,6 +47,9 @@ bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct 
 /* Give it a turn; call after anything that may have given it work. */
 void httpd_turn(struct httpd *h);
 
+/* The same in the next iteration of the loop. */
+void httpd_turn_soon(struct httpd *h);
+
 /* Stop listening, let requests in flight end, then call `drained` (maybe from within). */
 void httpd_drain(struct httpd *h, void (*drained)(void *cls), void *cls);
 

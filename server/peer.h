@@ -1,11 +1,14 @@
-/* peer.h - who is connected, and how long each phase of a request may take.
+/* peer.h - who is connected, how long each phase of a request may take, and who has left.
  *
  * The HTTP daemon closes connections on which nothing at all happens. A client
  * that sends or reads one byte now and then would get past that and hold
- * memory for ever, so each phase has a total time too. Loop thread only. */
+ * memory for ever, so each phase has a time of its own. Loop thread only. */
 #ifndef SERVER_PEER_H
 #define SERVER_PEER_H
 
+#include "sock.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -19,37 +22,60 @@ enum peer_phase {
     PEER_REPLY    /* reads the reply */
 };
 
+/* Why a connection was hung up on. */
+enum peer_end { PEER_SLOW, PEER_STUCK, PEER_ROOM, PEER_ENDS };
+
 struct peer {
     LIST_ENTRY(peer) link;
-    int             fd; /* owned by the HTTP daemon */
+    TAILQ_ENTRY(peer) idle; /* in PEER_HEADERS */
+    int             fd;     /* owned by the HTTP daemon */
     enum peer_phase phase;
-    uint64_t        since_ms;
-    size_t          n_bytes; /* received or to be sent in this phase */
-    uint64_t        n_calls; /* what the HTTP daemon told us about it, so far */
-    struct {                 /* at the last look */
-        uint64_t n_calls, n_read, n_read_at_call;
-        int      n_times; /* looks in a row at which it was stuck */
+    uint64_t        since_ms; /* the phase began; bytes that go on move it forward */
+    uint64_t        moved_ms; /* when they last did */
+    uint64_t        n_calls;  /* what the HTTP daemon told us about it, so far */
+    bool            hung_up;
+    bool            asked; /* whether it is still there, in this phase */
+    bool            may_ask;
+    void           *work; /* in PEER_WORK: the caller's */
+    struct {              /* at the last look */
+        uint64_t            n_calls, n_read_at_call;
+        struct sock_figures f;
+        int                 n_times; /* looks in a row at which it was stuck */
     } seen;
 };
 
 LIST_HEAD(peer_list, peer);
+TAILQ_HEAD(peer_queue, peer);
 
 struct peers {
-    uv_timer_t       timer;
-    struct peer_list list;
-    uint64_t         idle_ms;
-    size_t           n;
+    uv_timer_t        sweep, watch;
+    struct peer_list  list;
+    struct peer_queue idle; /* those in PEER_HEADERS, the longest first */
+    uint64_t          idle_ms;
+    size_t            n, n_work, n_max;
+    uint64_t          n_ends[PEER_ENDS];
+    void (*left)(void *cls, void *work); /* the client that waits for `work` is gone */
+    void *cls;
 };
 
-void peers_init(struct peers *p, uv_loop_t *loop, uint64_t idle_ms);
+/* At most n_max connections. */
+void peers_init(struct peers *p, uv_loop_t *loop, uint64_t idle_ms, size_t n_max,
+                void (*left)(void *cls, void *work), void *cls);
 
-/* NULL if memory is out. */
+/* NULL if memory is out. Near the limit somebody who does nothing has to go. */
 struct peer *peer_open(struct peers *p, int fd);
 struct peer *peer_close(struct peers *p, struct peer *peer);
-void         peer_enter(struct peers *p, struct peer *peer, enum peer_phase phase, size_t n_bytes);
+void         peer_enter(struct peers *p, struct peer *peer, enum peer_phase phase);
+
+/* It waits for `work`, which `left` gets if it does not wait any more. A client whose end of
+ * the stream was seen may be asked with a "100 Continue", if it knows that. */
+void peer_work(struct peers *p, struct peer *peer, void *work, bool may_ask);
 
 /* A number that changes when bytes of any connection were read, came in, or went out. */
 uint64_t peers_marker(const struct peers *p);
+
+/* Memory is short: hang up on the one who holds some and has not moved for longest. */
+void peers_make_room(struct peers *p);
 
 /* Hang up on all that do not wait for a worker. */
 void peers_hang_up(struct peers *p);

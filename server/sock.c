@@ -26,20 +26,14 @@ uint64_t sock_unsent(int fd)
     return ask(fd, SIOCOUTQ);
 }
 
-uint64_t sock_n_read(int fd)
+struct sock_figures sock_figures(int fd)
 {
-    const uint64_t  unread = sock_unread(fd); /* first: what comes meanwhile counts as read */
-    struct tcp_info info = {0};
-    socklen_t       n = sizeof info;
+    struct sock_figures f = {.unread = sock_unread(fd)}; /* first: what comes now counts as read */
+    struct tcp_info     info = {0};
+    socklen_t           n = sizeof info;
 
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n)) return 0;
-    return info.tcpi_bytes_received > unread ? info.tcpi_bytes_received - unread : 0;
-}
-
-uint64_t sock_n_taken(int fd)
-{
-    struct tcp_info info = {0};
-    socklen_t       n = sizeof info;
-
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) ? 0 : info.tcpi_bytes_acked;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n)) return f;
+    f.n_read = info.tcpi_bytes_received > f.unread ? info.tcpi_bytes_received - f.unread : 0;
+    f.n_taken = info.tcpi_bytes_acked;
+    return f;
 }

@@ -4,12 +4,17 @@
 
 #include <stdint.h>
 
-/* Bytes that came in and were not read, and that were written and not taken by the other side. */
+/* Since it was opened. */
+struct sock_figures {
+    uint64_t unread;  /* bytes that came in and wait to be read */
+    uint64_t n_read;  /* bytes that were read */
+    uint64_t n_taken; /* bytes that the other side has taken */
+};
+
+struct sock_figures sock_figures(int fd);
+
+/* Bytes that wait to be read, and to be taken by the other side. */
 uint64_t sock_unread(int fd);
 uint64_t sock_unsent(int fd);
-
-/* Bytes read from it, and bytes that the other side has taken, since it was opened. */
-uint64_t sock_n_read(int fd);
-uint64_t sock_n_taken(int fd);
 
 #endif

@@ -46,8 +46,12 @@ class Daemon:
         self.log_file.seek(0)
         return self.log_file.read()
 
-    def connect(self):
-        s = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+    def connect(self, rcvbuf=0):
+        s = socket.socket()
+        s.settimeout(60)
+        if rcvbuf:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        s.connect(("127.0.0.1", self.port))
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
 
@@ -87,7 +91,7 @@ def ask(s, method, path, body=b"", *headers):
     return answer(s, method)
 
 
-def answer(s, method="GET"):
+def answer(s, method="GET", skip_100=False):
     data = b""
     while b"\r\n\r\n" not in data:
         part = s.recv(65536)
@@ -95,6 +99,10 @@ def answer(s, method="GET"):
             raise EOFError("closed after %r" % data)
         data += part
     head, data = data.split(b"\r\n\r\n", 1)
+    if skip_100 and head.startswith(b"HTTP/1.1 100"):
+        while b"\r\n\r\n" not in data:
+            data += s.recv(65536)
+        head, data = data.split(b"\r\n\r\n", 1)
     first, *rest = head.decode("latin-1").split("\r\n")
     headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in rest)}
     missing = 0 if method == "HEAD" else int(headers["content-length"]) - len(data)
@@ -105,3 +113,16 @@ def answer(s, method="GET"):
         data += part
         missing -= len(part)
     return int(first.split()[1]), headers, data
+
+
+def closed_within(s, seconds):
+    """Does the other side end the connection, whatever it sends before?"""
+    s.settimeout(seconds)
+    try:
+        while s.recv(65536):
+            pass
+        return True
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
