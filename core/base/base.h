@@ -11,6 +11,10 @@
 /* The library is built with hidden visibility; this marks what the header promises. */
 #define SN_EXPORT __attribute__((visibility("default")))
 
+/* A struct of a caller whose first member is `size`, which may know fewer members than we do (they
+ * are zero then) or more (they are ignored), as one of ours. `from` may be NULL: all zero. */
+void options_read(void *to, size_t n_bytes, const void *from);
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- arena: memory that dies together --------------------------------------- */

@@ -50,7 +50,8 @@ static sn_status fail_names(struct builder *b, const struct names *missing,
                       missing->n == 1 ? " is" : "s are", lack, surplus->n == 1 ? "" : "s", left);
 }
 
-/* The same in F32, dense, in the supernet's memory. */
+/* The same in F32, dense, in memory of the supernet that no limit of a load counts: it is decided
+ * by the weights, not by the document. */
 static sn_status widen(struct builder *b, const sn_tensor *narrow, const char *name,
                        sn_tensor *ret_wide)
 {
@@ -58,7 +59,8 @@ static sn_status widen(struct builder *b, const sn_tensor *narrow, const char *n
     char         *bytes;
 
     if (n < 0 || n > (INT64_MAX - SN_ALIGN_BYTES) / 4) return fail_no_memory(b->err, name);
-    bytes = sn_arena_alloc(b->mem, (size_t)n * 4 + SN_ALIGN_BYTES);
+    if (!b->net->wide) b->net->wide = sn_arena_create();
+    bytes = b->net->wide ? sn_arena_alloc(b->net->wide, (size_t)n * 4 + SN_ALIGN_BYTES) : NULL;
     if (!bytes) return fail_no_memory(b->err, name);
     bytes += -(uintptr_t)bytes & (SN_ALIGN_BYTES - 1);
     *ret_wide = sn_tensor_dense(SN_F32, &narrow->shape, bytes);

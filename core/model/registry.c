@@ -1,4 +1,5 @@
 /* registry: operators and policies by name, the built-in ones first. */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,17 +72,36 @@ static sn_status check_params(const sn_op *op, size_t n_args, sn_error *err)
     return SN_OK;
 }
 
+/* A flag may change what a table means: one that nobody here knows is no hint to be ignored. */
+static sn_status check_flags(const sn_op *op, sn_error *err)
+{
+    const unsigned of_op = SN_OP_ALIAS | SN_OP_POINTWISE | SN_OP_ADD | SN_OP_MUL | SN_OP_SAMPLES |
+                           SN_OP_STEADY_SCRATCH;
+    const unsigned of_arg = SN_ARG_CHOICE | SN_ARG_SOFT_MASK | SN_ARG_SOFT_FULL |
+                            SN_ARG_SOFT_REFUSE | SN_ARG_COMPONENTS | SN_ARG_DERIVED |
+                            SN_ARG_COMPONENTS_NNI;
+    const unsigned of_param = SN_PARAM_STATE | SN_PARAM_I64 | SN_PARAM_UNUSED;
+    unsigned       unknown = op->flags & ~of_op;
+    const char    *what = "the operator";
+
+    for (size_t i = 0; !unknown && op->args && op->args[i].name; i++) {
+        unknown = op->args[i].flags & ~of_arg;
+        what = op->args[i].name;
+    }
+    for (size_t k = 0; !unknown && op->params && op->params[k].name; k++) {
+        unknown = op->params[k].flags & ~of_param;
+        what = op->params[k].name;
+    }
+    if (!unknown) return SN_OK;
+    return sn_fail(err, SN_E_UNSUPPORTED, op->type,
+                   "%s has the flags 0x%x, which this library does not know", what, unknown);
+}
+
 static sn_status check_op(const sn_registry *reg, const sn_op *op, sn_error *err)
 {
     size_t    n_args = 0;
     sn_status rc;
 
-    /* size and abi come first in every version of the table: nothing else is read before. */
-    if (op->abi != SN_OP_ABI || op->size < sizeof *op)
-        return sn_fail(err, SN_E_UNSUPPORTED, "operator",
-                       "the operator was built for version %u of the interface, and this library "
-                       "has version %d: build it again",
-                       op->abi, SN_OP_ABI);
     if (!op->type || !*op->type)
         return sn_fail(err, SN_E_INVALID, "operator", "an operator needs a type");
     for (size_t i = 0; i < reg->n_ops; i++)
@@ -101,19 +121,84 @@ static sn_status check_op(const sn_registry *reg, const sn_op *op, sn_error *err
     if (!op->infer || (!op->forward && !(op->flags & SN_OP_ALIAS)))
         return sn_fail(err, SN_E_INVALID, op->type, "the functions infer and forward are needed");
     rc = check_args(op, &n_args, err);
-    return rc == SN_OK ? check_params(op, n_args, err) : rc;
+    if (rc == SN_OK) rc = check_params(op, n_args, err);
+    return rc == SN_OK ? check_flags(op, err) : rc;
 }
+
+/* What the first version of a table had: without that it is none. */
+enum {
+    LEAST_OP = offsetof(sn_op, variants),
+    LEAST_VARIANT = offsetof(sn_variant, forward) + sizeof(((sn_variant *)0)->forward),
+    LEAST_POLICY = offsetof(sn_policy_class, best)
+};
+
+/* size and abi come first in every version of a table: nothing else is read before. */
+static sn_status check_table(const char *what, size_t size, size_t least, uint32_t abi,
+                             uint32_t ours, sn_error *err)
+{
+    if (abi != ours)
+        return sn_fail(err, SN_E_UNSUPPORTED, what,
+                       "the %s was built for version %u of the interface, and this library has "
+                       "version %u: build it again",
+                       what, abi, ours);
+    if (size < least)
+        return sn_fail(err, SN_E_UNSUPPORTED, what,
+                       "the %s's table says that it has %zu bytes, and no version has fewer than "
+                       "%zu: set `size` to the sizeof of the struct",
+                       what, size, least);
+    return SN_OK;
+}
+
+/* The variants of a caller are an array of its own structs: the first says how large they are. */
+static const sn_variant *variant_at(const sn_op *op, size_t i)
+{
+    return (const sn_variant *)((const char *)op->variants + i * op->variants[0].size);
+}
+
+static sn_status count_variants(const sn_op *op, size_t *ret_n, sn_error *err)
+{
+    size_t n = 0;
+
+    if (op->variants && op->variants[0].name)
+        for (; n == 0 || variant_at(op, n)->name; n++)
+            if (variant_at(op, n)->size < LEAST_VARIANT ||
+                variant_at(op, n)->size != op->variants[0].size)
+                return sn_fail(err, SN_E_UNSUPPORTED, op->type,
+                               "variant %zu says that it has %zu bytes, and no version has fewer "
+                               "than %d, nor may variants differ",
+                               n, variant_at(op, n)->size, (int)LEAST_VARIANT);
+    *ret_n = n;
+    return SN_OK;
+}
+
+struct op_copy {
+    sn_op      op;
+    sn_variant variant[]; /* ended by one without a name */
+};
 
 SN_EXPORT sn_status sn_registry_add_op(sn_registry *reg, const sn_op *op, sn_error *err)
 {
-    const sn_op **list;
-    sn_status     rc = check_op(reg, op, err);
+    struct op_copy *copy;
+    const sn_op   **list;
+    sn_op           known;
+    size_t          n_variants = 0;
+    sn_status       rc = check_table("operator", op->size, LEAST_OP, op->abi, SN_OP_ABI, err);
 
+    if (rc != SN_OK) return rc;
+    options_read(&known, sizeof known, op);
+    rc = check_op(reg, &known, err);
+    if (rc == SN_OK) rc = count_variants(&known, &n_variants, err);
     if (rc != SN_OK) return rc;
     list = grow((void *)reg->op, reg->n_ops);
     if (!list) return fail_no_memory(err, op->type);
     reg->op = list;
-    reg->op[reg->n_ops++] = op;
+    copy = calloc(1, sizeof *copy + (n_variants + 1) * sizeof copy->variant[0]);
+    if (!copy) return fail_no_memory(err, op->type);
+    copy->op = known;
+    if (known.variants) copy->op.variants = copy->variant;
+    for (size_t i = 0; i < n_variants; i++)
+        options_read(&copy->variant[i], sizeof copy->variant[i], variant_at(&known, i));
+    reg->op[reg->n_ops++] = &copy->op;
     return SN_OK;
 }
 
@@ -123,12 +208,10 @@ SN_EXPORT sn_status sn_registry_add_policy(sn_registry *reg, const sn_policy_cla
                                            sn_error *err)
 {
     const sn_policy_class **list;
+    sn_policy_class        *copy;
+    sn_status rc = check_table("policy", cls->size, LEAST_POLICY, cls->abi, SN_POLICY_ABI, err);
 
-    if (cls->abi != SN_POLICY_ABI || cls->size < sizeof *cls)
-        return sn_fail(err, SN_E_UNSUPPORTED, "policy",
-                       "the policy was built for version %u of the interface, and this library "
-                       "has version %d: build it again",
-                       cls->abi, SN_POLICY_ABI);
+    if (rc != SN_OK) return rc;
     if (!cls->name || !*cls->name)
         return sn_fail(err, SN_E_INVALID, "policy", "a policy needs a name");
     for (size_t i = 0; i < reg->n_policies; i++)
@@ -139,15 +222,27 @@ SN_EXPORT sn_status sn_registry_add_policy(sn_registry *reg, const sn_policy_cla
     list = grow((void *)reg->policy, reg->n_policies);
     if (!list) return fail_no_memory(err, cls->name);
     reg->policy = list;
-    reg->policy[reg->n_policies++] = cls;
+    copy = malloc(sizeof *copy);
+    if (!copy) return fail_no_memory(err, cls->name);
+    options_read(copy, sizeof *copy, cls);
+    reg->policy[reg->n_policies++] = copy;
     return SN_OK;
 }
 
 /* ---- the registry -------------------------------------------------------------------------- */
 
+void registry_cut(struct sn_registry *reg, size_t n_ops, size_t n_policies)
+{
+    while (reg->n_ops > n_ops)
+        free((void *)reg->op[--reg->n_ops]);
+    while (reg->n_policies > n_policies)
+        free((void *)reg->policy[--reg->n_policies]);
+}
+
 static sn_registry *registry_free(sn_registry *reg)
 {
     if (reg) {
+        registry_cut(reg, 0, 0);
         free((void *)reg->op);
         free((void *)reg->policy);
         plugin_close_all(reg);

@@ -372,7 +372,10 @@ static sn_status load(const char *json, size_t n_bytes, sn_weights *weights, sn_
     if (rc == SN_OK) rc = publish_modules(&b);
     if (rc == SN_OK) rc = sn_weights_check(weights, err);
     json_decref(doc);
-    if (rc == SN_OK) *ret_net = net;
+    if (rc == SN_OK)
+        *ret_net = net;
+    else
+        sn_arena_free(net->wide);
     return rc;
 }
 
@@ -381,13 +384,13 @@ SN_EXPORT sn_status sn_supernet_load_with(const char *spec_json, size_t spec_byt
                                           const sn_load_options *options, sn_supernet **ret_net,
                                           sn_error *err)
 {
-    sn_load_options o = {0}; /* the caller may know fewer members, or more */
+    sn_load_options o;
     sn_arena       *mem = NULL, *tmp = NULL;
     sn_supernet    *net = NULL;
     struct budget   budget;
     sn_status       rc = SN_E_NO_MEMORY;
 
-    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    options_read(&o, sizeof o, options);
     if (spec_bytes > BUILD_MAX_BYTES)
         return sn_fail(err, SN_E_LIMIT, "", "a document of %zu bytes is longer than %d", spec_bytes,
                        BUILD_MAX_BYTES);

@@ -73,7 +73,7 @@ SN_EXPORT const char *sn_supernet_space_size(const sn_supernet *net)
 
 SN_EXPORT size_t sn_supernet_bytes(const sn_supernet *net)
 {
-    return arena_bytes(net->mem);
+    return arena_bytes(net->mem) + (net->wide ? arena_bytes(net->wide) : 0);
 }
 
 SN_EXPORT const sn_weights *sn_supernet_weights(const sn_supernet *net)
@@ -106,6 +106,7 @@ SN_EXPORT sn_supernet *sn_supernet_unref(sn_supernet *net)
                 free(atomic_load_explicit(&net->module[i]->packed[k], memory_order_relaxed));
         sn_weights_unref(net->weights);
         sn_registry_unref(net->registry);
+        sn_arena_free(net->wide);
         sn_arena_free(net->mem); /* net itself as well */
     }
     return NULL;

@@ -27,12 +27,12 @@ static sn_status infer(struct sn_plan *p, const sn_compile_options *options, sn_
 SN_EXPORT sn_status sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *options,
                                    sn_cost *ret_total, sn_cost *ret_by_module, sn_error *err)
 {
-    sn_compile_options o = {0}; /* the caller may know fewer members, or more */
+    sn_compile_options o;
     struct budget      budget;
     sn_plan           *p;
     sn_status          rc;
 
-    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    options_read(&o, sizeof o, options);
     p = plan_create(subnet, &o);
     if (!p) return fail_no_memory(err, "plan");
     budget = budget_of(o.stop, o.stop_cls, o.memory_limit_bytes, o.step_limit);

@@ -78,12 +78,12 @@ sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *o)
 SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
                                     sn_plan **ret_plan, sn_error *err)
 {
-    sn_compile_options o = {0}; /* the caller may know fewer members, or more */
+    sn_compile_options o;
     struct budget      budget;
     sn_plan           *p;
     sn_status          rc;
 
-    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    options_read(&o, sizeof o, options);
     p = plan_create(subnet, &o);
     if (!p) return fail_no_memory(err, "plan");
     budget = budget_of(o.stop, o.stop_cls, o.memory_limit_bytes, o.step_limit);

@@ -253,29 +253,28 @@ static bool run_lanes(struct run *r, int64_t batch)
 SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
                                     const sn_run_options *options, sn_error *err)
 {
-    struct run r = {.plan = plan,
-                    .options = options,
-                    .parallel = options->parallel,
-                    .in = in,
-                    .out = out,
-                    .scratch = options->scratch};
-    int64_t    batch = 0;
-    bool       stopped;
-    sn_status  rc = find_batch(plan, in, &batch, err);
+    sn_run_options o;
+    struct run     r = {.plan = plan, .options = &o, .in = in, .out = out};
+    int64_t        batch = 0;
+    bool           stopped;
+    sn_status      rc = find_batch(plan, in, &batch, err);
 
-    if (!rc) rc = check_memory(plan, batch, out, options->scratch, err);
+    options_read(&o, sizeof o, options);
+    r.parallel = o.parallel;
+    r.scratch = o.scratch;
+    if (!rc) rc = check_memory(plan, batch, out, o.scratch, err);
     if (!rc && batch == 0) return check_empty(plan, err);
-    if (!rc) rc = check_probs(plan, options->probs, err);
-    if (!rc && plan->needs_state && !options->state)
+    if (!rc) rc = check_probs(plan, o.probs, err);
+    if (!rc && plan->needs_state && !o.state)
         rc = sn_fail(err, SN_E_INVALID, "state",
                      "training mode updates running statistics; give it a state of its own");
     if (rc) return rc;
     for (size_t i = 0; i < plan->n_dists; i++)
-        dist_weights(&plan->dist[i], options->probs,
+        dist_weights(&plan->dist[i], o.probs,
                      (float *)(r.scratch + plan->dist[i].offset_bytes));
     stopped = !run_lanes(&r, batch);
-    if (options->parallel && options->parallel->balance)
-        balance_learn(options->parallel->balance, stopped);
+    if (o.parallel && o.parallel->balance)
+        balance_learn(o.parallel->balance, stopped);
     if (stopped) return sn_fail(err, SN_E_STOPPED, "forward", "stopped");
     return supernet_check_lost(plan->subnet->net, err);
 }

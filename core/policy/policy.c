@@ -39,9 +39,9 @@ SN_EXPORT bool sn_policy_go_on(const void *state, uint64_t n_steps)
 SN_EXPORT void sn_policy_limits(sn_policy *policy, const sn_limits *limits)
 {
     const size_t held = policy->budget.n_bytes;
-    sn_limits    l = {0}; /* the caller may know fewer members, or more */
+    sn_limits    l;
 
-    if (limits) memcpy(&l, limits, limits->size < sizeof l ? limits->size : sizeof l);
+    options_read(&l, sizeof l, limits);
     policy->budget = budget_of(l.stop, l.stop_cls,
                                l.memory_limit_bytes ? l.memory_limit_bytes : POLICY_BYTES,
                                l.step_limit);

@@ -172,11 +172,7 @@ SN_EXPORT sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_e
 
 SN_EXPORT void sn_draft_limits(sn_draft *draft, const sn_limits *limits)
 {
-    const size_t size = limits ? limits->size : 0; /* the caller may know fewer members, or more */
-
-    draft->limits = (sn_limits){0};
-    if (limits)
-        memcpy(&draft->limits, limits, size < sizeof draft->limits ? size : sizeof draft->limits);
+    options_read(&draft->limits, sizeof draft->limits, limits);
 }
 
 SN_EXPORT sn_draft *sn_draft_free(sn_draft *draft)

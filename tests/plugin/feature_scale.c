@@ -11,15 +11,12 @@ SN_PLUGIN;
 /* ---- the operation ---- */
 
 static const sn_arg_def args[] = {
-    {"num_features",                    SN_KINDS(SN_KIND_INT), SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL, NULL},
+    {"num_features", SN_KINDS(SN_KIND_INT), SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL, NULL},
     {0},
 };
 
 /* One parameter, cut in one step, by argument 0. */
-static const sn_param_def params[] = {
-    {"weight", 0, 1, {0}},
-    {0      }
-};
+static const sn_param_def params[] = {{"weight", 0, 1, {0}}, {0}};
 
 /* The shape of the shared weight: as large as the largest candidate needs. */
 static sn_status shape(const sn_call *call, size_t k, sn_shape *ret_shape, sn_error *err)

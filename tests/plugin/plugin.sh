@@ -32,6 +32,20 @@ check "its policy draws" equal '{"width":2}' \
 stop_daemon
 check "the daemon ends with status 0" equal 0 "$status"
 
+# a plug-in that was compiled with the header of version 2, before tables had the member `grow`
+sed '/^\/\* All axes but the last may grow/,/^}/d; /\.grow = grow/d' "$source" >"$work/frozen.c"
+check "the example compiles with the header of version 2" gcc -std=c11 -Wall -Wextra -Werror -O2 \
+    -shared -fPIC -Itests/plugin/frozen "$work/frozen.c" -o "$work/frozen.so"
+start_daemon --plugin "$work/frozen.so" --supernet "scaled=$work/net"
+m=$url/v1/supernets/scaled
+check "a plug-in of version 2 runs" equal '[[1,20,300,4000]]' \
+    "$(answer '{"inputs": {"x": [[1, 2, 3, 4]]}, "choices": {"width": 4}}')"
+check "for other batches too" equal '[[1,20],[3,40],[5,60]]' \
+    "$(answer '{"inputs": {"x": [[1, 2], [3, 4], [5, 6]]}, "choices": {"width": 2}}')"
+check "and its policy draws" equal '{"width":2}' \
+    "$(curl -s "$m/resample" -d '{"policy": "first"}' | jq -c '.subnets[0].choices')"
+stop_daemon
+
 # refused SENTENCE FILE: the daemon does not start, and says why
 refused() {
     "$SUPERNETD" --port 0 --plugin "$2" >"$work/out" 2>&1
@@ -41,6 +55,19 @@ refused() {
 sed 's/^SN_PLUGIN;/const uint32_t sn_plugin_abi[4] = {99, 0, 0, 0};/' "$source" >"$work/old.c"
 check "a plug-in of another interface compiles" build "$work/old.c" -o "$work/old.so"
 refused "built for version 99 of the plug-in interface" "$work/old.so"
+# Where structs that both sides make have another size, or one that the plug-in reads is larger.
+sizes() { sed "s/^SN_PLUGIN;/const uint32_t sn_plugin_abi[] = {SN_PLUGIN_ABI, 3, $1};/" "$source"; }
+sizes 'sizeof(sn_call) - 8, sizeof(sn_io), sizeof(sn_arg)' >"$work/smaller.c"
+build "$work/smaller.c" -o "$work/smaller.so"
+start_daemon --plugin "$work/smaller.so"
+check "a plug-in that knows less of what it is given is taken" test -n "$url"
+stop_daemon
+sizes 'sizeof(sn_call) + 8, sizeof(sn_io), sizeof(sn_arg)' >"$work/larger.c"
+build "$work/larger.c" -o "$work/larger.so"
+refused "in which sn_call has [0-9]* bytes and not [0-9]*: build it again" "$work/larger.so"
+sizes 'sizeof(sn_call), sizeof(sn_io), sizeof(sn_arg) - 8' >"$work/strides.c"
+build "$work/strides.c" -o "$work/strides.so"
+refused "in which sn_arg has [0-9]* bytes and not [0-9]*: build it again" "$work/strides.so"
 sed 's/^SN_PLUGIN;//' "$source" >"$work/silent.c"
 build "$work/silent.c" -o "$work/silent.so"
 refused "SN_PLUGIN is missing" "$work/silent.so"

@@ -18,7 +18,8 @@
  *   - Sizes count elements; a name that counts bytes ends in _bytes.
  *   - Shapes are written outermost first: x [N, C, H, W].
  *   - A struct whose first member is `size` can grow: set it to sizeof the
- *     struct, zero the rest, and a later library still reads it right.
+ *     struct, zero the rest, and a later library still reads it right, as an
+ *     earlier one does (it does not see what it does not know).
  */
 #ifndef SUPERNET_H
 #define SUPERNET_H
@@ -570,9 +571,11 @@ struct sn_policy_class;
 /* A registry with the built-in operators and policies. */
 sn_status sn_registry_create(sn_registry **ret_registry, sn_error *err);
 
-/* The tables are borrowed and must outlive the registry and every supernet
- * loaded with it. SN_E_UNSUPPORTED for a foreign abi, SN_E_INVALID for a name
- * already taken. */
+/* The tables are copied, as much of them as their `size` says and this library knows: members
+ * that are missing are absent (NULL), those behind the last one known are ignored. What a table
+ * points to (names, arguments, functions) is borrowed and must outlive the registry and every
+ * supernet loaded with it. SN_E_UNSUPPORTED for a foreign abi or unknown flags, SN_E_INVALID for
+ * a name already taken. */
 sn_status sn_registry_add_op(sn_registry *reg, const sn_op *op, sn_error *err);
 sn_status sn_registry_add_policy(sn_registry *reg, const struct sn_policy_class *cls,
                                  sn_error *err);
@@ -580,18 +583,42 @@ sn_status sn_registry_add_policy(sn_registry *reg, const struct sn_policy_class 
 /* Plug-ins: a shared object that adds operators and policies the way the built-in
  * ones are added. It contains SN_PLUGIN once, and defines sn_plugin_main(), which calls
  * the two functions above. See api/plugins.md. */
-enum { SN_PLUGIN_ABI = 2 };
+enum { SN_PLUGIN_ABI = 3 };
 
 #if defined(__GNUC__)
 #define SN_PLUGIN_EXPORT __attribute__((visibility("default")))
 #else
 #define SN_PLUGIN_EXPORT
 #endif
+
+/* Says with which header a plug-in was compiled: the version, and the sizes of all structs that go
+ * back and forth, counted. A later library, whose structs have grown at their ends, still takes
+ * it: tables are read by their `size`, and what an older header does not know is absent. */
 #define SN_PLUGIN                                                                                  \
-    SN_PLUGIN_EXPORT extern const uint32_t sn_plugin_abi[4];                                       \
-    SN_PLUGIN_EXPORT const uint32_t sn_plugin_abi[4] = {SN_PLUGIN_ABI, (uint32_t)sizeof(sn_call),  \
-                                                        (uint32_t)sizeof(sn_io),                   \
-                                                        (uint32_t)sizeof(sn_arg)}
+    SN_PLUGIN_EXPORT extern const uint32_t sn_plugin_abi[];                                        \
+    SN_PLUGIN_EXPORT const uint32_t        sn_plugin_abi[] = {                                     \
+        SN_PLUGIN_ABI,                                                                             \
+        20,                                                                                        \
+        (uint32_t)sizeof(sn_call),                                                                 \
+        (uint32_t)sizeof(sn_io),                                                                   \
+        (uint32_t)sizeof(sn_arg),                                                                  \
+        (uint32_t)sizeof(sn_op),                                                                   \
+        (uint32_t)sizeof(sn_variant),                                                              \
+        (uint32_t)sizeof(sn_policy_class),                                                         \
+        (uint32_t)sizeof(sn_arg_def),                                                              \
+        (uint32_t)sizeof(sn_param_def),                                                            \
+        (uint32_t)sizeof(sn_tensor),                                                               \
+        (uint32_t)sizeof(sn_desc),                                                                 \
+        (uint32_t)sizeof(sn_shape),                                                                \
+        (uint32_t)sizeof(sn_growth),                                                               \
+        (uint32_t)sizeof(sn_value),                                                                \
+        (uint32_t)sizeof(sn_slice),                                                                \
+        (uint32_t)sizeof(sn_choice),                                                               \
+        (uint32_t)sizeof(sn_error),                                                                \
+        (uint32_t)sizeof(sn_rng),                                                                  \
+        (uint32_t)sizeof(sn_cost),                                                                 \
+        (uint32_t)sizeof(sn_epilogue),                                                             \
+        (uint32_t)sizeof(sn_parallel)}
 
 typedef sn_status (*sn_plugin_entry)(sn_registry *reg, sn_error *err);
 
@@ -600,7 +627,7 @@ typedef sn_status (*sn_plugin_entry)(sn_registry *reg, sn_error *err);
  * SN_E_IO: not a shared object; SN_E_UNSUPPORTED: built for another ABI. */
 sn_status sn_registry_load_plugin(sn_registry *reg, const char *path, sn_error *err);
 
-/* What is registered; NULL past the end. */
+/* What is registered, as the library knows it; NULL past the end. */
 const sn_op                  *sn_registry_op_at(const sn_registry *reg, size_t i);
 const struct sn_policy_class *sn_registry_policy_at(const sn_registry *reg, size_t i);
 sn_registry                  *sn_registry_ref(sn_registry *reg);
@@ -897,7 +924,11 @@ typedef struct sn_plan_info {
     const sn_desc *in, *out;  /* for the largest batch */
     int64_t        max_batch; /* 0 if no input has a batch dimension */
     size_t         n_steps;
-    size_t         scratch_bytes; /* activations and temporaries of one run */
+    /* Memory of sn_run_options.scratch: activations and temporaries of one run, at its largest
+     * batch and largest n_threads. Whoever runs the plan brings it, SN_ALIGN_BYTES aligned, one
+     * for each run at a time; it can be used for any other plan next, and nothing in it has to be
+     * kept or cleared between runs. At least 0; inputs, outputs and weights are not in it. */
+    size_t scratch_bytes;
     size_t         packed_bytes;  /* weights whose slice is no view */
     size_t         plan_bytes;    /* everything the plan holds, packed_bytes included */
     sn_cost        cost;          /* for the largest batch, of all that the subnet computes */
