@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/budget.h"
 
 enum { PLACE_BYTES = 256 };
 
@@ -36,6 +37,46 @@ static sn_status check_depth(const char *text, size_t n_bytes, const char *where
         }
     }
     return SN_OK;
+}
+
+size_t json_tree_bytes(const char *text, size_t n_bytes)
+{
+    /* Of jansson 2.14 with the allocator's rounding: an object with its first buckets, an array
+     * with its first slots, a member, a text, any other value with its slot. */
+    enum { OBJECT = 256, ARRAY = 144, MEMBER = 112, TEXT = 96, VALUE = 64 };
+    bool   in_string = false;
+    size_t n = VALUE;
+
+    for (size_t i = 0; i < n_bytes; i++) {
+        const char c = text[i];
+
+        if (in_string) {
+            n++;
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+            n += TEXT;
+        } else {
+            n += c == '{' ? OBJECT : c == '[' ? ARRAY : c == ':' ? MEMBER : c == ',' ? VALUE : 0;
+        }
+    }
+    return n;
+}
+
+sn_status json_parse_within(struct budget *budget, const char *text, size_t n_bytes,
+                            const char *where, json_t **ret_json, sn_error *err)
+{
+    const size_t tree = json_tree_bytes(text, n_bytes);
+    sn_status    rc = budget_step(budget, n_bytes, where, err);
+
+    if (rc != SN_OK) return rc;
+    if (!budget_take(budget, tree)) return fail_no_memory(err, where);
+    rc = json_parse(text, n_bytes, where, ret_json, err);
+    if (rc != SN_OK) budget_give(budget, tree);
+    return rc;
 }
 
 sn_status json_parse(const char *text, size_t n_bytes, const char *where, json_t **ret_json,

@@ -17,6 +17,16 @@ enum { JSON_MAX_DEPTH = 128 }; /* arrays and objects in each other: bounds every
 sn_status json_parse(const char *text, size_t n_bytes, const char *where, json_t **ret_json,
                      sn_error *err);
 
+/* Memory that the tree of a document takes, estimated from above before there is one: jansson
+ * allocates for every value. */
+size_t json_tree_bytes(const char *text, size_t n_bytes);
+
+/* As json_parse(), with the memory of the tree taken from a budget before it is read; give back
+ * json_tree_bytes() when the tree is gone. */
+struct budget;
+sn_status json_parse_within(struct budget *budget, const char *text, size_t n_bytes,
+                            const char *where, json_t **ret_json, sn_error *err);
+
 /* "an object", "a text", "the number 3", ...: what was found, for messages; into buf. */
 const char *json_describe(const json_t *v, char *buf, size_t n_bytes);
 

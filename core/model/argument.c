@@ -171,29 +171,13 @@ static sn_status set_leaves(struct builder *b, const sn_expr *expr, const char *
 
         if (!table_find(&b->label_table, label, &leaf[i]))
             return build_fail(b, SN_E_UNKNOWN_NAME, where, "there is no label \"%s\"", label);
-        if (!user || b->label[leaf[i]].choice.derived) continue;
         if (!b->label[leaf[i]].read_by) b->label[leaf[i]].read_by = where;
+        if (!user || b->label[leaf[i]].choice.derived) continue;
         rc = build_use(b, leaf[i], user);
         if (rc != SN_OK) return rc;
     }
     slot->leaf = leaf;
     slot->n_leaves = n;
-    return SN_OK;
-}
-
-/* Every assignment of the labels is tried, which takes time: there is a limit for one
- * expression, and one for the document, whoever wrote it. */
-static sn_status count_assignments(struct builder *b, const sn_expr *expr, const char *where)
-{
-    uint64_t n = 1;
-
-    for (size_t i = 0; i < expr_n_labels(expr) && n <= EXPR_MAX_ASSIGNMENTS; i++)
-        n *= expr_label(expr, i)->n_candidates;
-    if (n <= EXPR_MAX_ASSIGNMENTS) b->n_assignments += n;
-    if (b->n_assignments > BUILD_MAX_ASSIGNMENTS)
-        return build_fail(b, SN_E_LIMIT, where,
-                          "the expressions up to here have more than %d assignments together",
-                          BUILD_MAX_ASSIGNMENTS);
     return SN_OK;
 }
 
@@ -206,8 +190,6 @@ sn_status build_set_expr(struct builder *b, const sn_arg_def *def, const sn_expr
     size_t         n = 0;
     sn_status      rc;
 
-    rc = count_assignments(b, expr, where);
-    if (rc != SN_OK) return rc;
     rc = expr_values(expr, !nni, b->mem, &option, &n, b->err);
     if (rc == SN_OK) rc = build_step(b, 4 * n, where);
     if (rc != SN_OK) return rc;

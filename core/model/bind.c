@@ -57,8 +57,11 @@ static sn_status widen(struct builder *b, const sn_tensor *narrow, const char *n
 {
     const int64_t n = sn_shape_count(&narrow->shape);
     char         *bytes;
+    sn_status     rc;
 
     if (n < 0 || n > (INT64_MAX - SN_ALIGN_BYTES) / 4) return fail_no_memory(b->err, name);
+    rc = build_step(b, (uint64_t)n / 1024 + 1, name);
+    if (rc != SN_OK) return rc;
     if (!b->net->wide) b->net->wide = sn_arena_create();
     bytes = b->net->wide ? sn_arena_alloc(b->net->wide, (size_t)n * 4 + SN_ALIGN_BYTES) : NULL;
     if (!bytes) return fail_no_memory(b->err, name);

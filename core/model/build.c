@@ -134,19 +134,21 @@ sn_status build_names(struct builder *b, const json_t *list, const char *where, 
                       const char ***ret_names)
 {
     const size_t n = json_array_size(list);
-    const char **names = arena_array(b->mem, n ? n : 1, sizeof *names);
+    const char **names;
     struct table seen = {0};
+    sn_status    rc = build_step(b, 16 * n, where);
 
-    if (!names) return fail_no_memory(b->err, where);
+    if (rc != SN_OK) return rc;
     if (n > BUILD_MAX_MODULES)
         return build_fail(b, SN_E_LIMIT, where, "%zu modules are more than %d", n,
                           BUILD_MAX_MODULES);
+    names = arena_array(b->mem, n ? n : 1, sizeof *names);
+    if (!names) return fail_no_memory(b->err, where);
     for (size_t i = 0; i < n; i++) {
         const json_t *spec = json_array_get(list, i);
         const json_t *name = json_object_get(spec, "name");
         char          place[256];
         size_t        other;
-        sn_status     rc;
 
         build_item(where, i, place, sizeof place);
         if (required && json_is_object(spec) && !name)
@@ -295,6 +297,8 @@ sn_status build_module(struct builder *b, const struct build_place *place, const
     if (!json_is_object(spec))
         return build_fail(b, SN_E_INVALID, place->where, "expected a module, found %s",
                           json_describe(spec, found, sizeof found));
+    rc = build_step(b, 64 + 8 * json_object_size(spec), place->where);
+    if (rc != SN_OK) return rc;
     rc = json_get_text(spec, "type", place->where, &type, b->err);
     if (rc == SN_OK) rc = json_get_text(spec, "name", place->where, &name, b->err);
     if (rc != SN_OK) return rc;

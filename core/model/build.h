@@ -26,8 +26,7 @@ enum {
     BUILD_MAX_CANDIDATES = 4096,    /* of one label */
     BUILD_MAX_NAME_BYTES = 200,     /* of one name or label */
     BUILD_MAX_PATH_BYTES = 2000,    /* of a tensor's name */
-    BUILD_MAX_TEXT_BYTES = 4096,    /* of one expression */
-    BUILD_MAX_ASSIGNMENTS = 1 << 24 /* visited for the options of all arguments together */
+    BUILD_MAX_TEXT_BYTES = 4096     /* of one expression */
 };
 
 /* One member that an object of the document may have. */
@@ -73,7 +72,6 @@ struct builder {
 
     struct module **module; /* in the order of the document, parents first */
     size_t          n_modules, cap_modules;
-    uint64_t        n_assignments; /* visited so far */
 };
 
 /* A kind of container: a row of the table in structure/builtin.c. */
@@ -99,6 +97,13 @@ extern const struct member build_expr_members[];     /* of an argument written a
 static inline sn_status build_step(struct builder *b, uint64_t n, const char *where)
 {
     return budget_step(arena_budget(b->mem), n, where, b->err);
+}
+
+/* JSON that is copied while the document is read: paid for until it has been read. */
+static inline sn_status build_copied(struct builder *b, size_t n_bytes, const char *where)
+{
+    return budget_take(arena_budget(b->mem), n_bytes) ? build_step(b, n_bytes / 16, where)
+                                                      : fail_no_memory(b->err, where);
 }
 
 #define build_fail(b, code, where, ...) sn_fail((b)->err, (code), (where), __VA_ARGS__)

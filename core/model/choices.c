@@ -293,10 +293,17 @@ sn_status build_finish_choices(struct builder *b)
 {
     sn_supernet *net = b->net;
     size_t      *to = arena_array(b->tmp, b->n_labels + 1, sizeof *to);
-    size_t       n_unused = 0;
+    size_t       n_unused = 0, most = 1;
 
+    for (size_t i = 0; i < b->n_labels; i++)
+        if (b->label[i].choice.n_candidates > most) most = b->label[i].choice.n_candidates;
     net->choice = arena_array(b->mem, b->n_labels + 1, sizeof *net->choice);
-    if (!to || !net->choice) return fail_no_memory(b->err, "choices");
+    net->read_by = arena_array(b->mem, b->n_labels + 1, sizeof *net->read_by);
+    net->candidate = arena_array(b->mem, most, sizeof *net->candidate);
+    if (!to || !net->choice || !net->read_by || !net->candidate)
+        return fail_no_memory(b->err, "choices");
+    for (size_t i = 0; i < most; i++)
+        net->candidate[i] = (uint32_t)i;
     net->n_choices = b->n_labels;
     for (size_t i = 0; i < b->n_labels; i++) {
         const struct label *l = &b->label[i];
@@ -309,6 +316,7 @@ sn_status build_finish_choices(struct builder *b)
         to[i] = l->order != SIZE_MAX ? l->order : b->n_used + n_unused++;
         net->choice[to[i]] = l->choice;
         net->choice[to[i]].user = l->user;
+        net->read_by[to[i]] = l->read_by;
         if (!table_add(&net->label, b->mem, l->choice.label, to[i]))
             return fail_no_memory(b->err, "choices");
     }

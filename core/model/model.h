@@ -131,6 +131,8 @@ struct sn_supernet {
     size_t       n_choices;
     sn_choice   *choice;
     struct table label; /* -> index of the choice */
+    const char **read_by;   /* by choice: an expression that reads it; NULL */
+    uint32_t    *candidate; /* 0, 1, 2, ... up to the longest list: a decision for one points here */
     const char  *space_size;
 
     struct module  *root;

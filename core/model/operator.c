@@ -88,8 +88,9 @@ static sn_status default_arg(struct builder *b, struct module *m, size_t a)
     const sn_arg_def *def = &m->op->args[a];
     const char       *where = place_of(b, m, def->name);
     json_t           *value;
-    sn_status         rc;
+    sn_status         rc = build_step(b, 32, m->where);
 
+    if (rc != SN_OK) return rc;
     if (!where) return fail_no_memory(b->err, m->where);
     if (!def->fallback)
         return build_fail(b, SN_E_INVALID, m->where, "%s needs the argument \"%s\"", m->type,

@@ -350,6 +350,7 @@ static sn_status keep_document(struct builder *b, const char *json, size_t n_byt
     return SN_OK;
 }
 
+/* A Conv2d is 4 KB: there is room for the largest spaces that were published. */
 enum { LOAD_BYTES = 48 << 20, LOAD_STEPS = 1 << 26 };
 
 /* Into `mem`, with `tmp` for the time being; both are the caller's. */
@@ -367,7 +368,7 @@ static sn_status load(const char *json, size_t n_bytes, sn_weights *weights, sn_
     net->weights = weights;
     b = (struct builder){.net = net, .mem = mem, .tmp = tmp, .err = err};
     rc = keep_document(&b, json, n_bytes);
-    if (rc == SN_OK) rc = json_parse(json, n_bytes, "", &doc, err);
+    if (rc == SN_OK) rc = json_parse_within(arena_budget(mem), json, n_bytes, "", &doc, err);
     if (rc == SN_OK) rc = read_document(&b, doc);
     if (rc == SN_OK) rc = publish_modules(&b);
     if (rc == SN_OK) rc = sn_weights_check(weights, err);

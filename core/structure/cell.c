@@ -83,7 +83,7 @@ static sn_status read_cell(struct cell_spec *c, const struct module *m, const js
     if (rc == SN_OK) rc = read_merge(c, spec);
     if (rc == SN_OK) rc = read_candidates(c, spec);
     if (rc != SN_OK) return rc;
-    c->edges = factory || c->loose_end || cell_has_rules(c->candidates);
+    c->edges = factory || c->loose_end || cell_has_rules(c->b, c->candidates);
     c->label = arena_strdup(c->b->mem, json_string_value(json_object_get(spec, "label")));
     return c->label ? SN_OK : fail_no_memory(err, m->where);
 }

@@ -39,6 +39,6 @@ sn_status cell_build_loose_ends(const struct cell_spec *c, struct assembly *ops,
                                 const struct wire *state, struct wire *ret_state);
 
 /* Whether some argument says {"if_input": j, "then": a, "else": b}. */
-bool cell_has_rules(const json_t *spec);
+bool cell_has_rules(struct builder *b, const json_t *spec);
 
 #endif

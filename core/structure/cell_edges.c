@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "structure/cell.h"
+#include "weights/weights.h"
 
 /* ---- operators that depend on the input -------------------------------------------------- */
 
@@ -22,18 +23,19 @@ static bool is_cell(const json_t *v)
     return type && strcmp(type, structure_cell.type) == 0;
 }
 
-bool cell_has_rules(const json_t *spec)
+bool cell_has_rules(struct builder *b, const json_t *spec)
 {
     const char *key;
     json_t     *part;
     size_t      i;
 
+    if (!budget_spend(arena_budget(b->mem), 8)) return false; /* the next step of it says so */
     if (is_rule(spec)) return true;
     if (is_cell(spec)) return false;
     if (json_is_object(spec)) {
-        json_object_foreach((json_t *)spec, key, part) if (cell_has_rules(part)) return true;
+        json_object_foreach((json_t *)spec, key, part) if (cell_has_rules(b, part)) return true;
     }
-    json_array_foreach((json_t *)spec, i, part) if (cell_has_rules(part)) return true;
+    json_array_foreach((json_t *)spec, i, part) if (cell_has_rules(b, part)) return true;
     return false;
 }
 
@@ -78,24 +80,29 @@ static sn_status resolve(struct builder *b, const json_t *v, int64_t j, const ch
         then = exact ? json_integer_value(exact) == j : j < json_integer_value(below);
         return resolve(b, json_object_get(v, then ? "then" : "else"), j, where, ret);
     }
-    if (!cell_has_rules(v)) {
+    if (!cell_has_rules(b, v)) {
         *ret = json_incref((json_t *)v);
         return SN_OK;
     }
+    rc = build_copied(b, 256 + 128 * (json_object_size(v) + json_array_size(v)), where);
+    if (rc != SN_OK) return rc;
     copy = json_is_object(v) ? json_object() : json_array();
+    if (!copy) return fail_no_memory(b->err, where);
     if (json_is_object(v)) {
         json_object_foreach((json_t *)v, key, part)
         {
             rc = resolve(b, part, j, json_place(where, key, place, sizeof place), &one);
+            if (rc == SN_OK && json_object_set_new(copy, key, one) != 0)
+                rc = fail_no_memory(b->err, where);
             if (rc != SN_OK) break;
-            json_object_set_new(copy, key, one);
         }
     } else {
         json_array_foreach((json_t *)v, i, part)
         {
             rc = resolve(b, part, j, build_item(where, i, place, sizeof place), &one);
+            if (rc == SN_OK && json_array_append_new(copy, one) != 0)
+                rc = fail_no_memory(b->err, where);
             if (rc != SN_OK) break;
-            json_array_append_new(copy, one);
         }
     }
     if (rc == SN_OK)
@@ -113,7 +120,7 @@ static sn_status build_operator_on(const struct cell_spec *c, struct module *m, 
                                    struct module **ret)
 {
     struct builder *b = c->b;
-    const bool      slip = b->net->nni && c->loose_end && !cell_has_rules(c->candidates);
+    const bool      slip = b->net->nni && c->loose_end && !cell_has_rules(b, c->candidates);
     const size_t    from = slip ? c->n_candidates - 1 : o;
     const char     *edge = arena_printf(b->mem, "%s.%lld", m->path, (long long)j);
     json_t         *spec = NULL;
@@ -142,17 +149,10 @@ static size_t count_edges(const struct cell_spec *c, const struct module *m)
     size_t n = (size_t)m->n_in;
 
     for (int64_t j = m->n_in; c->b->net->weights && j < m->n_in + c->n_predecessors; j++) {
-        char   prefix[BUILD_MAX_PATH_BYTES + 32];
-        size_t bytes = (size_t)snprintf(prefix, sizeof prefix, "%s.%lld.", m->path, (long long)j);
-        sn_tensor   t;
-        const char *name;
+        char prefix[BUILD_MAX_PATH_BYTES + 32];
 
-        for (size_t i = 0; i < sn_weights_count(c->b->net->weights); i++) {
-            name = sn_weights_at(c->b->net->weights, i, &t);
-            if (strncmp(name, prefix, bytes) != 0) continue;
-            n = (size_t)j + 1;
-            break;
-        }
+        snprintf(prefix, sizeof prefix, "%s.%lld.", m->path, (long long)j);
+        if (weights_has_prefix(c->b->net->weights, prefix)) n = (size_t)j + 1;
     }
     return n;
 }

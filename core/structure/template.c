@@ -28,17 +28,18 @@ static void add_value(struct text *t, const json_t *value)
         text_printf(t, "(%lld)", (long long)json_integer_value(value));
 }
 
-/* Identifiers of an expression; what is in quotes is text. */
+/* Identifiers of an expression; what is in quotes is text. One that grows too long is refused when
+ * it is read: that it is too long is all that matters then. */
 static json_t *fill_text(const char *at, const struct template_word *word, size_t n_words)
 {
     const struct template_word *whole = find_word(word, n_words, at, strlen(at)), *w;
     struct text                 t = {0};
     json_t                     *filled;
 
-    if (whole) return json_deep_copy(whole->value);
-    if (strlen(at) > BUILD_MAX_TEXT_BYTES) return json_string(at); /* refused when it is read */
+    if (whole) return json_incref((json_t *)whole->value);
+    if (strlen(at) > BUILD_MAX_TEXT_BYTES) return json_string(at);
     text_add(&t, "", 0);
-    while (*at) {
+    while (*at && t.n <= BUILD_MAX_TEXT_BYTES) {
         size_t n = 1;
 
         w = NULL;
@@ -91,6 +92,11 @@ sn_status template_fill(struct builder *b, const json_t *spec, const struct temp
     size_t      i;
     sn_status   rc = SN_OK;
 
+    rc = build_copied(b,
+                      256 + 128 * (json_object_size(spec) + json_array_size(spec)) +
+                          json_string_length(spec),
+                      where);
+    if (rc != SN_OK) return rc;
     if (json_is_string(spec)) {
         *ret = fill_text(json_string_value(spec), word, n_words);
         return *ret ? SN_OK : fail_no_memory(b->err, where);
@@ -108,13 +114,17 @@ sn_status template_fill(struct builder *b, const json_t *spec, const struct temp
                 one = json_incref(part);
             else
                 rc = template_fill(b, part, word, n_words, where, &one);
-            if (rc != SN_OK || json_object_set_new(copy, key, one) != 0) break;
+            if (rc == SN_OK && json_object_set_new(copy, key, one) != 0)
+                rc = fail_no_memory(b->err, where);
+            if (rc != SN_OK) break;
         }
     } else {
         json_array_foreach((json_t *)spec, i, part)
         {
             rc = template_fill(b, part, word, n_words, where, &one);
-            if (rc != SN_OK || json_array_append_new(copy, one) != 0) break;
+            if (rc == SN_OK && json_array_append_new(copy, one) != 0)
+                rc = fail_no_memory(b->err, where);
+            if (rc != SN_OK) break;
         }
     }
     if (rc == SN_OK)

@@ -93,41 +93,78 @@ static sn_status check_count(const sn_supernet *net, const sn_choice *c, size_t 
     return SN_OK;
 }
 
-/* Decide `several`: one candidate, or a tuple of them. */
-static sn_status decide(sn_draft *draft, const sn_choice *c, const sn_value *v,
-                        struct decision *ret, sn_error *err)
+/* What an expression reads is one value. */
+static sn_status check_single(const sn_draft *draft, size_t i, size_t n, sn_error *err)
 {
-    const bool      list = c->several && v->kind == SN_KIND_TUPLE;
-    const size_t    n = list ? v->as.tuple.n : 1;
-    const sn_value *item = list ? v->as.tuple.item : v;
-    struct decision d = {.state = DECISION_VALUE, .n_pick = n};
-    uint32_t       *pick;
-    sn_value       *shown;
+    const char *reader = draft->net->read_by[i], *label = draft->net->choice[i].label;
 
-    if (c->several) {
-        const sn_status rc = check_count(draft->net, c, n, err);
+    if (n == 1 || !reader) return SN_OK;
+    return sn_fail(err, SN_E_NOT_CANDIDATE, label,
+                   "%zu are chosen, but an expression reads this label (at %.300s): it takes one",
+                   n, reader);
+}
 
-        if (rc) return rc;
-    }
-    pick = arena_array(draft->mem, n, sizeof *pick);
-    shown = arena_array(draft->mem, n, sizeof *shown);
+/* The candidate, as it is shown. The original goes on showing 2 where that stands for the name
+ * "2", and -1 for the last input. */
+static sn_value shown_as(const sn_draft *draft, const sn_choice *c, const sn_value *v,
+                         uint32_t pick)
+{
+    const bool as_given = draft->net->nni && c->several && v->kind == SN_KIND_INT &&
+                          !draft->net->read_by[c - draft->net->choice];
+
+    return as_given ? *v : c->candidate[pick];
+}
+
+/* Several, in the order given: a tuple of candidates. */
+static sn_status decide_list(sn_draft *draft, const sn_choice *c, const sn_value *list,
+                             struct decision *ret, sn_error *err)
+{
+    const size_t n = list->as.tuple.n;
+    uint32_t    *pick = arena_array(draft->mem, n, sizeof *pick);
+    sn_value    *shown = arena_array(draft->mem, n, sizeof *shown);
+
     if (!pick || !shown) return fail_no_memory(err, c->label);
     for (size_t i = 0; i < n; i++) {
-        if (!find_candidate(draft->net, c, &item[i], &pick[i]))
-            return fail_candidate(c, &item[i], err);
-        shown[i] = c->candidate[pick[i]];
+        if (!find_candidate(draft->net, c, &list->as.tuple.item[i], &pick[i]))
+            return fail_candidate(c, &list->as.tuple.item[i], err);
+        shown[i] = shown_as(draft, c, &list->as.tuple.item[i], pick[i]);
     }
-    d.pick = pick;
-    if (n == 1 && !(list && draft->net->nni))
-        d.value = shown[0];
-    else
-        d.value = (sn_value){
-            .kind = SN_KIND_TUPLE, .as.tuple = {shown, n}
-        };
-    /* The original keeps 4.0 or True where they equal the candidate 4 or 1. */
-    if (draft->net->nni && !value_copy(draft->mem, v, &d.value))
-        return fail_no_memory(err, c->label);
-    *ret = d;
+    *ret = (struct decision){
+        .state = DECISION_VALUE,
+        .list = true,
+        .n_pick = n,
+        .pick = pick,
+        .value = {.kind = SN_KIND_TUPLE, .as.tuple = {shown, n}}
+    };
+    return SN_OK;
+}
+
+/* Decide choice i: one candidate or, of `several`, a tuple of them. What is kept is the
+ * candidate, in its own kind: 4 and not 4.0. */
+static sn_status decide(sn_draft *draft, size_t i, const sn_value *v, sn_error *err)
+{
+    const sn_choice *c = &draft->net->choice[i];
+    const bool       list = c->several && v->kind == SN_KIND_TUPLE;
+    const size_t     n = list ? v->as.tuple.n : 1;
+    struct decision *d = &draft->decision[i];
+    const sn_value  *one = v;
+    uint32_t         pick;
+    sn_status        rc;
+
+    if (c->several) {
+        rc = check_count(draft->net, c, n, err);
+        if (rc == SN_OK) rc = check_single(draft, i, n, err);
+        if (rc != SN_OK) return rc;
+    }
+    /* In the compatibility mode a list of one stays a list, as in the original. */
+    if (n > 1 || (list && draft->net->nni && !draft->net->read_by[i]))
+        return decide_list(draft, c, v, d, err);
+    if (list) one = v->as.tuple.item;
+    if (!find_candidate(draft->net, c, one, &pick)) return fail_candidate(c, one, err);
+    *d = (struct decision){.state = DECISION_VALUE,
+                           .n_pick = 1,
+                           .pick = &draft->net->candidate[pick],
+                           .value = shown_as(draft, c, one, pick)};
     return SN_OK;
 }
 
@@ -143,7 +180,7 @@ static sn_status decide_singles(sn_draft *draft, sn_error *err)
 
         if (c->soft_only || c->derived) continue;
         if (c->n_candidates != (c->n_chosen ? c->n_chosen : 1)) continue;
-        rc = decide(draft, c, c->n_candidates == 1 ? c->candidate : &all, &draft->decision[i], err);
+        rc = decide(draft, i, c->n_candidates == 1 ? c->candidate : &all, err);
         if (rc) return rc;
     }
     return SN_OK;
@@ -203,7 +240,7 @@ SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_va
                        "decided by its op_ and input_ labels",
                        label);
     if (check_free(&draft->net->choice[i], err) != SN_OK) return SN_E_UNSUPPORTED;
-    return decide(draft, &draft->net->choice[i], value, &draft->decision[i], err);
+    return decide(draft, i, value, err);
 }
 
 SN_EXPORT sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error *err)
@@ -228,11 +265,31 @@ SN_EXPORT bool sn_draft_is_soft(const sn_draft *draft, size_t choice)
     return draft->decision[choice].state == DECISION_SOFT;
 }
 
+/* The option that `v` equals; NULL if there is none. They are ascending. */
+static const sn_value *find_option(const struct arg_slot *slot, const sn_value *v)
+{
+    size_t low = 0, high = slot->n_options;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+
+        if (value_compare_any(&slot->option[middle], v) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < slot->n_options && value_identical(&slot->option[low], v) ? &slot->option[low]
+                                                                           : NULL;
+}
+
 sn_status decision_evaluate(const sn_supernet *net, const struct decision *decision,
                             const struct arg_slot *slot, sn_arena *mem, sn_value *ret_value,
                             sn_error *err)
 {
-    const sn_value *value[64], **at = value;
+    const sn_value *value[64], **at = value, *option;
+    sn_value        v;
+    char            text[120];
+    sn_status       rc;
 
     (void)net;
     if (!slot->expr) {
@@ -248,7 +305,14 @@ sn_status decision_evaluate(const sn_supernet *net, const struct decision *decis
 
         at[i] = d->state == DECISION_VALUE ? &d->value : NULL;
     }
-    return expr_eval(slot->expr, at, mem, ret_value, err);
+    rc = expr_eval(slot->expr, at, mem, &v, err);
+    if (rc != SN_OK) return rc;
+    option = find_option(slot, &v);
+    if (!option)
+        return sn_fail(err, SN_E_EVALUATE, slot->where, "%s is none of the values of \"%.300s\"",
+                       sn_value_text(&v, text, sizeof text), expr_text(slot->expr));
+    *ret_value = *option;
+    return SN_OK;
 }
 
 bool decision_is_soft(const struct decision *decision, const struct arg_slot *slot)

@@ -62,16 +62,22 @@ void nasbench101_read(const sn_supernet *net, const struct decision *decision,
 /* ---- channels ---------------------------------------------------------------------------------
  */
 
-static sn_status set_features(const sn_choice *c, int64_t width, sn_arena *mem,
+/* The widths were enumerated when the cell was read: one of them it is. */
+static sn_status set_features(const sn_supernet *net, size_t choice, int64_t width,
                               struct decision *ret_decision, sn_error *err)
 {
-    uint32_t *pick = ARENA_NEW(mem, uint32_t);
+    const sn_choice *c = &net->choice[choice];
+    size_t           k = 0;
 
-    if (!pick) return fail_no_memory(err, c->label);
-    while (*pick + 1 < c->n_candidates && c->candidate[*pick].as.integer != width)
-        ++*pick;
-    *ret_decision = (struct decision){
-        .state = DECISION_VALUE, .value = c->candidate[*pick], .n_pick = 1, .pick = pick};
+    while (k < c->n_candidates && c->candidate[k].as.integer != width)
+        k++;
+    if (k == c->n_candidates)
+        return sn_fail(err, SN_E_NOT_CANDIDATE, c->label, "%lld channels are none of its widths",
+                       (long long)width);
+    *ret_decision = (struct decision){.state = DECISION_VALUE,
+                                      .value = c->candidate[k],
+                                      .n_pick = 1,
+                                      .pick = &net->candidate[k]};
     return SN_OK;
 }
 
@@ -91,8 +97,8 @@ sn_status nasbench101_derive(const sn_supernet *net, sn_arena *mem, struct decis
         if (g->open || g->soft) continue;
         for (int v = 1; rc == SN_OK && v < g->n && v < c->n - 1; v++)
             if (g->live[v])
-                rc = set_features(&net->choice[c->features[v]], g->width[v], mem,
-                                  &decision[c->features[v]], err);
+                rc = set_features(net, c->features[v], g->width[v], &decision[c->features[v]],
+                                  err);
     }
     return rc;
 }

@@ -1,6 +1,7 @@
 /* network: expand the module tree under an assignment, then find what is live. */
 #include <string.h>
 
+#include "base/budget.h"
 #include "subnet/expand.h"
 
 /* A new node with `n_out` fresh values; NULL when memory is out. */
@@ -10,7 +11,8 @@ static struct node *add_node(struct network *w, enum node_kind kind, const struc
     int         *copy = arena_array(w->mem, (size_t)n_in + 1, sizeof *copy);
     struct node *n;
 
-    if (!copy) return NULL;
+    /* A list may name a candidate many times, and so may the lists inside of it. */
+    if (!copy || !budget_spend(arena_budget(w->mem), 16 + (uint64_t)n_in)) return NULL;
     if (w->n_nodes == w->cap) {
         const size_t cap = w->cap ? 2 * w->cap : 64;
         struct node *grown = arena_array(w->mem, cap, sizeof *grown);
@@ -157,21 +159,18 @@ static sn_status expand_input_choice(struct network *w, const struct module *m, 
                        1, out, err);
 }
 
-/* A depth as a number of blocks; 2.0 counts as 2, as in Python. */
+/* A depth as a number of blocks; its kind was checked when the document was read. */
 static sn_status depth_of(const struct module *m, const sn_value *v, size_t *ret_depth,
                           sn_error *err)
 {
-    for (size_t n = 0; n <= m->n_children; n++) {
-        const sn_value candidate = {.kind = SN_KIND_INT, .as.integer = (int64_t)n};
+    int64_t n;
+    char    text[64];
 
-        if (!sn_value_equal(v, &candidate)) continue;
-        *ret_depth = n;
-        return SN_OK;
-    }
-    char text[64];
-
-    return sn_fail(err, SN_E_INVALID, m->depth.where, "depth is %s, allowed are 0 to %zu",
-                   sn_value_text(v, text, sizeof text), m->n_children);
+    if (!sn_value_int(v, &n) || n < 0 || (uint64_t)n > m->n_children)
+        return sn_fail(err, SN_E_INVALID, m->depth.where, "depth is %s, allowed are 0 to %zu",
+                       sn_value_text(v, text, sizeof text), m->n_children);
+    *ret_depth = (size_t)n;
+    return SN_OK;
 }
 
 /* Under a distribution every block runs and the states at the possible depths are

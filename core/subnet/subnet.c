@@ -45,17 +45,23 @@ static sn_status make_id(sn_subnet *s, sn_error *err)
     return SN_OK;
 }
 
+/* Candidates belong to the supernet, which a subnet holds alive: only lists are copied. */
 static sn_status copy_decision(sn_arena *mem, const struct decision *from, struct decision *to,
                                sn_error *err)
 {
-    uint32_t *pick = arena_array(mem, from->n_pick + 1, sizeof *pick);
+    const size_t n = from->n_pick;
+    uint32_t    *pick;
+    sn_value    *shown;
 
-    if (!pick) return fail_no_memory(err, "choices");
-    if (from->n_pick) memcpy(pick, from->pick, from->n_pick * sizeof *pick);
     *to = *from;
+    if (!from->list) return SN_OK;
+    pick = arena_array(mem, n, sizeof *pick);
+    shown = arena_array(mem, n, sizeof *shown);
+    if (!pick || !shown) return fail_no_memory(err, "choices");
+    memcpy(pick, from->pick, n * sizeof *pick);
+    memcpy(shown, from->value.as.tuple.item, n * sizeof *shown);
     to->pick = pick;
-    if (from->state == DECISION_VALUE && !value_copy(mem, &from->value, &to->value))
-        return fail_no_memory(err, "choices");
+    to->value.as.tuple.item = shown;
     return SN_OK;
 }
 
@@ -72,7 +78,7 @@ static sn_status complete(const sn_draft *draft, sn_arena *mem, struct decision 
     return nasbench101_derive(draft->net, mem, all, err);
 }
 
-enum { SEAL_BYTES = 256 << 20 };
+enum { SEAL_BYTES = 64 << 20, SEAL_STEPS = 1 << 26 };
 
 SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet, sn_error *err)
 {
@@ -84,7 +90,7 @@ SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet,
     const sn_limits   *l = &draft->limits;
     struct budget      budget = budget_of(
         l->stop, l->stop_cls, l->memory_limit_bytes ? l->memory_limit_bytes : SEAL_BYTES,
-        l->step_limit);
+        l->step_limit ? l->step_limit : SEAL_STEPS);
     sn_status rc = SN_E_NO_MEMORY;
 
     if (s && work && (!arena_limit(mem, &budget) || !arena_limit(work, &budget))) s = NULL;

@@ -201,6 +201,22 @@ SN_EXPORT bool sn_weights_find(const sn_weights *w, const char *name, sn_tensor 
     return true;
 }
 
+bool weights_has_prefix(const sn_weights *w, const char *prefix)
+{
+    size_t low = 0, high = w->header.n_tensors;
+
+    while (low < high) { /* the first name that is not less */
+        const size_t middle = low + (high - low) / 2;
+
+        if (strcmp(w->by_name[middle]->name, prefix) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < w->header.n_tensors &&
+           strncmp(w->by_name[low]->name, prefix, strlen(prefix)) == 0;
+}
+
 SN_EXPORT const char *sn_weights_metadata(const sn_weights *w, const char *key)
 {
     for (size_t i = 0; i < w->header.n_metadata; i++)

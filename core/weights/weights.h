@@ -55,6 +55,9 @@ bool guard_is_lost(const struct guard_range *r);
  * Nothing happens if they are not in a mapped file. */
 void weights_release(const sn_weights *w, const void *at, size_t n_bytes);
 
+/* Is there a tensor whose name starts with this? */
+bool weights_has_prefix(const sn_weights *w, const char *prefix);
+
 /* ---- header.c: what the document says, checked ---- */
 
 struct tensor_entry {

@@ -863,8 +863,10 @@ typedef struct sn_limits {
     size_t size;
     bool (*stop)(void *cls); /* as in sn_load_options */
     void    *stop_cls;
-    size_t   memory_limit_bytes; /* of all it holds. 0: 256 MiB */
-    uint64_t step_limit;         /* of one call. 0: none */
+    /* 0: 256 MiB of all that a policy holds; 64 MiB for sealing a draft. */
+    size_t   memory_limit_bytes;
+    uint64_t step_limit; /* of one call, a step being about 10 ns. 0: none for a policy, 2^26 for
+                          * sealing */
 } sn_limits;
 
 /* As sn_policy_create(), under limits, which hold for later calls too. NULL: the defaults. */
