@@ -131,7 +131,7 @@ static enum problem_code give_options(struct call *call)
 }
 
 static const struct api_route_row options_row = {
-    "OPTIONS", "*", "options", API_LOOP, 0, TAKES_NOTHING, false, "", {MEDIA_JSON}, give_options};
+    "OPTIONS", "*", "options", API_LOOP, API_READ, 0, TAKES_NOTHING, false, "", {MEDIA_JSON}, give_options};
 
 static struct match match(const char *method, const char *path)
 {
@@ -180,8 +180,10 @@ struct api_route api_route(const struct api *api, const char *method, const char
 {
     const struct match m = match(method, path);
 
-    if (!m.row) return (struct api_route){.status = m.status, .name = "none", .lane = API_LOOP};
-    return (struct api_route){200, m.row->name, m.row->lane, max_body(api, m.row)};
+    if (!m.row) 
+        return (struct api_route){
+            .status = m.status, .name = "none", .lane = API_LOOP, .access = API_READ};
+    return (struct api_route){200, m.row->name, m.row->lane, max_body(api, m.row), m.row->access};
 }
 
 /* ---- handling ---- */

@@ -82,6 +82,7 @@ struct api_route_row {
     const char    *method, *pattern; /* "{m}", "{id}", "{p}" match one segment */
     const char    *name;
     enum api_lane  lane;
+    enum api_class access;
     size_t         max_body_bytes; /* SIZE_MAX: the configured one, max-body */
     enum api_takes takes;
     bool           has_model; /* {m} must be loaded: 404 before anything else is looked at */

@@ -2,6 +2,7 @@
  *
  * A new option is a row of `options` and a member of struct config; --help, the
  * sample file, the variable and the checks follow from the row. */
+#define _GNU_SOURCE /* memmem */
 #include "config.h"
 
 #include "api.h"
@@ -21,6 +22,9 @@ enum type {
     WEIGHTS,  /* map or copy */
     BOOL,     /* true or false; the flag alone says true */
     PATHS,    /* any number of them */
+    HOSTS,    /* names, any number of them */
+    ORIGINS,  /* scheme://host:port, any number of them */
+    CLASSES,  /* words of `classes` with commas; all; auto */
     SUPERNETS /* name=dir, any number of them */
 };
 
@@ -45,6 +49,18 @@ static const struct option options[] = {
      "Address to listen on. The default is reached from this machine only; 0.0.0.0 or :: from all."},
     {"port", "N", COUNT, AT(port), 0, 65535, "8080",
      "Port to listen on; 0: any free one, which is logged and printed."},
+    {"allow-host", "NAME", HOSTS, AT(allow_host), 1, 255, "",
+     "A name by which clients may call this daemon in Host, besides addresses, localhost and the "
+     "machine's own name; * for any. May be given several times (in the variable: divided by "
+     "commas). Others are answered 403, so that a page of another site cannot get here under a "
+     "name of its own."},
+    {"allow-origin", "ORIGIN", ORIGINS, AT(allow_origin), 1, 255, "",
+     "An origin (https://app.example) whose pages may use this daemon from a browser and read the "
+     "answers; * for any. May be given several times (in the variable: divided by commas)."},
+    {"allow", "CLASSES", CLASSES, AT(allow), 0, 0, "auto",
+     "What clients may do: read (look at what is there), run (forward, resample, seal), change "
+     "(current choices, policies, rewards; delete subnets), admin (load and unload supernets), "
+     "divided by commas; all; or auto: all if host is a loopback address, else read,run."},
     {"supernet", "NAME=DIR", SUPERNETS, 0, 0, 0, "",
      "A supernet to serve: the folder DIR, with spec.json and weights.safetensors, under the name "
      "NAME. May be given several times (in the variable: divided by commas). None: the built-in "
@@ -112,6 +128,18 @@ static const struct option options[] = {
 #undef AT
 
 enum { N_OPTIONS = sizeof options / sizeof options[0], WIDTH = 84 };
+
+static const struct {
+    const char *word;
+    int64_t     bits;
+} classes[] = {
+    {"auto",   0                                                              },
+    {"all",    1 << API_READ | 1 << API_RUN | 1 << API_CHANGE | 1 << API_ADMIN},
+    {"read",   1 << API_READ                                                  },
+    {"run",    1 << API_RUN                                                   },
+    {"change", 1 << API_CHANGE                                                },
+    {"admin",  1 << API_ADMIN                                                 },
+};
 
 static const char *const levels[] = {"error", "warn", "info", "debug"}; /* enum log_level */
 
@@ -199,6 +227,15 @@ static void describe_allowed(const struct option *o, char *buf, size_t n)
     case PATHS:
         snprintf(buf, n, "a path of %d to %d bytes", (int)o->min, (int)o->max);
         return;
+    case HOSTS:
+        snprintf(buf, n, "a name of letters, digits, '.', '_' and '-', without a port, or *");
+        return;
+    case ORIGINS:
+        snprintf(buf, n, "an origin such as https://app.example:8443, without a path, or *");
+        return;
+    case CLASSES:
+        snprintf(buf, n, "auto, all, or some of read, run, change and admin divided by commas");
+        return;
     case SUPERNETS:
         break;
     }
@@ -267,7 +304,7 @@ static bool parse_number(const struct option *o, const char *s, int64_t *ret_n)
 
 static bool is_list(const struct option *o)
 {
-    return o->type == SUPERNETS || o->type == PATHS;
+    return o->type == SUPERNETS || o->type == PATHS || o->type == HOSTS || o->type == ORIGINS;
 }
 
 static void forget_supernets(struct config *c)
@@ -306,30 +343,67 @@ static bool add_supernet(struct config *c, const char *value, size_t n)
     return more[c->n_supernets - 1].name && more[c->n_supernets - 1].dir;
 }
 
-static void forget_plugins(struct config *c)
+static void forget_list(struct config_list *l)
 {
-    for (size_t i = 0; i < c->n_plugins; i++)
-        free(c->plugin[i]);
-    free(c->plugin);
-    c->plugin = NULL;
-    c->n_plugins = 0;
+    for (size_t i = 0; i < l->n; i++)
+        free(l->at[i]);
+    free(l->at);
+    *l = (struct config_list){0};
 }
 
-static bool add_plugin(struct config *c, const struct option *o, const char *value, size_t n)
+static bool item_is_good(const struct option *o, const char *value, size_t n)
+{
+    const char *host;
+
+    if (n < (size_t)o->min || n > (size_t)o->max) return false;
+    if (o->type == PATHS || (n == 1 && *value == '*')) return true;
+    if (o->type == HOSTS) {
+        for (size_t i = 0; i < n; i++)
+            if (!isalnum((unsigned char)value[i]) && !strchr("._-", value[i])) return false;
+        return true;
+    }
+    host = memmem(value, n, "://", 3);
+    if (!host || host == value || host + 3 == value + n) return false;
+    for (const char *c = host + 3; c < value + n; c++)
+        if (!isalnum((unsigned char)*c) && !strchr("._-:[]", *c)) return false;
+    return true;
+}
+
+static bool add_text(struct config_list *l, const struct option *o, const char *value, size_t n)
 {
     char **more;
 
-    if (n < (size_t)o->min || n > (size_t)o->max) return false;
-    more = realloc(c->plugin, (c->n_plugins + 1) * sizeof *more);
+    if (!item_is_good(o, value, n)) return false;
+    more = realloc(l->at, (l->n + 1) * sizeof *more);
     if (!more) return false;
-    c->plugin = more;
-    more[c->n_plugins] = strndup(value, n);
-    return more[c->n_plugins++] != NULL;
+    l->at = more;
+    more[l->n] = strndup(value, n);
+    return more[l->n++] != NULL;
 }
 
 static bool add_item(struct config *c, const struct option *o, const char *value, size_t n)
 {
-    return o->type == SUPERNETS ? add_supernet(c, value, n) : add_plugin(c, o, value, n);
+    if (o->type == SUPERNETS) return add_supernet(c, value, n);
+    return add_text((struct config_list *)((char *)c + o->offset), o, value, n);
+}
+
+/* Words with commas; "all" and "auto" stand alone. */
+static bool parse_classes(const char *value, int64_t *ret_bits)
+{
+    *ret_bits = 0;
+    for (const char *s = value;; s++) {
+        const size_t n = strcspn(s, ",");
+        size_t       i = 0;
+
+        while (i < sizeof classes / sizeof classes[0] &&
+               (strlen(classes[i].word) != n || memcmp(classes[i].word, s, n)))
+            i++;
+        if (i == sizeof classes / sizeof classes[0]) return false;
+        if (i < 2 && n != strlen(value)) return false;
+        *ret_bits |= classes[i].bits;
+        s += n;
+        if (!*s) return true;
+    }
 }
 
 /* One item, or from the environment several; a stronger source replaces the whole list. */
@@ -343,7 +417,7 @@ static bool add_items(struct loader *l, const struct option *o, const char *valu
         if (o->type == SUPERNETS)
             forget_supernets(l->config);
         else
-            forget_plugins(l->config);
+            forget_list((struct config_list *)((char *)l->config + o->offset));
     }
     *list_from = (int)from->kind;
     if (from->kind != FROM_ENV) return add_item(l->config, o, value, strlen(value));
@@ -392,7 +466,12 @@ static bool set(struct loader *l, const struct option *o, const char *value,
         good = !strcmp(value, "true") || !strcmp(value, "false");
         *(int64_t *)at = value[0] == 't';
         break;
+    case CLASSES:
+        good = parse_classes(value, (int64_t *)at);
+        break;
     case PATHS:
+    case HOSTS:
+    case ORIGINS:
     case SUPERNETS:
         good = add_items(l, o, value, from);
         break;
@@ -581,7 +660,9 @@ void config_fini(struct config *config)
     free(config->host);
     free(config->model_dir);
     forget_supernets(config);
-    forget_plugins(config);
+    forget_list(&config->plugin);
+    forget_list(&config->allow_host);
+    forget_list(&config->allow_origin);
 }
 
 const char *config_stray_variable(char *const *env, size_t i)

@@ -16,6 +16,11 @@ struct config_supernet {
     char *name, *dir;
 };
 
+struct config_list {
+    char **at;
+    size_t n;
+};
+
 /* Times in ms, sizes in bytes. */
 struct config {
     char                   *host;
@@ -30,8 +35,8 @@ struct config {
     char                   *model_dir;       /* NULL: none */
     struct config_supernet *supernet;        /* as given on the command line, or elsewhere */
     size_t                  n_supernets;
-    char                  **plugin;
-    size_t                  n_plugins;
+    struct config_list      plugin, allow_host, allow_origin;
+    int64_t                 allow; /* bit c: class c of api.h; 0: by the address */
 };
 
 enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_PRINT, CONFIG_BAD };

@@ -49,11 +49,15 @@ struct job {
     size_t              n_received;
     uint64_t            opened_ns;
     char                request_id[68];
-    char               *accepts; /* several lines of Accept as one; NULL: there was one at most */
-    struct api_request  req;     /* loop thread, until RUNNING; then the worker */
-    struct api_response resp;    /* the worker, until DONE; then the loop thread */
-    atomic_bool         stop;    /* any thread */
-    char                uri[];   /* path, NUL, query */
+    const char         *authority; /* in uri, if it has one: n_authority bytes */
+    size_t              n_authority;
+    const char         *origin;    /* whose pages may read the reply; NULL: no other's */
+    bool                preflight; /* a browser asks what such a page may send */
+    char               *accepts;   /* several lines of Accept as one; NULL: there was one at most */
+    struct api_request  req;       /* loop thread, until RUNNING; then the worker */
+    struct api_response resp;      /* the worker, until DONE; then the loop thread */
+    atomic_bool         stop;      /* any thread */
+    char                uri[];     /* path, NUL, query */
 };
 
 /* ---- helpers ------------------------------------------------------------------ */
@@ -95,7 +99,7 @@ static void enter(struct job *job, enum peer_phase phase)
 
 struct headers {
     const char *content_type, *accept, *request_id, *content_length, *transfer_encoding, *origin;
-    const char *content_encoding;
+    const char *content_encoding, *host, *fetch_site, *asked_method;
     char       *accepts; /* where `accept` is, if it is made of several lines */
     int         n_content_length, n_transfer_encoding, n_host;
     bool        expects_continue, odd_name;
@@ -137,7 +141,11 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     else if (!strcasecmp(key, "Origin"))
         hd->origin = value;
     else if (!strcasecmp(key, "Host"))
-        hd->n_host++;
+        hd->host = value, hd->n_host++;
+    else if (!strcasecmp(key, "Sec-Fetch-Site"))
+        hd->fetch_site = value;
+    else if (!strcasecmp(key, "Access-Control-Request-Method"))
+        hd->asked_method = value;
     else if (!strcasecmp(key, "Expect"))
         hd->expects_continue = !strcasecmp(value, "100-continue");
     return MHD_YES;
@@ -185,14 +193,16 @@ static void set_request_id(struct job *job, const char *sent)
              (unsigned long long)(z ^ (z >> 31)));
 }
 
-/* Path and query as sent; "http://host/path" is "/path" here. */
+/* Path and query as sent; "http://host/path" is "/path" here, for that host. */
 static void split_uri(struct job *job)
 {
     char *path = job->uri, *query;
 
     if (!strncasecmp(path, "http://", 7) || !strncasecmp(path, "https://", 8)) {
         path = strchr(path, ':') + 3;
-        path += strcspn(path, "/?");
+        job->authority = path;
+        job->n_authority = strcspn(path, "/?");
+        path += job->n_authority;
     }
     query = strchr(path, '?');
     if (query) *query++ = 0;
@@ -233,6 +243,22 @@ static ssize_t read_source(void *cls, uint64_t at, char *to, size_t n)
     return got ? (ssize_t)got : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
+/* What lets a page of the origin read the reply, and send what it asked for. */
+static enum MHD_Result add_cors(const struct job *job, struct MHD_Response *m)
+{
+    enum MHD_Result ok = MHD_add_response_header(m, "Access-Control-Allow-Origin", job->origin);
+
+    ok &= MHD_add_response_header(m, "Vary", "Origin");
+    if (!job->preflight)
+        return ok & MHD_add_response_header(m, "Access-Control-Expose-Headers",
+                                            "Location, Retry-After, X-Request-Id");
+    ok &=
+        MHD_add_response_header(m, "Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE");
+    ok &= MHD_add_response_header(m, "Access-Control-Allow-Headers",
+                                  "Accept, Content-Type, X-Request-Id");
+    return ok & MHD_add_response_header(m, "Access-Control-Max-Age", "600");
+}
+
 static enum MHD_Result reply(struct job *job)
 {
     struct api_response *r = &job->resp;
@@ -249,6 +275,7 @@ static enum MHD_Result reply(struct job *job)
     ok &= MHD_add_response_header(m, "X-Request-Id", job->request_id);
     if (r->location[0]) ok &= MHD_add_response_header(m, "Location", r->location);
     if (r->allow[0]) ok &= MHD_add_response_header(m, "Allow", r->allow);
+    if (job->origin) ok &= add_cors(job, m);
     if (r->retry_after > 0) {
         snprintf(seconds, sizeof seconds, "%d", r->retry_after);
         ok &= MHD_add_response_header(m, "Retry-After", seconds);
@@ -263,22 +290,34 @@ static enum MHD_Result reply(struct job *job)
 }
 
 /* The reply becomes an error document of the server's own. */
-static void set_problem(struct job *job, int status, const char *code, const char *text)
+static void set_problem_at(struct job *job, int status, const char *code, const char *where,
+                           const char *text)
 {
     struct api_response *r = &job->resp;
 
     api_response_fini(r);
-    api_problem(status, code, "", text, job->request_id, r);
+    api_problem(status, code, where, text, job->request_id, r);
     if (status == 503 && r->retry_after == 0)
         r->retry_after = job->h->draining ? 1 : pool_retry_after(job->h->pool);
 }
 
-static void refuse(struct job *job, int status, const char *code, const char *text)
+static void set_problem(struct job *job, int status, const char *code, const char *text)
+{
+    set_problem_at(job, status, code, "", text);
+}
+
+static void refuse_at(struct job *job, int status, const char *code, const char *where,
+                      const char *text)
 {
     drop_body(job);
-    set_problem(job, status, code, text);
+    set_problem_at(job, status, code, where, text);
     job->state = JOB_REFUSED;
     enter(job, PEER_REFUSED);
+}
+
+static void refuse(struct job *job, int status, const char *code, const char *text)
+{
+    refuse_at(job, status, code, "", text);
 }
 
 static void refuse_size(struct job *job)
@@ -319,13 +358,36 @@ static void handle_here(struct job *job)
     api_handle(job->h->api, NULL, &job->req, &job->resp);
 }
 
+/* Is it let in? If so, pages of an allowed origin may read the answer. */
+static struct access_refusal check_access(struct httpd *h, struct job *job,
+                                          const struct headers *hd)
+{
+    const struct access_request r = {
+        .host = hd->host,
+        .origin = hd->origin,
+        .fetch_site = hd->fetch_site,
+        .authority = job->authority,
+        .n_authority = job->n_authority,
+        .access = job->route.access,
+        .is_options = !strcmp(job->method, "OPTIONS"),
+    };
+    const struct access_refusal no = access_check(&h->access, &r);
+
+    if (!no.code && hd->origin && access_is_allowed_origin(&h->access, hd->origin)) {
+        job->origin = hd->origin; /* lives as long as the request */
+        job->preflight = r.is_options && hd->asked_method;
+    }
+    return no;
+}
+
 /* Headers: everything that can be refused is refused now. */
 static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *method,
                                   const char *version)
 {
-    const char    *wrong;
-    struct headers hd = {0};
-    size_t         n_body = 0;
+    const char           *wrong;
+    struct headers        hd = {0};
+    struct access_refusal no;
+    size_t                n_body = 0;
 
     MHD_get_connection_values(job->conn, MHD_HEADER_KIND, on_header, &hd);
     set_request_id(job, hd.request_id);
@@ -350,9 +412,12 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
         job->last = true; /* who knows what follows */
         return reply(job);
     }
+    no = check_access(h, job, &hd);
     job->state = JOB_BODY;
     enter(job, PEER_BODY);
-    if (job->route.status != 200) {
+    if (no.code) {
+        refuse_at(job, 403, no.code, no.where, no.text);
+    } else if (job->route.status != 200) {
         handle_here(job); /* 404 or 405, with the body unread */
         job->state = JOB_REFUSED;
         enter(job, PEER_REFUSED);

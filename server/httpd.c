@@ -229,8 +229,19 @@ static int listen_on(const char *host, int port, char *why, size_t n_why)
     return fd;
 }
 
-/* Where a client on this machine reaches us: the real port, and a real address for "any". */
-static void describe(int fd, char *url, size_t n)
+static bool is_loopback(const struct sockaddr *addr)
+{
+    if (addr->sa_family == AF_INET6) {
+        const struct in6_addr *a = &((const struct sockaddr_in6 *)addr)->sin6_addr;
+
+        return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
+    }
+    return ntohl(((const struct sockaddr_in *)addr)->sin_addr.s_addr) >> 24 == 127;
+}
+
+/* Where a client on this machine reaches us: the real port, and a real address for "any". True
+ * if only this machine does. */
+static bool describe(int fd, char *url, size_t n)
 {
     struct sockaddr_storage addr;
     socklen_t               n_addr = sizeof addr;
@@ -240,11 +251,12 @@ static void describe(int fd, char *url, size_t n)
         getnameinfo((struct sockaddr *)&addr, n_addr, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV)) {
         snprintf(url, n, "(unknown address)");
-        return;
+        return false;
     }
     if (!strcmp(host, "0.0.0.0")) snprintf(host, sizeof host, "127.0.0.1");
     if (!strcmp(host, "::")) snprintf(host, sizeof host, "::1");
     snprintf(url, n, addr.ss_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s", host, port);
+    return is_loopback((const struct sockaddr *)&addr);
 }
 
 static bool start_daemon(struct httpd *h)
@@ -280,7 +292,7 @@ bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct 
     *h = (struct httpd){.api = api, .config = config};
     h->listen_fd = listen_on(config->host, (int)config->port, why, n_why);
     if (h->listen_fd < 0) return false;
-    describe(h->listen_fd, h->url, sizeof h->url);
+    access_init(&h->access, config, describe(h->listen_fd, h->url, sizeof h->url));
     if (getrandom(&h->id_seed, sizeof h->id_seed, GRND_NONBLOCK) != sizeof h->id_seed)
         h->id_seed = uv_hrtime(); /* only has to differ from the last start */
 

@@ -2,6 +2,7 @@
 #ifndef SERVER_HTTPD_H
 #define SERVER_HTTPD_H
 
+#include "access.h"
 #include "api.h"
 #include "config.h"
 #include "deadline.h"
@@ -26,6 +27,7 @@ struct httpd {
     uv_async_t           wake;  /* a worker has something to collect */
     struct deadline      deadline;
     struct peers         peers;
+    struct access        access;
     int                  listen_fd;
     char                 url[96];    /* "http://127.0.0.1:8080", the real port */
     bool                 moved;      /* a connection got on since the last run */

@@ -36,8 +36,8 @@ static struct api *create_api(const struct config *c, char *why, size_t n_why)
         .copy_weights = c->copy_weights,
         .exact = c->exact,
         .winograd = c->winograd,
-        .plugin = c->plugin,
-        .n_plugins = c->n_plugins,
+        .plugin = c->plugin.at,
+        .n_plugins = c->plugin.n,
     };
 
     return api_create(&config, why, n_why);

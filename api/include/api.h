@@ -39,13 +39,24 @@ enum api_lane {
     API_COMPUTE /* may take long: a worker thread */
 };
 
+/* What a request does, for whoever decides who may do what. */
+enum api_class {
+    API_OPEN,   /* health, readiness and metrics: for everybody who gets here */
+    API_READ,   /* looks */
+    API_RUN,    /* computes; what it leaves behind is a cache, or sugar for curl */
+    API_CHANGE, /* makes others get other answers, or deletes what they use */
+    API_ADMIN,  /* loads and unloads supernets */
+    API_N_CLASSES
+};
+
 /* What a route allows; `status` is 200, or the refusal (404, 405) that
  * api_handle() would answer anyway. */
 struct api_route {
-    int           status;
-    const char   *name; /* "forward", for logs */
-    enum api_lane lane;
-    size_t        max_body_bytes;
+    int            status;
+    const char    *name; /* "forward", for logs */
+    enum api_lane  lane;
+    size_t         max_body_bytes;
+    enum api_class access;
 };
 
 struct api_request {

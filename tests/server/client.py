@@ -31,12 +31,13 @@ def check(sentence, good, seen=""):
 class Daemon:
     """One that runs, on a free port; its log is in a file."""
 
-    def __init__(self, *options, **env):
+    def __init__(self, *options, family=socket.AF_INET, **env):
+        self.family = family
         self.log_file = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([PROGRAM, "--port", "0", *options], stdout=subprocess.PIPE,
                                         stderr=self.log_file, text=True, env={**os.environ, **env})
         first = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", first)
+        found = re.search(r"http://(?:127\.0\.0\.1|\[::1\]):(\d+)", first)
         if not found:
             sys.exit("the daemon does not start: %s%s" % (first, self.log()))
         self.port = int(found.group(1))
@@ -47,11 +48,11 @@ class Daemon:
         return self.log_file.read()
 
     def connect(self, rcvbuf=0):
-        s = socket.socket()
+        s = socket.socket(self.family)
         s.settimeout(60)
         if rcvbuf:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        s.connect(("127.0.0.1", self.port))
+        s.connect(("::1" if self.family == socket.AF_INET6 else "127.0.0.1", self.port))
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
 
@@ -86,7 +87,7 @@ class Daemon:
 
 def ask(s, method, path, body=b"", *headers):
     """One request on an open connection: status, headers in lower case, body."""
-    lines = ["%s %s HTTP/1.1" % (method, path), "Host: x", "Content-Length: %d" % len(body), *headers]
+    lines = ["%s %s HTTP/1.1" % (method, path), "Host: localhost", "Content-Length: %d" % len(body), *headers]
     s.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
     return answer(s, method)
 
@@ -105,7 +106,7 @@ def answer(s, method="GET", skip_100=False):
         head, data = data.split(b"\r\n\r\n", 1)
     first, *rest = head.decode("latin-1").split("\r\n")
     headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in rest)}
-    missing = 0 if method == "HEAD" else int(headers["content-length"]) - len(data)
+    missing = 0 if method == "HEAD" else int(headers.get("content-length", 0)) - len(data)
     while missing > 0:
         part = s.recv(min(missing, 65536))
         if not part:

@@ -65,10 +65,10 @@ def wire():
         status, headers, _ = ask(s, "DELETE", FORWARD)
         check("405 says what is allowed", status == 405 and "POST" in headers["allow"], headers)
 
-    host = b" HTTP/1.1\r\nHost: x\r\n"
+    host = b" HTTP/1.1\r\nHost: localhost\r\n"
     got, _ = d.send(b"GET /healthz" + host + b"\r\n" + b"HEAD /healthz" + host + b"\r\nGET /healthz" + host + b"\r\n")
     check("pipelined requests are answered in turn", got.count(b"HTTP/1.1 200") == 3, got)
-    got, _ = d.send(b"GET http://x/healthz" + host + b"\r\n")
+    got, _ = d.send(b"GET http://localhost/healthz" + host + b"\r\n")
     check("an absolute URI is a path", got.startswith(b"HTTP/1.1 200"), got)
     got, closed = d.send(b"POST " + FORWARD.encode() + host + b"Content-Length: 9000000\r\nExpect: 100-continue\r\n\r\n")
     check("413 comes instead of 100 Continue", got.startswith(b"HTTP/1.1 413") and closed, got)
@@ -86,7 +86,7 @@ def wire():
             ("an unknown coding", b"POST /healthz" + host + b"Transfer-Encoding: gzip\r\n\r\n"),
             ("a space before the colon", b"POST /healthz" + host + b"Content-Length : 5\r\n\r\n"),
             ("no host", b"GET /healthz HTTP/1.1\r\n\r\n"),
-            ("two hosts", b"GET /healthz" + host + b"Host: y\r\n\r\n")):
+            ("two hosts", b"GET /healthz" + host + b"Host: other\r\n\r\n")):
         got, closed = d.send(request + smuggled)
         document = got.split(b"\r\n\r\n", 1)[-1]
         check("%s: 400, one document, closed" % sentence,
@@ -124,8 +124,8 @@ def too_much(body):
     check("a refusal says when to come back",
           all(int(r[2].get("retry-after", 0)) >= 1 and b'"busy"' in r[3] for r in refused), refused)
 
-    for name, start in (("headers", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: "),
-                        ("a body", b"POST /v1/supernets/digits/resample HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n")):
+    for name, start in (("headers", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "),
+                        ("a body", b"POST /v1/supernets/digits/resample HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n")):
         with d.connect() as s:
             s.settimeout(0.2)
             s.sendall(start)
@@ -144,7 +144,7 @@ def too_much(body):
 
     d = Daemon("--buffer-memory", "1M", "--max-body", "1M")
     with d.connect() as first, d.connect() as second:
-        first.sendall(b"POST " + FORWARD.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 900000)
+        first.sendall(b"POST " + FORWARD.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 900000)
         time.sleep(0.4)
         status, headers, data = ask(second, "POST", FORWARD, b"x" * 500000, JSON)
         check("memory that is taken is 503 with Retry-After", status == 503 and "retry-after" in headers, data)
@@ -207,7 +207,7 @@ def signals(body):
 
     d = Daemon("--grace", "60s")
     with d.connect() as s:
-        s.sendall(b"POST " + FORWARD.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nhalf")
+        s.sendall(b"POST " + FORWARD.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\nhalf")
         time.sleep(0.2)
         status, seconds = d.stop(signal.SIGTERM, signal.SIGTERM)
         check("a second signal does not wait for a client that sends nothing", status == 0 and seconds < 10, (status, seconds))

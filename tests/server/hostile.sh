@@ -46,7 +46,7 @@ refused 404 unknown_supernet "an unknown supernet" "$url/v1/supernets/nothing"
 refused 404 not_found "an unknown path" "$url/v2/supernets"
 refused 405 method_not_allowed "a wrong method" -X DELETE "$m/forward"
 refused 415 unsupported_media_type "XML" "$m/forward" -H 'Content-Type: application/xml' -d '<x/>'
-refused 415 unsupported_media_type "a form of a foreign page" "$m/resample" -H 'Origin: http://elsewhere.example' -d '{"seed": 1}'
+refused 415 unsupported_media_type "a form of a page" "$m/resample" -H "Origin: $url" -d '{"seed": 1}'
 refused 406 not_acceptable "an answer in XML" "$m/space" -H 'Accept: application/xml'
 refused 413 too_large "a body above the limit" "$m/forward" -H 'Content-Type: application/x-safetensors' --data-binary @<(head -c 2000000 /dev/zero)
 refused 413 too_large "a chunked body above the limit" "$m/forward" -H 'Content-Type: application/x-safetensors' -H 'Transfer-Encoding: chunked' --data-binary @<(head -c 2000000 /dev/zero)
@@ -79,7 +79,7 @@ load 422 io "a folder that is not there" nowhere
 # bytes that are no HTTP
 port=${url##*:}
 for line in 'GET / HTTP/9.9' 'GARBAGE' $'\001\002\003' 'GET /v1/supernets/%zz HTTP/1.1'; do
-    printf '%s\r\nHost: x\r\n\r\n' "$line" | timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port; cat >&3; head -c 12 <&3" >"$work/reply" 2>/dev/null
+    printf '%s\r\nHost: localhost\r\n\r\n' "$line" | timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port; cat >&3; head -c 12 <&3" >"$work/reply" 2>/dev/null
     check "'${line//[^[:print:]]/?}' is refused, or the connection is closed" \
         bash -c '! grep -q "HTTP/1.1 [25]00" "$1"' _ "$work/reply"
 done

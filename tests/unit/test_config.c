@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "api.h"
 #include "config.h"
 #include "limits.h"
 
@@ -81,6 +82,14 @@ static const struct {
     {"a flag alone takes no value",    NULL, NULL, "--exact", "--port=1",              MEMBER(port), 1},
     {"a flag that says false",         "winograd = true\n", NULL, "--winograd=false", "--exact", MEMBER(winograd), 0},
     {"a variable that says true",      NULL, "SUPERNETD_WINOGRAD=true", NULL, NULL,    MEMBER(winograd), 1},
+    {"by default the address says who may what", NULL, NULL, NULL, NULL,              MEMBER(allow), 0},
+    {"classes",                        NULL, NULL, "--allow", "run,read",              MEMBER(allow), 1 << API_READ | 1 << API_RUN},
+    {"a variable with commas is one value", NULL, "SUPERNETD_ALLOW=read,admin", NULL, NULL, MEMBER(allow), 1 << API_READ | 1 << API_ADMIN},
+    {"all of them",                    "allow = all\n", NULL, NULL, NULL,              MEMBER(allow), 1 << API_READ | 1 << API_RUN | 1 << API_CHANGE | 1 << API_ADMIN},
+    {"two names",                      NULL, NULL, "--allow-host=a", "--allow-host=b", MEMBER(allow_host.n), 2},
+    {"two names in a variable",        NULL, "SUPERNETD_ALLOW_HOST=a,*", NULL, NULL,   MEMBER(allow_host.n), 2},
+    {"a flag replaces the names of a file", "allow-host = a\nallow-host = b\n", NULL, "--allow-host", "c", MEMBER(allow_host.n), 1},
+    {"an origin",                      NULL, NULL, "--allow-origin", "http://[::1]:80", MEMBER(allow_origin.n), 1},
     {"a line that says true",          "exact = true\n", NULL, NULL, NULL,             MEMBER(exact), 1},
   /* clang-format on */
 };
@@ -139,6 +148,18 @@ static const struct {
     {"winograd = true\n", NULL, "--exact", NULL,
      "exact and winograd are both true: one forbids what the other allows; set one of them, or "
      "none to do as each specification says"},
+    {NULL, NULL, "--allow", "read,write",
+     "--allow read,write: allowed is auto, all, or some of read, run, change and admin divided by commas"},
+    {NULL, NULL, "--allow", "all,read",
+     "--allow all,read: allowed is auto, all, or some of read, run, change and admin divided by commas"},
+    {NULL, NULL, "--allow", "read,",
+     "--allow read,: allowed is auto, all, or some of read, run, change and admin divided by commas"},
+    {NULL, NULL, "--allow-host", "a:80",
+     "--allow-host a:80: allowed is a name of letters, digits, '.', '_' and '-', without a port, or *"},
+    {NULL, NULL, "--allow-origin", "https://a/b",
+     "--allow-origin https://a/b: allowed is an origin such as https://app.example:8443, without a path, or *"},
+    {NULL, NULL, "--allow-origin", "a.example",
+     "--allow-origin a.example: allowed is an origin such as https://app.example:8443, without a path, or *"},
     {NULL, NULL, "--supernet", "digits",
      "--supernet digits: allowed is NAME=DIR, with a name that is not taken yet, of up to 128 "
      "letters, digits, '.', '_' and '-', not starting with '.'"},
@@ -297,7 +318,8 @@ static void the_sample_file_says_the_defaults(void **state)
     (void)state;
     for (char *line = strtok(sample, "\n"); line; line = strtok(NULL, "\n"))
         if (line[0] == '#' && line[1] != ' ' && line[1] && !strstr(line, "= NAME=DIR") &&
-            !strstr(line, "= DIR") && !strstr(line, "= PATH")) {
+            !strstr(line, "= DIR") && !strstr(line, "= PATH") && !strstr(line, "= NAME") &&
+            !strstr(line, "= ORIGIN")) {
             strcat(strcat(lines, line + 1), "\n");
             n_options++;
         }
