@@ -6,8 +6,6 @@
  *
  * .../alpha without a policy is that of the instance "default", a differentiable one unless
  * somebody put another there. */
-#include <stdlib.h>
-
 #include "policies.h"
 
 static const char *instance_name(const struct call *call)
@@ -15,46 +13,44 @@ static const char *instance_name(const struct call *call)
     return call->id[0] ? call->id : API_DEFAULT_INSTANCE;
 }
 
+static bool has_alpha(struct json_text state)
+{
+    struct json_walk w = api_json_walk(state);
+    struct json_text name, value;
+
+    while (api_json_member(&w, &name, &value))
+        if (api_json_equals(name, "alpha")) return true;
+    return false;
+}
+
 /* {"alpha": ...} as the state has it, and what else is in it. */
 static enum problem_code write_alpha(struct call *call, const sn_policy *policy)
 {
-    struct problem *p = &call->problem;
-    struct api_buf  text = {0};
-    json_t         *state = NULL;
+    struct problem  *p = &call->problem;
+    struct api_buf  *b = &call->body;
+    struct json_text state;
 
-    if (api_policy_save(policy, &text, p) == P_OK &&
-        api_json_parse(text.at, text.at, text.n - 1, "state", &state, p) == P_OK) {
-        if (json_object_get(state, "alpha")) {
-            api_buf_add(&call->body, text.at, text.n - 1);
-            api_buf_byte(&call->body, '\n');
-        } else {
-            api_fail(p, P_UNSUPPORTED, "policy", "policy '%s' has no alpha",
-                     sn_policy_name(policy));
-        }
-    }
-    json_decref(state);
-    api_buf_fini(&text);
-    return p->code;
+    if (api_policy_save(policy, b, p) != P_OK ||
+        api_json_read_all(b->at, b->n - 1, "state", NULL, &state, p) != P_OK)
+        return p->code;
+    if (!has_alpha(state))
+        return api_fail(p, P_UNSUPPORTED, "policy", "policy '%s' has no alpha",
+                        sn_policy_name(policy));
+    b->at[b->n - 1] = '\n'; /* instead of the terminator */
+    return P_OK;
 }
 
-/* The bare form has only lists in it. Takes `body`. */
-static enum problem_code wrap(json_t *body, char **ret_text, struct problem *p)
+/* The bare form has only lists in it. NULL and a problem. */
+static const char *document_of(struct call *call, struct json_text body)
 {
-    const char *label;
-    json_t     *value, *whole = body;
-    bool        bare = json_object_size(body) > 0;
+    struct json_walk w = api_json_walk(body);
+    struct json_text name, value;
+    bool             bare = api_json_count(body) > 0;
 
-    json_object_foreach(body, label, value) bare = bare && json_is_array(value);
-    if (bare) {
-        whole = json_object();
-        if (json_object_set_new(whole, "alpha", body) != 0) { /* takes body in any case */
-            json_decref(whole);
-            return api_fail_memory(p);
-        }
-    }
-    *ret_text = json_dumps(whole, 0);
-    json_decref(whole);
-    return *ret_text ? P_OK : api_fail_memory(p);
+    while (api_json_member(&w, &name, &value))
+        bare = bare && api_json_first(value) == '[';
+    return bare ? api_body_document(call, "{\"alpha\": ", body, "}")
+                : api_body_document(call, "", body, "");
 }
 
 enum problem_code api_get_alpha(struct call *call)
@@ -73,11 +69,13 @@ enum problem_code api_put_alpha(struct call *call)
 {
     struct problem  *p = &call->problem;
     struct instance *i = NULL;
-    json_t          *body;
-    char            *text;
+    struct json_text body;
+    const char      *text;
     sn_error         err = {0};
 
-    if (api_body_object(call, &body) != P_OK || wrap(body, &text, p) != P_OK) return p->code;
+    if (api_body_object(call, &body) != P_OK) return p->code;
+    text = document_of(call, body);
+    if (!text) return p->code;
     if (api_policy_instance(call, instance_name(call), &i) == P_OK) {
         pthread_mutex_lock(&i->lock);
         if (sn_policy_update(i->policy, text, &err) != SN_OK)
@@ -87,6 +85,5 @@ enum problem_code api_put_alpha(struct call *call)
         pthread_mutex_unlock(&i->lock);
         api_instance_unref(i);
     }
-    free(text);
     return p->code;
 }

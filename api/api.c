@@ -46,7 +46,8 @@ struct api *api_create(const struct api_config *config, char *why, size_t n_why)
         return NULL;
     }
     sn_blas_set_threads(config->blas_threads > 0 ? config->blas_threads : 1);
-    json_object_seed(0); /* before there are threads: it is set on first use */
+    json_object_seed(
+        0); /* the library reads JSON: before there are threads, as it is set on first use */
     if (config->model_dir && config->model_dir[0]) {
         api->model_dir = realpath(config->model_dir, NULL);
         if (!api->model_dir) {
@@ -387,6 +388,17 @@ enum problem_code api_call_charge(struct call *call, size_t n, const char *what)
     return P_OK;
 }
 
+void *api_call_alloc(struct call *call, size_t n)
+{
+    void *at;
+
+    if (api_call_charge(call, n, "the request") != P_OK) return NULL;
+    if (!call->mem) call->mem = sn_arena_create();
+    at = call->mem ? sn_arena_alloc(call->mem, n) : NULL;
+    if (!at) api_fail_memory(&call->problem);
+    return at;
+}
+
 enum problem_code api_call_stopped(struct call *call, const char *fmt, ...)
 {
     char    text[128];
@@ -431,6 +443,7 @@ void api_handle(struct api *api, struct api_worker *worker, const struct api_req
         api_buf_fini(&call.body);
         api_problem_respond(&call.problem, req->request_id, ret);
     }
+    sn_arena_free(call.mem);
     account_discharge(&api->account, ACCOUNT_REQUESTS, call.n_charged);
     api_model_unref(call.model);
     free(call.query.text);

@@ -1,86 +1,76 @@
-/* body: strict JSON over jansson. */
+/* body: strict JSON, without building anything of it. */
 #include "body.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Line and column, from 1, of a byte of the document. */
-static void place(const char *start, const char *at, int *ret_line, int *ret_column)
+enum problem_code api_body_object(struct call *call, struct json_text *ret_object)
 {
-    *ret_line = *ret_column = 1;
-    for (; start < at; start++) {
-        ++*ret_column;
-        if (*start == '\n') {
-            ++*ret_line;
-            *ret_column = 1;
-        }
-    }
-}
+    static const char         empty[] = "{}";
+    const struct api_request *req = call->req;
+    struct problem           *p = &call->problem;
+    struct json_text          t = {empty, empty + 2};
 
-enum problem_code api_json_parse(const char *start, const char *at, size_t n, const char *where,
-                                 json_t **ret_json, struct problem *p)
-{
-    json_error_t      je;
-    json_t           *json = json_loadb(at, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
-    enum problem_code code = P_SYNTAX;
-    int               line, column;
-
-    if (json) {
-        *ret_json = json;
-        return P_OK;
-    }
-    switch (json_error_code(&je)) {
-    case json_error_out_of_memory:
-        return api_fail_memory(p);
-    case json_error_numeric_overflow: /* well-formed, but not to be held */
-    case json_error_null_character:
-        code = P_INVALID;
-        break;
-    default:
-        break;
-    }
-    place(start, at + (je.position > 0 && (size_t)je.position <= n ? je.position : 0), &line,
-          &column);
-    return api_fail(p, code, where, "line %d column %d: %s", line, column, je.text);
-}
-
-enum problem_code api_body_object(struct call *call, json_t **ret_object)
-{
-    const char *at = call->req->body;
-    json_t     *json;
-
-    if (call->req->n_body == 0) {
-        *ret_object = json_object();
-        return *ret_object ? P_OK : api_fail_memory(&call->problem);
-    }
-    if (api_json_parse(at, at, call->req->n_body, "body", &json, &call->problem) != P_OK)
-        return call->problem.code;
-    if (!json_is_object(json)) {
-        api_fail(&call->problem, P_INVALID, "body", "must be an object, not %s",
-                 api_json_kind(json));
-        json_decref(json);
-        return call->problem.code;
-    }
-    *ret_object = json;
+    if (req->n_body > 0 &&
+        api_json_read_all(req->body, req->n_body, NULL, req->stop, &t, p) != P_OK)
+        return p->code;
+    if (api_json_first(t) != '{')
+        return api_fail(p, P_INVALID, "body", "must be an object, not %s", api_json_kind(t));
+    *ret_object = t;
     return P_OK;
 }
 
-enum problem_code api_body_members(const json_t *object, const char *where, const char *allowed,
-                                   struct problem *p)
+/* The place of `name` in "a|b|c"; the number of words if it is none of them. */
+static size_t find_word(const char *list, struct json_text name)
 {
-    const char *key;
-    json_t     *value;
+    size_t i = 0;
 
-    json_object_foreach((json_t *)object, key, value)
-    {
-        if (!api_word_in(allowed, key, strlen(key)))
-            return api_fail_unknown(p, where, key, allowed);
+    for (; *list; i++) {
+        const size_t n = strcspn(list, "|");
+        char         word[64];
+
+        snprintf(word, sizeof word, "%.*s", (int)n, list);
+        if (api_json_equals(name, word)) return i;
+        list += n + (list[n] == '|');
+    }
+    return i;
+}
+
+/* A name for messages, cut if it is long. */
+static void put_name(struct json_text name, char *buf, size_t n_bytes)
+{
+    if (api_json_room(name) <= n_bytes)
+        api_json_decode(name, buf);
+    else
+        snprintf(buf, n_bytes, "%.*s", (int)n_bytes - 1, name.at + 1);
+}
+
+enum problem_code api_body_members(struct json_text object, const char *where, const char *allowed,
+                                   struct json_text ret_value[], struct problem *p)
+{
+    struct json_walk w = api_json_walk(object);
+    struct json_text name, value;
+    size_t           n = 1;
+    char             text[224];
+
+    for (const char *at = allowed; *at; at++)
+        n += *at == '|';
+    for (size_t i = 0; i < n; i++)
+        ret_value[i] = (struct json_text){0};
+    while (api_json_member(&w, &name, &value)) {
+        const size_t i = find_word(allowed, name);
+
+        put_name(name, text, sizeof text);
+        if (i == n) return api_fail_unknown(p, where, text, allowed);
+        if (ret_value[i].at)
+            return api_fail(p, P_SYNTAX, where, "'%s' is given twice: a duplicate", text);
+        ret_value[i] = value;
     }
     return P_OK;
 }
 
 static enum problem_code wrong_kind(struct problem *p, const char *where, const char *key,
-                                    const char *want, const json_t *got)
+                                    const char *want, struct json_text got)
 {
     char path[256];
 
@@ -88,56 +78,63 @@ static enum problem_code wrong_kind(struct problem *p, const char *where, const 
     return api_fail(p, P_INVALID, path, "must be %s, not %s", want, api_json_kind(got));
 }
 
-enum problem_code api_body_text(const json_t *object, const char *where, const char *key,
-                                const char **ret_text, struct problem *p)
+enum problem_code api_body_text(struct call *call, struct json_text value, const char *where,
+                                const char *key, const char **ret_text)
 {
-    const json_t *json = json_object_get(object, key);
-
-    if (!json) return P_OK;
-    if (!json_is_string(json)) return wrong_kind(p, where, key, "a string", json);
-    *ret_text = json_string_value(json);
-    return P_OK;
+    if (!value.at) return P_OK;
+    if (api_json_first(value) != '"')
+        return wrong_kind(&call->problem, where, key, "a string", value);
+    *ret_text = api_body_decode(call, value);
+    return call->problem.code;
 }
 
-enum problem_code api_body_integer(const json_t *object, const char *where, const char *key,
-                                   int64_t min, int64_t max, int64_t *ret_integer, bool *ret_given,
+enum problem_code api_body_integer(struct json_text value, const char *where, const char *key,
+                                   int64_t min, int64_t max, int64_t *ret_integer,
                                    struct problem *p)
 {
-    const json_t *json = json_object_get(object, key);
-    char          path[256];
+    int64_t x;
+    char    path[256];
 
-    *ret_given = json != NULL;
-    if (!json) return P_OK;
-    if (!json_is_integer(json)) return wrong_kind(p, where, key, "an integer", json);
+    if (!value.at) return P_OK;
+    if (api_json_first(value) != '0' || !api_json_integer(value, &x))
+        return wrong_kind(p, where, key, "an integer", value);
     snprintf(path, sizeof path, "%s%s%s", where, where[0] ? "." : "", key);
-    if (json_integer_value(json) < min)
-        return api_fail(p, P_INVALID, path, "%lld is below %lld",
-                        (long long)json_integer_value(json), (long long)min);
-    if (json_integer_value(json) > max)
-        return api_fail(p, P_LIMIT, path, "%lld is above the limit of %lld",
-                        (long long)json_integer_value(json), (long long)max);
-    *ret_integer = json_integer_value(json);
+    if (x < min)
+        return api_fail(p, P_INVALID, path, "%lld is below %lld", (long long)x, (long long)min);
+    if (x > max)
+        return api_fail(p, P_LIMIT, path, "%lld is above the limit of %lld", (long long)x,
+                        (long long)max);
+    *ret_integer = x;
     return P_OK;
 }
 
-enum problem_code api_body_object_member(const json_t *object, const char *where, const char *key,
-                                         json_t **ret_object, struct problem *p)
+enum problem_code api_body_is_object(struct json_text value, const char *where, const char *key,
+                                     struct problem *p)
 {
-    json_t *json = json_object_get(object, key);
-
-    if (!json) return P_OK;
-    if (!json_is_object(json)) return wrong_kind(p, where, key, "an object", json);
-    *ret_object = json;
-    return P_OK;
+    if (!value.at || api_json_first(value) == '{') return P_OK;
+    return wrong_kind(p, where, key, "an object", value);
 }
 
-const char *api_json_kind(const json_t *json)
+const char *api_body_decode(struct call *call, struct json_text string)
 {
-    static const char *const kinds[] = {
-        [JSON_OBJECT] = "an object",   [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",
-        [JSON_INTEGER] = "an integer", [JSON_REAL] = "a number",  [JSON_TRUE] = "true",
-        [JSON_FALSE] = "false",        [JSON_NULL] = "null",
-    };
+    char *to = api_call_alloc(call, api_json_room(string));
 
-    return kinds[json_typeof(json)];
+    if (to) api_json_decode(string, to);
+    return to;
+}
+
+const char *api_body_document(struct call *call, const char *before, struct json_text text,
+                              const char *after)
+{
+    const size_t n_before = strlen(before), n = (size_t)(text.end - text.at);
+    char        *to;
+
+    if (api_call_charge(call, api_json_tree_bytes(text), "reading the request") != P_OK)
+        return NULL;
+    to = api_call_alloc(call, n_before + n + strlen(after) + 1);
+    if (!to) return NULL;
+    memcpy(to, before, n_before);
+    memcpy(to + n_before, text.at, n);
+    memcpy(to + n_before + n, after, strlen(after) + 1);
+    return to;
 }

@@ -3,32 +3,33 @@
 #ifndef API_BODY_H
 #define API_BODY_H
 
-#include <jansson.h>
-
 #include "call.h"
+#include "json_cursor.h"
 
-/* Parse n bytes of JSON; `where` is put into messages. `start` is the document that
- * lines and columns are counted in (`at` may be a part of it). */
-enum problem_code api_json_parse(const char *start, const char *at, size_t n, const char *where,
-                                 json_t **ret_json, struct problem *p);
+/* The body, which must be an object; an empty body is an empty object. */
+enum problem_code api_body_object(struct call *call, struct json_text *ret_object);
 
-/* The body as an object; an empty body is an empty object. */
-enum problem_code api_body_object(struct call *call, json_t **ret_object);
+/* The members of an object: ret_value[i] is what the i-th word of "a|b|c" has, `at` NULL if it is
+ * not there. Others are refused, and so is one that is there twice. */
+enum problem_code api_body_members(struct json_text object, const char *where, const char *allowed,
+                                   struct json_text ret_value[], struct problem *p);
 
-/* Only the members of "a|b|c" may be there. */
-enum problem_code api_body_members(const json_t *object, const char *where, const char *allowed,
+/* A member that may be missing (`at` NULL): `ret` stays as it is then. Texts live as long as the
+ * call. */
+enum problem_code api_body_text(struct call *call, struct json_text value, const char *where,
+                                const char *key, const char **ret_text);
+enum problem_code api_body_integer(struct json_text value, const char *where, const char *key,
+                                   int64_t min, int64_t max, int64_t *ret_integer,
                                    struct problem *p);
+enum problem_code api_body_is_object(struct json_text value, const char *where, const char *key,
+                                     struct problem *p);
 
-/* Optional members: `ret` stays as it is if the member is missing. */
-enum problem_code api_body_text(const json_t *object, const char *where, const char *key,
-                                const char **ret_text, struct problem *p);
-enum problem_code api_body_integer(const json_t *object, const char *where, const char *key,
-                                   int64_t min, int64_t max, int64_t *ret_integer, bool *ret_given,
-                                   struct problem *p);
-enum problem_code api_body_object_member(const json_t *object, const char *where, const char *key,
-                                         json_t **ret_object, struct problem *p);
+/* A string, decoded; NULL and a problem if there is no room for it. */
+const char *api_body_decode(struct call *call, struct json_text string);
 
-/* "an array", for messages. */
-const char *api_json_kind(const json_t *json);
+/* Text for a function of the library, which builds a tree of it: ended by a NUL, in memory of the
+ * call, and the tree is charged. `before` and `after` may be "". NULL and a problem. */
+const char *api_body_document(struct call *call, const char *before, struct json_text text,
+                              const char *after);
 
 #endif

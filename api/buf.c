@@ -118,15 +118,17 @@ void api_buf_printf(struct api_buf *b, const char *fmt, ...)
     b->n += (size_t)n;
 }
 
-/* Bytes of the UTF-8 sequence at s; 0 if it is none (overlong, surrogate, cut). */
-static size_t utf8_bytes(const unsigned char *s)
+/* None is also what is overlong, a surrogate or cut. */
+size_t api_utf8_bytes(const char *at, size_t n_there)
 {
-    unsigned low = 0x80, high = 0xBF;
-    size_t   n;
+    const unsigned char *s = (const unsigned char *)at;
+    unsigned             low = 0x80, high = 0xBF;
+    size_t               n;
 
     if (s[0] < 0x80) return 1;
     if (s[0] < 0xC2 || s[0] > 0xF4) return 0;
     n = s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
+    if (n > n_there) return 0;
     if (s[0] == 0xE0) low = 0xA0;
     if (s[0] == 0xED) high = 0x9F;
     if (s[0] == 0xF0) low = 0x90;
@@ -143,7 +145,7 @@ void api_buf_string(struct api_buf *b, const char *text)
 
     api_buf_byte(b, '"');
     while (*s) {
-        const size_t n = utf8_bytes(s);
+        const size_t n = api_utf8_bytes((const char *)s, 4); /* a NUL ends it before */
 
         if (n == 0)
             api_buf_text(b, "\xEF\xBF\xBD");

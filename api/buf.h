@@ -43,6 +43,9 @@ void api_buf_text(struct api_buf *b, const char *text);
 void api_buf_byte(struct api_buf *b, char byte);
 __attribute__((format(printf, 2, 3))) void api_buf_printf(struct api_buf *b, const char *fmt, ...);
 
+/* Bytes of the UTF-8 sequence at `at`, of which n can be read; 0 if it is none. */
+size_t api_utf8_bytes(const char *at, size_t n);
+
 /* Quoted and escaped. Bytes that are no UTF-8 become U+FFFD, so that what is
  * quoted from a request cannot make the answer malformed. */
 void api_buf_string(struct api_buf *b, const char *text);

@@ -46,6 +46,7 @@ struct call {
     bool                      moved; /* another load has taken its place: begin again with that */
     struct api_buf            body;  /* of the answer; handed over at the end */
     size_t                    n_charged; /* as a request, see api_call_charge() */
+    sn_arena                 *mem;       /* see api_call_alloc(); NULL: not needed yet */
     enum media                answer;
 };
 
@@ -54,6 +55,9 @@ typedef enum problem_code api_handler(struct call *call);
 /* Charge n bytes that this call is about to take and gives back when it ends; `what` is put into
  * the message if there is no room for them. */
 enum problem_code api_call_charge(struct call *call, size_t n, const char *what);
+
+/* Memory that is charged likewise and lives as long as the call; NULL and a problem. */
+void *api_call_alloc(struct call *call, size_t n);
 
 /* Past its deadline, or nobody waits for it any more? Then the problem says what was done. */
 __attribute__((format(printf, 2, 3))) enum problem_code api_call_stopped(struct call *call,

@@ -8,22 +8,32 @@
 #include "choices_json.h"
 #include "subnets.h"
 
-enum problem_code api_choices_body(struct call *call, const json_t *body,
-                                   const json_t **ret_choices, struct completion *ret_completion)
+/* No value of a choice is an object: this tells the two forms apart, also for a label that is
+ * called "choices". */
+static bool is_wrapped(struct json_text body)
 {
-    struct problem *p = &call->problem;
-    json_t         *choices = json_object_get(body, "choices");
+    struct json_walk w = api_json_walk(body);
+    struct json_text name, value;
 
-    /* No value of a choice is an object: this tells the two forms apart, also for
-     * a label that is called "choices". */
-    if (json_is_object(choices) || json_is_object(json_object_get(body, "complete"))) {
-        choices = NULL;
-        if (api_body_members(body, "body", "choices|complete", p) != P_OK ||
-            api_body_object_member(body, "", "choices", &choices, p) != P_OK)
+    while (api_json_member(&w, &name, &value))
+        if (api_json_first(value) == '{' &&
+            (api_json_equals(name, "choices") || api_json_equals(name, "complete")))
+            return true;
+    return false;
+}
+
+enum problem_code api_choices_body(struct call *call, struct json_text body,
+                                   struct json_text *ret_choices, struct completion *ret_completion)
+{
+    struct problem  *p = &call->problem;
+    struct json_text member[2];
+
+    if (is_wrapped(body)) {
+        if (api_body_members(body, "body", "choices|complete", member, p) != P_OK ||
+            api_body_is_object(member[0], "", "choices", p) != P_OK)
             return p->code;
-        *ret_choices = choices;
-        return api_completion_parse(json_object_get(body, "complete"), "complete", ret_completion,
-                                    p);
+        *ret_choices = member[0];
+        return api_completion_parse(call, member[1], "complete", ret_completion);
     }
     *ret_choices = body;
     *ret_completion = (struct completion){0};
@@ -48,9 +58,8 @@ enum problem_code api_put_choices(struct call *call)
 {
     struct problem   *p = &call->problem;
     struct completion completion;
-    const json_t     *choices;
+    struct json_text  body, choices;
     sn_subnet        *subnet = NULL;
-    json_t           *body;
     bool              created;
 
     if (api_body_object(call, &body) != P_OK) return p->code;
@@ -60,7 +69,6 @@ enum problem_code api_put_choices(struct call *call)
         api_subnet_write(call, subnet, &completion);
     }
     sn_subnet_unref(subnet);
-    json_decref(body);
     return p->code;
 }
 

@@ -10,105 +10,170 @@
 
 enum { MAX_TUPLE_DEPTH = 4 };
 
-static enum problem_code value_of(const json_t *json, sn_arena *mem, int depth, const char *where,
-                                  sn_value *ret_value, struct problem *p)
-{
-    sn_value v = {0}, *item;
+/* Memory for one set of choices, charged while it is read. */
+struct reader {
+    struct call *call;
+    sn_arena    *mem;
+    size_t       charged;
+};
 
-    switch (json_typeof(json)) {
-    case JSON_NULL:
+static void *take(struct reader *r, size_t n)
+{
+    struct account *a = &r->call->api->account;
+    void           *at;
+
+    if (!account_charge(a, ACCOUNT_REQUESTS, n)) {
+        api_fail_room(&r->call->problem, a, ACCOUNT_REQUESTS, n, "a set of choices");
+        return NULL;
+    }
+    r->charged += n;
+    at = sn_arena_alloc(r->mem, n);
+    if (!at) api_fail_memory(&r->call->problem);
+    return at;
+}
+
+static const char *take_text(struct reader *r, struct json_text string)
+{
+    char *to = take(r, api_json_room(string));
+
+    if (to) api_json_decode(string, to);
+    return to;
+}
+
+static enum problem_code value_of(struct reader *r, struct json_text json, int depth,
+                                  const char *where, sn_value *ret_value);
+
+static enum problem_code tuple_of(struct reader *r, struct json_text json, int depth,
+                                  const char *where, sn_value *ret_value)
+{
+    struct problem  *p = &r->call->problem;
+    struct json_walk w = api_json_walk(json);
+    struct json_text item;
+    size_t           n = 0;
+    sn_value        *at;
+
+    if (depth == MAX_TUPLE_DEPTH)
+        return api_fail(p, P_NOT_CANDIDATE, where, "lists are nested too deeply");
+    at = take(r, (api_json_count(json) + 1) * sizeof *at);
+    if (!at) return p->code;
+    while (api_json_item(&w, &item))
+        if (value_of(r, item, depth + 1, where, &at[n++]) != P_OK) return p->code;
+    ret_value->kind = SN_KIND_TUPLE;
+    ret_value->as.tuple.item = at;
+    ret_value->as.tuple.n = n;
+    return P_OK;
+}
+
+static enum problem_code value_of(struct reader *r, struct json_text json, int depth,
+                                  const char *where, sn_value *ret_value)
+{
+    sn_value v = {0};
+
+    switch (api_json_first(json)) {
+    case 'n':
         v.kind = SN_KIND_NULL;
         break;
-    case JSON_TRUE:
-    case JSON_FALSE:
+    case 't':
+    case 'f':
         v.kind = SN_KIND_BOOL;
-        v.as.boolean = json_is_true(json);
+        v.as.boolean = *json.at == 't';
         break;
-    case JSON_INTEGER:
-        v.kind = SN_KIND_INT;
-        v.as.integer = json_integer_value(json);
-        break;
-    case JSON_REAL:
-        v.kind = SN_KIND_FLOAT;
-        v.as.real = json_real_value(json);
-        break;
-    case JSON_STRING:
+    case '"':
         v.kind = SN_KIND_TEXT;
-        v.as.text = json_string_value(json);
+        v.as.text = take_text(r, json);
+        if (!v.as.text) return r->call->problem.code;
         break;
-    case JSON_ARRAY:
-        if (depth == MAX_TUPLE_DEPTH)
-            return api_fail(p, P_NOT_CANDIDATE, where, "lists are nested too deeply");
-        item = sn_arena_alloc(mem, (json_array_size(json) + 1) * sizeof *item);
-        if (!item) return api_fail_memory(p);
-        for (size_t i = 0; i < json_array_size(json); i++)
-            if (value_of(json_array_get(json, i), mem, depth + 1, where, &item[i], p) != P_OK)
-                return p->code;
-        v.kind = SN_KIND_TUPLE;
-        v.as.tuple.item = item;
-        v.as.tuple.n = json_array_size(json);
+    case '[':
+        if (tuple_of(r, json, depth, where, &v) != P_OK) return r->call->problem.code;
         break;
-    case JSON_OBJECT:
-        return api_fail(p, P_NOT_CANDIDATE, where, "an object is no value of a choice");
+    case '{':
+        return api_fail(&r->call->problem, P_NOT_CANDIDATE, where,
+                        "an object is no value of a choice");
+    default:
+        v.kind = SN_KIND_INT;
+        if (api_json_integer(json, &v.as.integer)) break;
+        v.kind = SN_KIND_FLOAT;
+        v.as.real = api_json_real(json);
     }
     *ret_value = v;
     return P_OK;
 }
 
-enum problem_code api_choices_draft(sn_supernet *net, const json_t *choices, const char *where,
-                                    sn_draft **ret_draft, struct problem *p)
+/* Each label of the object once. */
+static enum problem_code read_choices(struct reader *r, struct json_text choices, const char *where,
+                                      sn_draft *draft)
 {
-    sn_arena   *mem = sn_arena_create();
-    sn_draft   *draft = NULL;
-    sn_error    err = {0};
-    const char *label;
-    json_t     *json;
+    const sn_supernet *net = r->call->model->net;
+    struct problem    *p = &r->call->problem;
+    struct json_walk   w = api_json_walk(choices);
+    struct json_text   name, json;
+    sn_error           err = {0};
+    bool              *seen = take(r, sn_supernet_n_choices(net) + 1);
 
-    if (!mem) return api_fail_memory(p);
-    if (sn_draft_create(net, &draft, &err) != SN_OK) {
-        api_fail_library(p, &err, NULL);
-        goto out;
-    }
-    json_object_foreach((json_t *)choices, label, json)
-    {
-        char     path[256];
-        sn_value value;
+    if (!seen) return p->code;
+    while (api_json_member(&w, &name, &json)) {
+        const char *label = take_text(r, name);
+        char        path[256];
+        size_t      i;
+        sn_value    value;
 
-        snprintf(path, sizeof path, "%s.%s", where, label);
-        if (value_of(json, mem, 0, path, &value, p) != P_OK) goto out;
-        if (sn_draft_set(draft, label, &value, &err) != SN_OK) {
-            api_fail_library(p, &err, path);
-            goto out;
+        if (!label) return p->code;
+        snprintf(path, sizeof path, "%s.%.200s", where, label);
+        if (sn_supernet_find_choice(net, label, &i)) {
+            if (seen[i]) return api_fail(p, P_SYNTAX, path, "is given twice: a duplicate");
+            seen[i] = true;
         }
+        if (value_of(r, json, 0, path, &value) != P_OK) return p->code;
+        if (sn_draft_set(draft, label, &value, &err) != SN_OK)
+            return api_fail_library(p, &err, path);
     }
-    *ret_draft = draft;
-    draft = NULL;
-out:
-    sn_draft_free(draft);
-    sn_arena_free(mem);
+    return P_OK;
+}
+
+enum problem_code api_choices_draft(struct call *call, struct json_text choices, const char *where,
+                                    sn_draft **ret_draft)
+{
+    struct problem *p = &call->problem;
+    struct reader   r = {.call = call, .mem = sn_arena_create()};
+    sn_draft       *draft = NULL;
+    sn_error        err = {0};
+
+    if (!r.mem)
+        api_fail_memory(p);
+    else if (sn_draft_create(call->model->net, &draft, &err) != SN_OK)
+        api_fail_library(p, &err, NULL);
+    else if (choices.at)
+        read_choices(&r, choices, where, draft);
+    if (p->code == P_OK)
+        *ret_draft = draft;
+    else
+        sn_draft_free(draft);
+    sn_arena_free(r.mem);
+    account_discharge(&call->api->account, ACCOUNT_REQUESTS, r.charged);
     return p->code;
 }
 
-enum problem_code api_completion_parse(const json_t *json, const char *where,
-                                       struct completion *ret_completion, struct problem *p)
+enum problem_code api_completion_parse(struct call *call, struct json_text json, const char *where,
+                                       struct completion *ret_completion)
 {
+    struct problem   *p = &call->problem;
     struct completion c = {.asked = true, .policy = "path"};
+    struct json_text  member[2];
     int64_t           seed = 0;
-    bool              given;
 
-    if (!json) {
+    if (!json.at) {
         *ret_completion = (struct completion){0};
         return P_OK;
     }
-    if (json_is_string(json) && strcmp(json_string_value(json), "current") == 0) {
+    if (api_json_first(json) == '"' && api_json_equals(json, "current")) {
         c.policy = NULL;
-    } else if (json_is_object(json)) {
-        if (api_body_members(json, where, "policy|seed", p) != P_OK ||
-            api_body_text(json, where, "policy", &c.policy, p) != P_OK ||
-            api_body_integer(json, where, "seed", 0, INT64_MAX, &seed, &given, p) != P_OK)
+    } else if (api_json_first(json) == '{') {
+        if (api_body_members(json, where, "policy|seed", member, p) != P_OK ||
+            api_body_text(call, member[0], where, "policy", &c.policy) != P_OK ||
+            api_body_integer(member[1], where, "seed", 0, INT64_MAX, &seed, p) != P_OK)
             return p->code;
         c.seed = (uint64_t)seed;
-        if (!given && api_random_seed(&c.seed, p) != P_OK) return p->code;
+        if (!member[1].at && api_random_seed(&c.seed, p) != P_OK) return p->code;
     } else {
         return api_fail(p, P_INVALID, where,
                         "must be \"current\" or an object such as {\"policy\": \"path\"}");
@@ -174,14 +239,14 @@ static enum problem_code complete_by_policy(struct call *call, sn_draft *draft,
     return call->problem.code;
 }
 
-enum problem_code api_choices_subnet(struct call *call, const json_t *choices, const char *where,
+enum problem_code api_choices_subnet(struct call *call, struct json_text choices, const char *where,
                                      const struct completion *completion, sn_subnet **ret_subnet,
                                      bool *ret_created)
 {
     struct problem *p = &call->problem;
     sn_draft       *draft = NULL;
 
-    if (api_choices_draft(call->model->net, choices, where, &draft, p) != P_OK) return p->code;
+    if (api_choices_draft(call, choices, where, &draft) != P_OK) return p->code;
     if (completion->asked)
         completion->policy ? complete_by_policy(call, draft, completion)
                            : complete_from_current(call->model, draft, "complete", p);

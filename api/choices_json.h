@@ -11,13 +11,13 @@ struct completion {
     uint64_t    seed;
 };
 
-/* A draft with the values of the object `choices` (NULL: none). */
-enum problem_code api_choices_draft(sn_supernet *net, const json_t *choices, const char *where,
-                                    sn_draft **ret_draft, struct problem *p);
+/* A draft with the values of the object `choices` (`at` NULL: none). */
+enum problem_code api_choices_draft(struct call *call, struct json_text choices, const char *where,
+                                    sn_draft **ret_draft);
 
-/* "complete": {"policy": "path", "seed": 7}, or "current". Borrows from `json`. */
-enum problem_code api_completion_parse(const json_t *json, const char *where,
-                                       struct completion *ret_completion, struct problem *p);
+/* "complete": {"policy": "path", "seed": 7}, or "current". */
+enum problem_code api_completion_parse(struct call *call, struct json_text json, const char *where,
+                                       struct completion *ret_completion);
 
 /* A random seed that survives JSON readers with 53 bits. */
 enum problem_code api_random_seed(uint64_t *ret_seed, struct problem *p);
@@ -28,7 +28,7 @@ enum problem_code api_choices_seal(struct model *m, const sn_draft *draft, sn_su
                                    bool *ret_created, struct problem *p);
 
 /* The two above, in one: the subnet that a body's `choices` and `complete` describe. */
-enum problem_code api_choices_subnet(struct call *call, const json_t *choices, const char *where,
+enum problem_code api_choices_subnet(struct call *call, struct json_text choices, const char *where,
                                      const struct completion *completion, sn_subnet **ret_subnet,
                                      bool *ret_created);
 

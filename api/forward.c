@@ -41,14 +41,14 @@ enum problem_code api_forward_one_id(struct forward *f, const char *id, const ch
     return api_forward_add(f, subnet);
 }
 
-enum problem_code api_forward_one_choices(struct forward *f, const json_t *choices,
+enum problem_code api_forward_one_choices(struct forward *f, struct json_text choices,
                                           const char *where)
 {
     const struct completion none = {0};
     sn_subnet              *subnet;
     bool                    created;
 
-    if (!json_is_object(choices))
+    if (api_json_first(choices) != '{')
         return api_fail(problem(f), P_INVALID, where, "must be an object {label: value}, not %s",
                         api_json_kind(choices));
     if (api_choices_subnet(f->call, choices, where, &none, &subnet, &created) != P_OK)
@@ -56,32 +56,41 @@ enum problem_code api_forward_one_choices(struct forward *f, const json_t *choic
     return api_forward_add(f, subnet);
 }
 
-enum problem_code api_forward_list(struct forward *f, const json_t *list, const char *where)
+enum problem_code api_forward_list(struct forward *f, struct json_text list, const char *where)
 {
-    struct problem *p = problem(f);
-    const size_t    max = f->call->api->config.max_subnets;
+    struct problem  *p = problem(f);
+    const size_t     max = f->call->api->config.max_subnets;
+    struct json_walk w;
+    struct json_text item;
+    size_t           n;
 
-    if (!json_is_array(list))
+    if (api_json_first(list) != '[')
         return api_fail(p, P_INVALID, where, "must be an array of ids or choices, not %s",
                         api_json_kind(list));
-    if (json_array_size(list) == 0) return api_fail(p, P_INVALID, where, "is empty");
-    if (json_array_size(list) > max)
-        return api_fail(p, P_LIMIT, where, "%zu subnets are above the limit of %zu",
-                        json_array_size(list), max);
+    n = api_json_count(list);
+    if (n == 0) return api_fail(p, P_INVALID, where, "is empty");
+    if (n > max)
+        return api_fail(p, P_LIMIT, where,
+                        "%zu subnets are above the limit of %zu, which --max-subnets sets", n, max);
     f->several = true;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t     *item = json_array_get(list, i);
+    w = api_json_walk(list);
+    for (size_t i = 0; api_json_item(&w, &item); i++) {
         char              place[64];
         enum problem_code rc;
 
         snprintf(place, sizeof place, "%s[%zu]", where, i);
-        if (json_is_string(item))
-            rc = api_forward_one_id(f, json_string_value(item), place, P_UNKNOWN_SUBNET);
-        else if (json_is_object(item))
+        if (api_call_stopped(f->call, "after %zu of %zu subnets were read", i, n) != P_OK)
+            return p->code;
+        if (api_json_first(item) == '"') {
+            const char *id = api_body_decode(f->call, item);
+
+            rc = id ? api_forward_one_id(f, id, place, P_UNKNOWN_SUBNET) : p->code;
+        } else if (api_json_first(item) == '{') {
             rc = api_forward_one_choices(f, item, place);
-        else
+        } else {
             rc = api_fail(p, P_INVALID, place, "must be an id or an object of choices, not %s",
                           api_json_kind(item));
+        }
         if (rc != P_OK) return rc;
     }
     return P_OK;
@@ -242,7 +251,8 @@ static enum problem_code compile(struct forward *f)
     for (size_t i = 0; i < f->n_subnets; i++) {
         if (f->call->req->stop && atomic_load(f->call->req->stop))
             return api_fail(problem(f), P_STOPPED, "", "stopped before the forward began");
-        if (plan_of(f, f->subnet[i], &options, largest, &f->plan[i]) != P_OK) return problem(f)->code;
+        if (plan_of(f, f->subnet[i], &options, largest, &f->plan[i]) != P_OK)
+            return problem(f)->code;
     }
     return P_OK;
 }
@@ -349,7 +359,6 @@ static void fini(struct forward *f)
     }
     for (size_t i = 0; i < SN_MAX_PORTS; i++)
         api_buf_fini(&f->owned[i]);
-    api_forward_said_fini(f);
     sn_state_free(f->state);
     free(f->probs);
     free(f->weights_of_probs);

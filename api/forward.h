@@ -26,11 +26,18 @@ enum said_word {
 
 enum said_form { SAID_NOWHERE, IN_QUERY, IN_BODY, IN_METADATA };
 
+/* One of them: a text, a number or a piece of JSON, whatever the word has. */
+struct said {
+    enum said_form   in;
+    const char      *text;
+    int64_t          number;
+    struct json_text json;
+};
+
 struct forward {
     struct call *call;
 
-    json_t        *said[SAID_COUNT]; /* NULL: not said */
-    enum said_form said_in[SAID_COUNT];
+    struct said said[SAID_COUNT];
 
     /* Inputs, one for each port; dtype SN_NONE: not sent. */
     sn_tensor      in[SN_MAX_PORTS];
@@ -51,30 +58,30 @@ struct forward {
 
 /* ---- forward_said.c ---- */
 
-/* Collect what one form says: a member of the body (takes `value`); all keys of the metadata; all
- * parameters of the query. A word that is unknown, or said differently elsewhere, is refused. */
-enum problem_code api_forward_say_json(struct forward *f, const char *name, json_t *value);
+/* Collect what one form says: a member of the body; all keys of the metadata; all parameters of the
+ * query. A word that is unknown, or said differently elsewhere, is refused. */
+enum problem_code api_forward_say_json(struct forward *f, struct json_text name,
+                                       struct json_text value);
 enum problem_code api_forward_say_metadata(struct forward *f);
 enum problem_code api_forward_say_query(struct forward *f);
 
 /* Mode and subnets from all that was said; nothing said: the current subnet. */
 enum problem_code api_forward_decide(struct forward *f);
-void              api_forward_said_fini(struct forward *f);
 
 /* ---- forward.c, forward_policy.c ---- */
 
 /* `id` NULL: the current one. */
 enum problem_code api_forward_one_id(struct forward *f, const char *id, const char *where,
                                      enum problem_code if_unknown);
-enum problem_code api_forward_one_choices(struct forward *f, const json_t *choices,
+enum problem_code api_forward_one_choices(struct forward *f, struct json_text choices,
                                           const char *where);
-enum problem_code api_forward_list(struct forward *f, const json_t *list, const char *where);
+enum problem_code api_forward_list(struct forward *f, struct json_text list, const char *where);
 
 /* What is said when a policy decides: a policy's name or inline logits, and either an id or
  * choices that are fixed beforehand. */
 struct forward_policy {
     const char       *name, *id; /* NULL: not said */
-    const json_t     *alpha, *choices;
+    struct json_text  alpha, choices;
     bool              has_seed;
     uint64_t          seed;
     enum problem_code if_unknown; /* an id that is not remembered */

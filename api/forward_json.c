@@ -5,8 +5,8 @@
  *      or what forward_policy.c takes: "policy": p | "alpha": {...}, "seed": 7
  *  -> {"results": [{"subnet": id, "version": 1, "outputs": {"logits": [[...]]}}]}
  *
- * The body is split: inputs go straight from text to tensors, the few other
- * members are parsed as usual. */
+ * Inputs go straight from text to tensors; the few other members are checked, and read
+ * where they are. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,27 +14,19 @@
 #include "forward.h"
 #include "tensor_json.h"
 
-/* A member's name as a JSON string, and the ':' behind it. */
-static enum problem_code read_key(struct json_cursor *c, json_t **ret_key, struct problem *p)
+/* A member's name, and the ':' behind it. */
+static enum problem_code read_key(struct json_cursor *c, struct json_text *ret_key,
+                                  struct problem *p)
 {
-    const char *start;
-
     api_json_space(c);
-    start = c->at;
     if (c->at == c->end || *c->at != '"') return api_json_expected(c, "a name in quotes", p);
-    if (api_json_skip(c, p) != P_OK ||
-        api_json_parse(c->start, start, (size_t)(c->at - start), "body", ret_key, p) != P_OK)
-        return p->code;
-    if (!api_json_eat(c, ':')) {
-        json_decref(*ret_key);
-        return api_json_expected(c, "':'", p);
-    }
-    return P_OK;
+    if (api_json_read(c, ret_key, p) != P_OK) return p->code;
+    return api_json_eat(c, ':') ? P_OK : api_json_expected(c, "':'", p);
 }
 
 /* Call `member` for each member of the object at the cursor, which it must consume. */
-typedef enum problem_code member_reader(struct forward *f, struct json_cursor *c, const char *name,
-                                        void *cls);
+typedef enum problem_code member_reader(struct forward *f, struct json_cursor *c,
+                                        struct json_text name, void *cls);
 
 static enum problem_code read_object(struct forward *f, struct json_cursor *c,
                                      member_reader *member, void *cls)
@@ -44,22 +36,21 @@ static enum problem_code read_object(struct forward *f, struct json_cursor *c,
     if (!api_json_eat(c, '{')) return api_json_expected(c, "'{'", p);
     if (api_json_eat(c, '}')) return P_OK;
     do {
-        json_t *key;
+        struct json_text name;
 
-        if (read_key(c, &key, p) != P_OK) return p->code;
-        member(f, c, json_string_value(key), cls);
-        json_decref(key);
-        if (p->code != P_OK) return p->code;
+        if (read_key(c, &name, p) != P_OK || member(f, c, name, cls) != P_OK) return p->code;
     } while (api_json_eat(c, ','));
     return api_json_eat(c, '}') ? P_OK : api_json_expected(c, "',' or '}'", p);
 }
 
-static enum problem_code no_such_input(struct forward *f, const char *name)
+static enum problem_code no_such_input(struct forward *f, struct json_text text)
 {
+    const char        *name = api_body_decode(f->call, text);
     const sn_supernet *net = f->call->model->net;
     char               place[160], known[512] = "";
     size_t             n = 0;
 
+    if (!name) return f->call->problem.code;
     for (size_t i = 0; i < sn_supernet_n_inputs(net) && n < sizeof known; i++)
         n += (size_t)snprintf(known + n, sizeof known - n, "%s'%s'", i ? ", " : "",
                               sn_supernet_input(net, i)->name);
@@ -68,7 +59,7 @@ static enum problem_code no_such_input(struct forward *f, const char *name)
                     "the supernet has no such input; it has %s", known);
 }
 
-static enum problem_code read_input(struct forward *f, struct json_cursor *c, const char *name,
+static enum problem_code read_input(struct forward *f, struct json_cursor *c, struct json_text name,
                                     void *cls)
 {
     const sn_supernet *net = f->call->model->net;
@@ -76,10 +67,10 @@ static enum problem_code read_input(struct forward *f, struct json_cursor *c, co
     size_t             i = 0;
 
     (void)cls;
-    while (i < sn_supernet_n_inputs(net) && strcmp(sn_supernet_input(net, i)->name, name) != 0)
+    while (i < sn_supernet_n_inputs(net) && !api_json_equals(name, sn_supernet_input(net, i)->name))
         i++;
     if (i == sn_supernet_n_inputs(net)) return no_such_input(f, name);
-    snprintf(place, sizeof place, "inputs.%.128s", name);
+    snprintf(place, sizeof place, "inputs.%.128s", sn_supernet_input(net, i)->name);
     if (f->in[i].dtype != SN_NONE)
         return api_fail(&f->call->problem, P_SYNTAX, place, "is given twice");
     f->owned[i] = (struct api_buf){
@@ -89,15 +80,14 @@ static enum problem_code read_input(struct forward *f, struct json_cursor *c, co
 }
 
 /* Members other than "inputs" say how to run. */
-static enum problem_code read_member(struct forward *f, struct json_cursor *c, const char *name,
-                                     void *cls)
+static enum problem_code read_member(struct forward *f, struct json_cursor *c,
+                                     struct json_text name, void *cls)
 {
-    bool           *has_inputs = cls;
-    json_t         *value;
-    struct problem *p = &f->call->problem;
-    const char     *start;
+    bool            *has_inputs = cls;
+    struct problem  *p = &f->call->problem;
+    struct json_text value;
 
-    if (strcmp(name, "inputs") == 0) {
+    if (api_json_equals(name, "inputs")) {
         if (*has_inputs) return api_fail(p, P_SYNTAX, "body", "'inputs' is given twice");
         *has_inputs = true;
         api_json_space(c);
@@ -105,18 +95,13 @@ static enum problem_code read_member(struct forward *f, struct json_cursor *c, c
             return api_fail(p, P_INVALID, "inputs", "must be an object {name: nested arrays}");
         return read_object(f, c, read_input, NULL);
     }
-    api_json_space(c);
-    start = c->at;
-    if (api_json_skip(c, p) != P_OK ||
-        api_json_parse(c->start, start, (size_t)(c->at - start), "body", &value, p) != P_OK)
-        return p->code;
-    return api_forward_say_json(f, name, value);
+    return api_json_read(c, &value, p) == P_OK ? api_forward_say_json(f, name, value) : p->code;
 }
 
 enum problem_code api_forward_read_json(struct forward *f)
 {
     const char        *body = f->call->req->body;
-    struct json_cursor c = {body, body, body + f->call->req->n_body};
+    struct json_cursor c = {body, body, body + f->call->req->n_body, NULL, f->call->req->stop};
     struct problem    *p = &f->call->problem;
     bool               has_inputs = false;
 

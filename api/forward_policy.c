@@ -14,42 +14,40 @@
 #include "forward.h"
 #include "policies.h"
 
-static enum problem_code open_inline(struct forward *f, const json_t *alpha, const char *where,
+static enum problem_code open_inline(struct forward *f, struct json_text alpha, const char *where,
                                      struct policy_use *ret_use)
 {
     struct problem *p = &f->call->problem;
-    json_t         *options = json_pack("{s:O}", "alpha", alpha);
-    char           *text = options ? json_dumps(options, 0) : NULL, place[256];
+    const char     *text = api_body_document(f->call, "{\"alpha\": ", alpha, "}");
+    char            place[256];
     sn_policy      *policy;
     sn_error        err = {0};
 
-    if (!text) {
-        api_fail_memory(p);
-    } else if (sn_policy_create(f->call->model->net, "differentiable", text, &policy, &err)) {
+    if (!text) return p->code;
+    if (sn_policy_create(f->call->model->net, "differentiable", text, &policy, &err)) {
         snprintf(place, sizeof place, "%s.%.160s", where, err.where);
         api_fail_library(p, &err, strcmp(err.where, "alpha") ? place : where);
     } else {
         *ret_use = (struct policy_use){policy, NULL};
     }
-    json_decref(options);
-    free(text);
     return p->code;
 }
 
 /* Inline logits soften what they name, and nothing else. */
-static enum problem_code soften(struct forward *f, const json_t *alpha, const char *where,
+static enum problem_code soften(struct forward *f, struct json_text alpha, const char *where,
                                 sn_draft *draft)
 {
-    struct problem *p = &f->call->problem;
-    const char     *label;
-    json_t         *logits;
-    sn_error        err = {0};
+    struct problem  *p = &f->call->problem;
+    struct json_walk w = api_json_walk(alpha);
+    struct json_text name, logits;
+    sn_error         err = {0};
 
-    json_object_foreach((json_t *)alpha, label, logits)
-    {
-        char   place[256];
-        size_t i;
+    while (api_json_member(&w, &name, &logits)) {
+        const char *label = api_body_decode(f->call, name);
+        char        place[256];
+        size_t      i;
 
+        if (!label) return p->code;
         snprintf(place, sizeof place, "%s.%.160s", where, label);
         if (sn_supernet_find_choice(f->call->model->net, label, &i) && sn_draft_get(draft, i))
             return api_fail(p, P_INVALID, place, "'%s' is set by choices as well", label);
@@ -67,9 +65,9 @@ static enum problem_code decide(struct forward *f, const struct forward_policy *
     sn_error        err = {0};
     bool            created;
 
-    if (api_choices_draft(f->call->model->net, how->choices, how->where_choices, &draft, p) != P_OK)
+    if (api_choices_draft(f->call, how->choices, how->where_choices, &draft) != P_OK)
         return p->code;
-    if (how->alpha)
+    if (how->alpha.at)
         soften(f, how->alpha, how->where_alpha, draft);
     else if (sn_policy_resample(use->policy, rng, draft, &err) != SN_OK)
         api_fail_library(p, &err, NULL);
@@ -109,15 +107,26 @@ static enum problem_code check_alpha(struct forward *f, const struct forward_pol
                                      const sn_subnet *subnet)
 {
     const sn_supernet *net = f->call->model->net;
+    struct json_walk   w;
+    struct json_text   name, logits;
+    bool              *named;
 
-    for (size_t i = 0; how->alpha && i < sn_supernet_n_choices(net); i++) {
-        const char *label = sn_supernet_choice(net, i)->label;
+    if (!how->alpha.at) return P_OK;
+    named = api_call_alloc(f->call, sn_supernet_n_choices(net) + 1);
+    if (!named) return f->call->problem.code;
+    w = api_json_walk(how->alpha);
+    while (api_json_member(&w, &name, &logits)) {
+        const char *label = api_body_decode(f->call, name);
+        size_t      i;
 
-        if (sn_subnet_is_soft(subnet, i) && !json_object_get(how->alpha, label))
+        if (!label) return f->call->problem.code;
+        if (sn_supernet_find_choice(net, label, &i)) named[i] = true;
+    }
+    for (size_t i = 0; i < sn_supernet_n_choices(net); i++)
+        if (sn_subnet_is_soft(subnet, i) && !named[i])
             return api_fail(&f->call->problem, P_UNDECIDED, how->where_alpha,
                             "choice '%s' of the subnet follows a distribution; it needs logits",
-                            label);
-    }
+                            sn_supernet_choice(net, i)->label);
     return P_OK;
 }
 
@@ -129,14 +138,14 @@ enum problem_code api_forward_policy(struct forward *f, const struct forward_pol
     uint64_t          seed = how->seed;
     sn_rng            rng;
 
-    if (how->alpha && !json_is_object(how->alpha))
+    if (how->alpha.at && api_json_first(how->alpha) != '{')
         return api_fail(p, P_INVALID, how->where_alpha, "must be an object {label: [logits]}");
-    if (how->choices && !json_is_object(how->choices))
+    if (how->choices.at && api_json_first(how->choices) != '{')
         return api_fail(p, P_INVALID, how->where_choices, "must be an object {label: value}");
     if (!how->has_seed && api_random_seed(&seed, p) != P_OK) return p->code;
     sn_rng_seed(&rng, seed);
-    if ((how->alpha ? open_inline(f, how->alpha, how->where_alpha, &use)
-                    : api_policy_open(f->call, how->name, how->where_name, &use)) != P_OK)
+    if ((how->alpha.at ? open_inline(f, how->alpha, how->where_alpha, &use)
+                       : api_policy_open(f->call, how->name, how->where_name, &use)) != P_OK)
         return p->code;
     if ((how->id
              ? api_choices_find(f->call->model, how->id, how->where_id, how->if_unknown, &subnet, p)

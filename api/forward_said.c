@@ -39,26 +39,31 @@ static const char *form_name(enum said_form form)
 
 static const char *where_of(const struct forward *f, enum said_word w)
 {
-    return f->said_in[w] == IN_METADATA ? words[w].in_metadata : words[w].name;
+    return f->said[w].in == IN_METADATA ? words[w].in_metadata : words[w].name;
 }
 
-/* Takes `value`; NULL if there was no memory for it. */
-static enum problem_code say(struct forward *f, enum said_form form, enum said_word w,
-                             json_t *value)
+static bool is_said(const struct forward *f, enum said_word w)
 {
-    struct problem *p = &f->call->problem;
+    return f->said[w].in != SAID_NOWHERE;
+}
 
-    if (!value) return api_fail_memory(p);
-    if (!f->said[w]) {
-        f->said[w] = value;
-        f->said_in[w] = form;
+/* Within one form the reader has seen to it that nothing is said twice, and JSON is said in one
+ * form only. */
+static enum problem_code say(struct forward *f, enum said_word w, const struct said *what)
+{
+    const struct said *before = &f->said[w];
+
+    if (!is_said(f, w)) {
+        f->said[w] = *what;
         return P_OK;
     }
-    if (!json_equal(f->said[w], value)) /* within one form the reader has seen to it */
-        api_fail(p, P_INVALID, words[w].name, "the %s and the %s say different things",
-                 form_name(f->said_in[w]), form_name(form));
-    json_decref(value);
-    return p->code;
+    if (words[w].kind == TEXT    ? strcmp(before->text, what->text) == 0
+        : words[w].kind == WHOLE ? before->number == what->number
+                                 : false)
+        return P_OK;
+    return api_fail(&f->call->problem, P_INVALID, words[w].name,
+                    "the %s and the %s say different things", form_name(before->in),
+                    form_name(what->in));
 }
 
 static enum said_word find(const char *name)
@@ -70,25 +75,24 @@ static enum said_word find(const char *name)
     return w;
 }
 
-enum problem_code api_forward_say_json(struct forward *f, const char *name, json_t *value)
+enum problem_code api_forward_say_json(struct forward *f, struct json_text name,
+                                       struct json_text value)
 {
-    const enum said_word w = find(name);
-    struct problem      *p = &f->call->problem;
+    struct problem *p = &f->call->problem;
+    const char     *text = api_body_decode(f->call, name);
+    struct said     what = {.in = IN_BODY, .json = value};
+    enum said_word  w;
 
-    if (w == SAID_COUNT)
-        api_fail_unknown(p, "body", name, "inputs|" API_FORWARD_WORDS);
-    else if (f->said[w])
-        api_fail(p, P_SYNTAX, "body", "'%s' is given twice", name);
-    else if (words[w].kind == TEXT && !json_is_string(value))
-        api_fail(p, P_INVALID, name, "must be a string, not %s", api_json_kind(value));
-    else if (words[w].kind == WHOLE && !json_is_integer(value))
-        api_fail(p, P_INVALID, name, "must be an integer, not %s", api_json_kind(value));
-    else if (words[w].kind == WHOLE && json_integer_value(value) < 0)
-        api_fail(p, P_INVALID, name, "%lld is below 0", (long long)json_integer_value(value));
-    else
-        return say(f, IN_BODY, w, value);
-    json_decref(value);
-    return p->code;
+    if (!text) return p->code;
+    w = find(text);
+    if (w == SAID_COUNT) return api_fail_unknown(p, "body", text, "inputs|" API_FORWARD_WORDS);
+    if (is_said(f, w)) return api_fail(p, P_SYNTAX, "body", "'%s' is given twice", text);
+    if (words[w].kind == TEXT && api_body_text(f->call, value, "", text, &what.text) != P_OK)
+        return p->code;
+    if (words[w].kind == WHOLE &&
+        api_body_integer(value, "", text, 0, INT64_MAX, &what.number, p) != P_OK)
+        return p->code;
+    return say(f, w, &what);
 }
 
 /* A text of the metadata or of the query. */
@@ -96,22 +100,14 @@ static enum problem_code say_text(struct forward *f, enum said_form form, enum s
                                   const char *where, const char *text)
 {
     struct problem *p = &f->call->problem;
-    json_t         *value = NULL;
-    int64_t         number;
+    struct said     what = {.in = form, .text = text};
 
-    switch (words[w].kind) {
-    case TEXT:
-        return say(f, form, w, json_string(text));
-    case WHOLE:
-        return api_whole_number(text, where, &number, p) == P_OK
-                   ? say(f, form, w, json_integer(number))
-                   : p->code;
-    case VALUE:
-        break;
-    }
-    return api_json_parse(text, text, strlen(text), where, &value, p) == P_OK
-               ? say(f, form, w, value)
-               : p->code;
+    if (words[w].kind == WHOLE && api_whole_number(text, where, &what.number, p) != P_OK)
+        return p->code;
+    if (words[w].kind == VALUE &&
+        api_json_read_all(text, strlen(text), where, f->call->req->stop, &what.json, p) != P_OK)
+        return p->code;
+    return say(f, w, &what);
 }
 
 enum problem_code api_forward_say_metadata(struct forward *f)
@@ -149,25 +145,20 @@ enum problem_code api_forward_say_query(struct forward *f)
     return P_OK;
 }
 
-static const char *text_of(const struct forward *f, enum said_word w)
-{
-    return json_string_value(f->said[w]);
-}
-
 static enum problem_code check_version(struct forward *f)
 {
     const struct model *m = f->call->model;
-    const json_t       *said = f->said[SAID_VERSION];
+    const struct said  *said = &f->said[SAID_VERSION];
 
-    if (!said || (uint64_t)json_integer_value(said) == m->version) return P_OK;
+    if (!is_said(f, SAID_VERSION) || (uint64_t)said->number == m->version) return P_OK;
     return api_fail(&f->call->problem, P_STALE, where_of(f, SAID_VERSION),
                     "version %lld of supernet '%s' is not served, version %llu is",
-                    (long long)json_integer_value(said), m->name, (unsigned long long)m->version);
+                    (long long)said->number, m->name, (unsigned long long)m->version);
 }
 
 static enum problem_code read_mode(struct forward *f)
 {
-    const char *mode = text_of(f, SAID_MODE);
+    const char *mode = f->said[SAID_MODE].text;
 
     if (!mode) return P_OK;
     if (strcmp(mode, "eval") != 0 && strcmp(mode, "train") != 0)
@@ -180,21 +171,20 @@ static enum problem_code read_mode(struct forward *f)
 /* What contradicts itself, wherever its parts were said. */
 static enum problem_code check_together(struct forward *f)
 {
-    json_t *const  *said = f->said;
     struct problem *p = &f->call->problem;
-    const bool      decided = said[SAID_POLICY] || said[SAID_ALPHA];
+    const bool      decided = is_said(f, SAID_POLICY) || is_said(f, SAID_ALPHA);
 
-    if (!!said[SAID_SUBNET] + !!said[SAID_CHOICES] + !!said[SAID_SUBNETS] > 1)
+    if (is_said(f, SAID_SUBNET) + is_said(f, SAID_CHOICES) + is_said(f, SAID_SUBNETS) > 1)
         return api_fail(p, P_INVALID,
-                        f->said_in[SAID_SUBNET] == IN_QUERY       ? "subnet"
-                        : f->said_in[SAID_CHOICES] == IN_METADATA ? "__metadata__"
+                        f->said[SAID_SUBNET].in == IN_QUERY       ? "subnet"
+                        : f->said[SAID_CHOICES].in == IN_METADATA ? "__metadata__"
                                                                   : "body",
                         "only one of subnet, choices and subnets can say what to run");
-    if (said[SAID_POLICY] && said[SAID_ALPHA])
+    if (is_said(f, SAID_POLICY) && is_said(f, SAID_ALPHA))
         return api_fail(p, P_INVALID, "policy", "only one of policy and alpha can decide");
-    if (said[SAID_SUBNETS] && decided)
+    if (is_said(f, SAID_SUBNETS) && decided)
         return api_fail(p, P_INVALID, "subnets", "a policy decides one subnet, not a list");
-    if (said[SAID_SEED] && !said[SAID_POLICY])
+    if (is_said(f, SAID_SEED) && !is_said(f, SAID_POLICY))
         return api_fail(p, P_INVALID, where_of(f, SAID_SEED),
                         "a seed is for a policy, and none is named");
     return P_OK;
@@ -202,31 +192,25 @@ static enum problem_code check_together(struct forward *f)
 
 enum problem_code api_forward_decide(struct forward *f)
 {
-    json_t *const        *said = f->said;
-    struct forward_policy how = {.name = text_of(f, SAID_POLICY),
-                                 .id = text_of(f, SAID_SUBNET),
-                                 .alpha = said[SAID_ALPHA],
-                                 .choices = said[SAID_CHOICES],
-                                 .has_seed = said[SAID_SEED] != NULL,
-                                 .seed = (uint64_t)json_integer_value(said[SAID_SEED]),
+    const struct said    *said = f->said;
+    struct forward_policy how = {.name = said[SAID_POLICY].text,
+                                 .id = said[SAID_SUBNET].text,
+                                 .alpha = said[SAID_ALPHA].json,
+                                 .choices = said[SAID_CHOICES].json,
+                                 .has_seed = is_said(f, SAID_SEED),
+                                 .seed = (uint64_t)said[SAID_SEED].number,
                                  .where_name = where_of(f, SAID_POLICY),
                                  .where_id = where_of(f, SAID_SUBNET),
                                  .where_alpha = where_of(f, SAID_ALPHA),
                                  .where_choices = where_of(f, SAID_CHOICES)};
 
     /* 404 is for what the URL names. */
-    how.if_unknown = f->said_in[SAID_SUBNET] == IN_QUERY ? P_NO_SUBNET : P_UNKNOWN_SUBNET;
+    how.if_unknown = said[SAID_SUBNET].in == IN_QUERY ? P_NO_SUBNET : P_UNKNOWN_SUBNET;
     if (check_version(f) != P_OK || read_mode(f) != P_OK || check_together(f) != P_OK)
         return f->call->problem.code;
-    if (how.name || how.alpha) return api_forward_policy(f, &how);
-    if (how.choices) return api_forward_one_choices(f, how.choices, how.where_choices);
-    if (said[SAID_SUBNETS])
-        return api_forward_list(f, said[SAID_SUBNETS], where_of(f, SAID_SUBNETS));
+    if (how.name || how.alpha.at) return api_forward_policy(f, &how);
+    if (how.choices.at) return api_forward_one_choices(f, how.choices, how.where_choices);
+    if (is_said(f, SAID_SUBNETS))
+        return api_forward_list(f, said[SAID_SUBNETS].json, where_of(f, SAID_SUBNETS));
     return api_forward_one_id(f, how.id, how.where_id, how.if_unknown); /* NULL: the current one */
-}
-
-void api_forward_said_fini(struct forward *f)
-{
-    for (enum said_word w = 0; w < SAID_COUNT; w++)
-        json_decref(f->said[w]);
 }

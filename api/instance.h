@@ -5,7 +5,6 @@
 #ifndef API_INSTANCE_H
 #define API_INSTANCE_H
 
-#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 

@@ -9,7 +9,7 @@
  * reload of another one drops them, as their labels may be gone. */
 #include "policies.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "choices_json.h"
@@ -126,33 +126,46 @@ enum problem_code api_policy_instance(struct call *call, const char *name,
     return P_OK;
 }
 
-/* 0.1 stays 0.1 where fifteen digits say it all. */
-static char *dump(const json_t *json)
+/* What of the body goes to the policy, as it was written; NULL for nothing. */
+static enum problem_code options_of(struct call *call, struct json_text body,
+                                    const char **ret_options)
 {
-    char   *text = json_dumps(json, JSON_REAL_PRECISION(15));
-    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+    struct json_walk w = api_json_walk(body);
+    struct json_text name, value;
+    char            *at;
+    size_t           n = 0;
 
-    if (!text || json_equal(json, again)) {
-        json_decref(again);
-        return text;
+    if (api_call_charge(call, api_json_tree_bytes(body), "the options of a policy") != P_OK)
+        return call->problem.code;
+    at = api_call_alloc(call, (size_t)(body.end - body.at) + 3 * api_json_count(body) + 1);
+    if (!at) return call->problem.code;
+    while (api_json_member(&w, &name, &value)) {
+        if (api_json_equals(name, "policy")) continue;
+        n += (size_t)sprintf(at + n, "%s%.*s: %.*s", n ? ", " : "{", (int)(name.end - name.at),
+                             name.at, (int)(value.end - value.at), value.at);
     }
-    json_decref(again);
-    free(text);
-    return json_dumps(json, 0);
+    if (n) at[n] = '}'; /* what was allocated is zeros */
+    *ret_options = n ? at : NULL;
+    return P_OK;
 }
 
-/* What of the body goes to the policy, as text to free(); NULL for nothing. */
-static enum problem_code options_of(json_t *body, char **ret_text, struct problem *p)
+/* The kind of policy that the body names. */
+static enum problem_code class_of(struct call *call, struct json_text body, const char **ret_class)
 {
-    char *text = NULL;
+    struct json_walk w = api_json_walk(body);
+    struct json_text name, value, found = {0};
+    struct problem  *p = &call->problem;
 
-    json_object_del(body, "policy");
-    if (json_object_size(body) > 0) {
-        text = dump(body);
-        if (!text) return api_fail_memory(p);
+    while (api_json_member(&w, &name, &value)) {
+        if (!api_json_equals(name, "policy")) continue;
+        if (found.at) return api_fail(p, P_SYNTAX, "body", "'policy' is given twice: a duplicate");
+        found = value;
     }
-    *ret_text = text;
-    return P_OK;
+    if (!found.at)
+        return api_fail(p, P_INVALID, "policy",
+                        "is missing: the kind of policy, such as {\"policy\": \"gumbel\"}");
+    if (api_body_text(call, found, "", "policy", ret_class) != P_OK) return p->code;
+    return find_class(call->api, *ret_class) ? P_OK : unknown_class(call, *ret_class, "policy");
 }
 
 static enum problem_code check_name(struct call *call)
@@ -164,42 +177,24 @@ static enum problem_code check_name(struct call *call)
     return P_OK;
 }
 
-static enum problem_code create(struct call *call, json_t *body)
+enum problem_code api_put_policy(struct call *call)
 {
     struct problem  *p = &call->problem;
     struct instance *i = NULL;
-    const char      *cls = NULL;
-    char            *name, *options = NULL;
+    const char      *cls = NULL, *options = NULL;
+    struct json_text body;
     bool             there;
 
-    if (api_hold(call) != P_OK || api_body_text(body, "", "policy", &cls, p) != P_OK)
+    if (check_name(call) != P_OK || api_body_object(call, &body) != P_OK ||
+        api_hold(call) != P_OK || class_of(call, body, &cls) != P_OK ||
+        options_of(call, body, &options) != P_OK ||
+        api_instance_create(call->model->net, call->id, cls, options, &i, p) != P_OK)
         return p->code;
-    if (!cls)
-        return api_fail(p, P_INVALID, "policy",
-                        "is missing: the kind of policy, such as {\"policy\": \"gumbel\"}");
-    if (!find_class(call->api, cls)) return unknown_class(call, cls, "policy");
-    name = strdup(cls); /* it goes with the member */
-    if (!name) return api_fail_memory(p);
-    if (options_of(body, &options, p) == P_OK &&
-        api_instance_create(call->model->net, call->id, name, options, &i, p) == P_OK) {
-        put_instance(&call->body, i);
-        api_buf_byte(&call->body, '\n');
-        if (api_instances_put(&call->model->instances, i, false, &there, p) == P_OK && !there)
-            api_created(call, "/policies/", call->id);
-    }
-    free(options);
-    free(name);
+    put_instance(&call->body, i);
+    api_buf_byte(&call->body, '\n');
+    if (api_instances_put(&call->model->instances, i, false, &there, p) == P_OK && !there)
+        api_created(call, "/policies/", call->id);
     return p->code;
-}
-
-enum problem_code api_put_policy(struct call *call)
-{
-    json_t *body;
-
-    if (check_name(call) != P_OK || api_body_object(call, &body) != P_OK) return call->problem.code;
-    create(call, body);
-    json_decref(body);
-    return call->problem.code;
 }
 
 enum problem_code api_get_policy(struct call *call)
@@ -261,14 +256,13 @@ static enum problem_code teach(struct call *call, teacher *teach_it)
 {
     struct problem  *p = &call->problem;
     struct instance *i = NULL;
-    json_t          *body;
-    char            *text;
+    struct json_text body;
+    const char      *text;
     sn_error         err = {0};
 
     if (api_body_object(call, &body) != P_OK) return p->code;
-    text = json_dumps(body, 0);
-    json_decref(body);
-    if (!text) return api_fail_memory(p);
+    text = api_body_document(call, "", body, "");
+    if (!text) return p->code;
     if (api_policy_instance(call, call->id, &i) == P_OK) {
         pthread_mutex_lock(&i->lock);
         if (teach_it(i->policy, text, &err) != SN_OK) api_fail_library(p, &err, NULL);
@@ -277,7 +271,6 @@ static enum problem_code teach(struct call *call, teacher *teach_it)
         api_buf_byte(&call->body, '\n');
         api_instance_unref(i);
     }
-    free(text);
     return p->code;
 }
 

@@ -10,33 +10,31 @@
 #include "policies.h"
 
 struct resample_args {
-    const char   *policy;
-    const json_t *memo;
-    uint64_t      seed;
-    int64_t       count;
-    bool          publish; /* a single subnet, the way `count` was left out or 1 */
+    const char      *policy;
+    struct json_text memo;
+    uint64_t         seed;
+    int64_t          count;
+    bool             publish; /* a single subnet, the way `count` was left out or 1 */
 };
 
-/* Borrows from `body`. */
-static enum problem_code parse(struct call *call, const json_t *body,
+static enum problem_code parse(struct call *call, struct json_text body,
                                struct resample_args *ret_args)
 {
     struct resample_args a = {.policy = "path", .count = 1};
     struct problem      *p = &call->problem;
-    json_t              *memo = NULL;
+    struct json_text     member[4];
     int64_t              seed = 0;
-    bool                 given;
 
-    if (api_body_members(body, "body", "policy|memo|seed|count", p) != P_OK ||
-        api_body_text(body, "", "policy", &a.policy, p) != P_OK ||
-        api_body_object_member(body, "", "memo", &memo, p) != P_OK ||
-        api_body_integer(body, "", "count", 1, (int64_t)call->api->config.max_subnets, &a.count,
-                         &given, p) != P_OK ||
-        api_body_integer(body, "", "seed", 0, INT64_MAX, &seed, &given, p) != P_OK)
+    if (api_body_members(body, "body", "policy|memo|seed|count", member, p) != P_OK ||
+        api_body_text(call, member[0], "", "policy", &a.policy) != P_OK ||
+        api_body_is_object(member[1], "", "memo", p) != P_OK ||
+        api_body_integer(member[3], "", "count", 1, (int64_t)call->api->config.max_subnets,
+                         &a.count, p) != P_OK ||
+        api_body_integer(member[2], "", "seed", 0, INT64_MAX, &seed, p) != P_OK)
         return p->code;
     a.seed = (uint64_t)seed;
-    if (!given && api_random_seed(&a.seed, p) != P_OK) return p->code;
-    a.memo = memo;
+    if (!member[2].at && api_random_seed(&a.seed, p) != P_OK) return p->code;
+    a.memo = member[1];
     a.publish = a.count == 1;
     *ret_args = a;
     return P_OK;
@@ -53,7 +51,7 @@ static enum problem_code draw(struct call *call, const struct resample_args *a, 
     sn_error        err = {0};
     bool            created;
 
-    if (api_choices_draft(call->model->net, a->memo, "memo", &draft, p) != P_OK) return p->code;
+    if (api_choices_draft(call, a->memo, "memo", &draft) != P_OK) return p->code;
     if (sn_policy_resample(policy, rng, draft, &err) != SN_OK)
         api_fail_library(p, &err, NULL);
     else if (api_choices_seal(call->model, draft, &subnet, &created, p) == P_OK) {
@@ -79,7 +77,7 @@ enum problem_code api_resample(struct call *call)
     struct api_buf      *b = &call->body, memo = {0};
     struct resample_args a;
     struct policy_use    use = {0};
-    json_t              *body;
+    struct json_text     body;
     sn_rng               rng;
 
     if (api_body_object(call, &body) != P_OK) return p->code;
@@ -105,6 +103,5 @@ enum problem_code api_resample(struct call *call)
 out:
     if (use.policy) api_policy_close(&use);
     api_buf_fini(&memo);
-    json_decref(body);
     return p->code;
 }

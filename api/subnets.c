@@ -9,9 +9,8 @@ enum problem_code api_create_subnet(struct call *call)
 {
     struct problem   *p = &call->problem;
     struct completion completion;
-    const json_t     *choices;
+    struct json_text  body, choices;
     sn_subnet        *subnet = NULL;
-    json_t           *body;
     bool              created = false;
 
     if (api_body_object(call, &body) != P_OK) return p->code;
@@ -21,7 +20,6 @@ enum problem_code api_create_subnet(struct call *call)
         api_subnet_write(call, subnet, &completion);
     }
     sn_subnet_unref(subnet);
-    json_decref(body);
     return p->code;
 }
 

@@ -178,26 +178,22 @@ static enum problem_code may_change(struct call *call)
 
 enum problem_code api_put_supernet(struct call *call)
 {
-    struct problem *p = &call->problem;
-    const char     *path = NULL;
-    json_t         *body;
+    struct problem  *p = &call->problem;
+    const char      *path = NULL;
+    struct json_text body, member;
 
     snprintf(call->ret->note, sizeof call->ret->note, "model=%.128s",
              api_name_is_valid(call->name, strlen(call->name)) ? call->name : "?");
     if (api_check_name(call->name, p) != P_OK) return p->code;
     if (may_change(call) != P_OK) return p->code;
     if (api_body_object(call, &body) != P_OK) return p->code;
-    if (api_body_members(body, "body", "path", p) == P_OK &&
-        api_body_text(body, "", "path", &path, p) == P_OK) {
-        if (path)
-            load_below(call, path);
-        else
-            api_fail(p, P_INVALID, "path",
-                     "is missing: the folder to load, such as "
-                     "{\"path\": \"digits\"}");
-    }
-    json_decref(body);
-    return p->code;
+    if (api_body_members(body, "body", "path", &member, p) != P_OK ||
+        api_body_text(call, member, "", "path", &path) != P_OK)
+        return p->code;
+    if (path) return load_below(call, path);
+    return api_fail(p, P_INVALID, "path",
+                    "is missing: the folder to load, such as "
+                    "{\"path\": \"digits\"}");
 }
 
 enum problem_code api_delete_supernet(struct call *call)

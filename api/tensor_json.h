@@ -6,25 +6,7 @@
 #define API_TENSOR_JSON_H
 
 #include "buf.h"
-#include "problem.h"
-
-/* A place in a JSON text. */
-struct json_cursor {
-    const char *start, *at, *end;
-};
-
-void api_json_space(struct json_cursor *c);
-
-/* Skip `byte` and the white space before it; false if something else is there. */
-bool api_json_eat(struct json_cursor *c, char byte);
-
-/* "body", line and column of the place, what was expected: a malformed request. */
-enum problem_code api_json_expected(const struct json_cursor *c, const char *what,
-                                    struct problem *p);
-
-/* Move behind one value without looking at it closely: the reader of the value
- * does. P_SYNTAX if brackets or quotes do not end. */
-enum problem_code api_json_skip(struct json_cursor *c, struct problem *p);
+#include "json_cursor.h"
 
 /* Read nested arrays as `port` wants them. `where` is put into messages; the elements are appended
  * to `data`, which is empty, and ret_tensor is a view of them. data->stop ends it. Dimensions with

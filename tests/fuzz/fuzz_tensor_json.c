@@ -43,7 +43,7 @@ static void check_tensor(const char *text, size_t n, sn_dtype dtype)
         .name = "x", .desc = {dtype, {2, {-1, 2}}},
              .symbol = {"N"    }
     };
-    struct json_cursor c = {text, text, text + n};
+    struct json_cursor c = {.start = text, .at = text, .end = text + n};
     struct problem     p = {0};
     struct api_buf     b = {0}, data = {0}, data_again = {0};
     sn_tensor          t, again;
@@ -59,7 +59,7 @@ static void check_tensor(const char *text, size_t n, sn_dtype dtype)
     require(api_tensor_json_write(&b, &t, "x", &p) == P_OK);
     api_buf_byte(&b, ']'); /* a number must be followed by something */
     require(!b.failed);
-    c = (struct json_cursor){b.at, b.at, b.at + b.n};
+    c = (struct json_cursor){.start = b.at, .at = b.at, .end = b.at + b.n};
     require(api_tensor_json_read(&c, &port, "x", &data_again, &again, &p) == P_OK);
     require(sn_shape_equal(&t.shape, &again.shape));
     require(n_bytes == 0 || memcmp(t.data, again.data, n_bytes) == 0);

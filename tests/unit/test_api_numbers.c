@@ -275,7 +275,7 @@ static void tensors_go_in_and_out(void **state)
                  .symbol = {"N"               }
         };
         const char        *text = tensors[i].text;
-        struct json_cursor c = {text, text, text + strlen(text)};
+        struct json_cursor c = {.start = text, .at = text, .end = text + strlen(text)};
         struct problem     p = {0};
         struct api_buf     b = {0}, data = {0};
         sn_tensor          t;
@@ -300,7 +300,7 @@ static void a_scalar_is_the_element_itself(void **state)
         .name = "t", .desc = {SN_F32, {0}}
     };
     const char        *text = " 2.5,";
-    struct json_cursor c = {text, text, text + strlen(text)};
+    struct json_cursor c = {.start = text, .at = text, .end = text + strlen(text)};
     struct problem     p = {0};
     struct api_buf     b = {0}, data = {0};
     sn_tensor          t;
