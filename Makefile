@@ -88,11 +88,11 @@ test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=
 	@SUPERNETD=$(B)/supernetd tests/run.sh $(SUITES.all) $(SUITES.$(VARIANT))
 
 # Packages come before objects, but only when a goal asks for set-up.
-.PHONY: setup-build setup-test setup-ci setup-bench
-setup-build setup-test setup-ci setup-bench:
+.PHONY: setup-build setup-test setup-ci setup-bench setup-interop
+setup-build setup-test setup-ci setup-bench setup-interop:
 	@deploy/setup.sh $(@:setup-%=%)
-ifneq ($(filter run test conformance bench bench-demo fuzz image-test,$(MAKECMDGOALS)),)
-setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz,$(MAKECMDGOALS)),setup-ci)
+ifneq ($(filter run test conformance bench bench-demo fuzz image-test interop,$(MAKECMDGOALS)),)
+setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz,$(MAKECMDGOALS)),setup-ci) $(if $(filter interop,$(MAKECMDGOALS)),setup-interop)
 endif
 
 # The whole library, visible to plug-ins: they may call what the daemon does not.
@@ -170,6 +170,23 @@ bench: setup-build setup-bench $(NODE) $(B)/bench_subnet $(B)/bench_demo $(B)/su
 .PHONY: bench-demo
 bench-demo: setup-build setup-bench $(B)/bench_demo $(B)/supernetd  ## latency, throughput and memory of the demo, library and HTTP
 	@tests/bench/bench.sh $(B)
+
+# ---- interop: clients and requests that others' tools make of the document ------------------
+
+INTEROP := build/interop/venv/.done build/interop/typescript/node_modules/.package-lock.json
+build/interop/venv/.done: tests/interop/requirements.txt
+	$(Q)rm -rf $(@D) && python3 -m venv $(@D) && $(@D)/bin/pip install -qq --disable-pip-version-check -r $<
+	@touch $@
+
+build/interop/typescript/node_modules/.package-lock.json: tests/interop/typescript/package.json tests/interop/typescript/package-lock.json
+	@{ command -v node && command -v npm; } >/dev/null || deploy/setup.sh node
+	@mkdir -p build/interop/typescript && cp $^ build/interop/typescript/
+	$(Q)cd build/interop/typescript && npm ci --ignore-scripts --silent
+	@touch $@
+
+.PHONY: interop
+interop: setup-build setup-interop $(B)/supernetd | $(INTEROP)  ## clients and requests that others' tools make of api/openapi.json, against the daemon
+	@SUPERNETD=$(B)/supernetd tests/run.sh $(shell find tests/interop -maxdepth 1 -name '*.sh' -perm -u+x | sort)
 
 # ---- fuzzing: clang's libFuzzer over the parsers -----------------------------------------
 
