@@ -57,6 +57,10 @@ void text_json_string(struct text *t, const char *s); /* quoted and escaped */
 void      text_json_value(struct text *t, const sn_value *v);
 sn_status text_flush(struct text *t, const sn_sink *sink, sn_error *err); /* writes and frees */
 
+/* Between two pieces of something long: writes what there is once it is much, and goes on with the
+ * same memory. After a failure `t` is free. */
+sn_status text_drain(struct text *t, const sn_sink *sink, sn_error *err);
+
 /* The fewest digits that read back equal, as Python's repr(): "2.0", "1e-05", "inf". */
 enum { REAL_TEXT_BYTES = 48 };
 const char *real_text(double v, char buf[REAL_TEXT_BYTES]);

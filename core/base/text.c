@@ -150,6 +150,24 @@ sn_status text_flush(struct text *t, const sn_sink *sink, sn_error *err)
     return rc;
 }
 
+sn_status text_drain(struct text *t, const sn_sink *sink, sn_error *err)
+{
+    enum { MUCH = 1 << 16 };
+    sn_status rc = SN_OK;
+
+    if (t->n < MUCH && !t->failed) return SN_OK;
+    if (t->failed)
+        rc = fail_no_memory(err, "");
+    else if (sink->write(sink->cls, t->at, t->n) != 0)
+        rc = sn_fail(err, SN_E_IO, "", "the receiver refused %zu bytes", t->n);
+    if (rc) {
+        free(t->at);
+        *t = (struct text){0};
+    }
+    t->n = 0;
+    return rc;
+}
+
 sn_status fail_no_memory(sn_error *err, const char *where)
 {
     return sn_fail(err, SN_E_NO_MEMORY, where, "out of memory");

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "policy/decide.h"
+#include "policy/memory.h"
 
 double alpha_normal(sn_rng *rng)
 {
@@ -23,18 +24,28 @@ double alpha_gumbel(sn_rng *rng)
 sn_status alpha_init(struct alpha *a, const sn_supernet *net, uint64_t seed, sn_error *err)
 {
     const size_t n = sn_supernet_n_choices(net);
+    float       *at;
     sn_rng       rng;
+    sn_status    rc;
 
     sn_rng_seed(&rng, seed);
-    a->logit = calloc(n + 1, sizeof *a->logit);
-    if (!a->logit) return fail_no_memory(err, "policy");
     a->n_choices = n;
+    for (size_t i = 0; i < n; i++)
+        a->n_all += sn_supernet_choice(net, i)->n_candidates;
+    rc = policy_step(a->policy, 8 * a->n_all, err);
+    if (rc) return rc;
+    a->logit = policy_calloc(a->policy, n, sizeof *a->logit);
+    a->room = policy_calloc(a->policy, n, sizeof *a->room);
+    a->all = at = policy_calloc(a->policy, a->n_all, sizeof *a->all);
+    if (!a->logit || !a->room || !a->all)
+        return fail_no_memory(err, "policy"); /* the caller calls alpha_fini */
     for (size_t i = 0; i < n; i++) {
         const sn_choice *c = sn_supernet_choice(net, i);
 
+        a->room[i] = at;
+        at += c->n_candidates;
         if (c->n_users == 0) continue;
-        a->logit[i] = calloc(c->n_candidates, sizeof **a->logit);
-        if (!a->logit[i]) return fail_no_memory(err, "policy"); /* the caller calls alpha_fini */
+        a->logit[i] = a->room[i];
         for (size_t k = 0; k < c->n_candidates; k++)
             a->logit[i][k] = (float)(1e-3 * alpha_normal(&rng));
     }
@@ -43,9 +54,9 @@ sn_status alpha_init(struct alpha *a, const sn_supernet *net, uint64_t seed, sn_
 
 void alpha_fini(struct alpha *a)
 {
-    for (size_t i = 0; a->logit && i < a->n_choices; i++)
-        free(a->logit[i]);
-    free(a->logit);
+    policy_free(a->policy, a->logit, a->n_choices, sizeof *a->logit);
+    policy_free(a->policy, a->room, a->n_choices, sizeof *a->room);
+    policy_free(a->policy, a->all, a->n_all, sizeof *a->all);
 }
 
 /* Check one label's logits and, with `take`, copy them. */
@@ -63,6 +74,7 @@ static sn_status read_logits(const struct alpha *a, const sn_supernet *net, cons
         return sn_fail(err, SN_E_INVALID, label,
                        "choice \"%s\" takes a list of %zu logits, one for each candidate, not %zu",
                        label, c->n_candidates, json_array_size(list));
+    if (!take && policy_step(a->policy, 8 * c->n_candidates, err)) return SN_E_STOPPED;
     for (size_t k = 0; k < c->n_candidates; k++) {
         const json_t *v = json_array_get(list, k);
         const float   logit = (float)json_number_value(v);
@@ -93,15 +105,24 @@ sn_status alpha_update(struct alpha *a, const sn_supernet *net, const json_t *la
     return SN_OK;
 }
 
-void alpha_write(const struct alpha *a, const sn_supernet *net, struct text *t)
+sn_status alpha_write(const struct alpha *a, const sn_supernet *net, struct text *t,
+                      const sn_sink *sink, sn_error *err)
 {
-    bool first = true;
+    bool      first = true;
+    sn_status rc;
 
     text_add(t, "{", 1);
     for (size_t i = 0; i < a->n_choices; i++) {
         const sn_choice *c = sn_supernet_choice(net, i);
 
         if (!a->logit[i]) continue;
+        rc = policy_step(a->policy, 16 * c->n_candidates, err);
+        if (rc) {
+            free(t->at);
+            return rc;
+        }
+        rc = text_drain(t, sink, err);
+        if (rc) return rc;
         text_add(t, ", ", first ? 0 : 2);
         first = false;
         text_json_string(t, c->label);
@@ -115,6 +136,7 @@ void alpha_write(const struct alpha *a, const sn_supernet *net, struct text *t)
         text_add(t, "]", 1);
     }
     text_add(t, "}", 1);
+    return SN_OK;
 }
 
 void alpha_softmax(const struct alpha *a, size_t choice, size_t n, const float *noise,
@@ -169,9 +191,11 @@ static sn_status decide(const struct alpha *a, const sn_supernet *net, size_t i,
                         sn_rng *rng, sn_draft *draft, sn_error *err)
 {
     const sn_choice *c = sn_supernet_choice(net, i);
-    double          *logit = malloc(c->n_candidates * sizeof *logit);
-    sn_status        rc;
+    double          *logit;
+    sn_status        rc = policy_step(a->policy, (n / 4 + 8) * c->n_candidates, err);
 
+    if (rc) return rc;
+    logit = malloc(c->n_candidates * sizeof *logit);
     if (!logit) return fail_no_memory(err, c->label);
     for (size_t k = 0; k < c->n_candidates; k++)
         logit[k] = a->logit[i][k] + (rng ? alpha_gumbel(rng) : 0.0);
@@ -208,6 +232,8 @@ sn_status alpha_soften(const struct alpha *a, const sn_supernet *net, sn_draft *
         sn_status rc;
 
         if (!a->logit[i] || !decide_is_open(net, draft, i)) continue;
+        rc = policy_step(a->policy, 16, err);
+        if (rc) return rc;
         rc = sn_draft_soften(draft, sn_supernet_choice(net, i)->label, err);
         if (rc) return rc;
     }

@@ -8,8 +8,11 @@
 #include "base/base.h"
 
 struct alpha {
-    size_t  n_choices;
+    void   *policy; /* its limits; set before alpha_init() */
+    size_t  n_choices, n_all;
     float **logit; /* by choice: n_candidates; NULL for choices that nothing uses */
+    float **room;  /* where they are, or would be: also of edges */
+    float  *all;   /* [n_all] */
 };
 
 /* Normal logits of standard deviation 1e-3, as nni.retiarii starts them. */
@@ -20,8 +23,9 @@ void      alpha_fini(struct alpha *a);
 sn_status alpha_update(struct alpha *a, const sn_supernet *net, const json_t *labels,
                        sn_error *err);
 
-/* {"label": [logits]}, exact for float32. */
-void alpha_write(const struct alpha *a, const sn_supernet *net, struct text *t);
+/* {"label": [logits]}, exact for float32; after a failure `t` is free. */
+sn_status alpha_write(const struct alpha *a, const sn_supernet *net, struct text *t,
+                      const sn_sink *sink, sn_error *err);
 
 /* softmax((logits + noise) / temperature); noise may be NULL. */
 void alpha_softmax(const struct alpha *a, size_t choice, size_t n, const float *noise,

@@ -4,26 +4,39 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "policy/memory.h"
 
-sn_status document_parse(const char *text, const char *const *allowed, size_t n_allowed,
-                         json_t **ret_doc, sn_error *err)
+sn_status document_parse(void *policy, const char *text, const char *const *allowed,
+                         size_t n_allowed, struct document *ret_doc, sn_error *err)
 {
-    char      kind[64];
-    json_t   *doc;
-    sn_status rc = json_parse(text, strlen(text), "policy", &doc, err);
+    const size_t    n = strlen(text);
+    struct document d = {.policy = policy, .n_bytes = json_tree_bytes(text, n)};
+    char            kind[64];
+    sn_status       rc = policy_step(policy, n, err);
 
     if (rc) return rc;
-    if (!json_is_object(doc))
-        rc = sn_fail(err, SN_E_INVALID, "policy", "expected an object, found %s",
-                     json_describe(doc, kind, sizeof kind));
-    else if (!n_allowed && json_object_size(doc))
-        rc = sn_fail(err, SN_E_INVALID, "policy", "this policy takes no options; found \"%s\"",
-                     json_object_iter_key(json_object_iter(doc)));
-    else
-        rc = json_check_members(doc, "policy", allowed, n_allowed, err);
+    if (policy && !sn_policy_charge(policy, d.n_bytes)) return fail_no_memory(err, "policy");
+    rc = json_parse(text, n, "policy", &d.root, err);
     if (rc)
-        json_decref(doc);
+        ; /* said */
+    else if (!json_is_object(d.root))
+        rc = sn_fail(err, SN_E_INVALID, "policy", "expected an object, found %s",
+                     json_describe(d.root, kind, sizeof kind));
+    else if (!n_allowed && json_object_size(d.root))
+        rc = sn_fail(err, SN_E_INVALID, "policy", "this policy takes no options; found \"%s\"",
+                     json_object_iter_key(json_object_iter(d.root)));
     else
-        *ret_doc = doc;
+        rc = json_check_members(d.root, "policy", allowed, n_allowed, err);
+    if (rc)
+        document_end(&d);
+    else
+        *ret_doc = d;
     return rc;
+}
+
+void document_end(struct document *doc)
+{
+    json_decref(doc->root);
+    if (doc->policy) sn_policy_discharge(doc->policy, doc->n_bytes);
+    *doc = (struct document){0};
 }

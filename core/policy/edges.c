@@ -6,6 +6,7 @@
 
 #include "model/model.h"
 #include "policy/decide.h"
+#include "policy/memory.h"
 
 static bool has_edges(const struct module *m)
 {
@@ -24,10 +25,7 @@ static void drop_derived(struct alpha *a, const sn_supernet *net, size_t *n_uses
         }
     }
     for (size_t i = 0; i < a->n_choices; i++)
-        if (n_uses[i] > 0 && net->choice[i].n_users <= n_uses[i]) {
-            free(a->logit[i]);
-            a->logit[i] = NULL;
-        }
+        if (n_uses[i] > 0 && net->choice[i].n_users <= n_uses[i]) a->logit[i] = NULL;
 }
 
 sn_status edges_init(struct alpha *a, const sn_supernet *net, uint64_t seed, sn_error *err)
@@ -43,8 +41,7 @@ sn_status edges_init(struct alpha *a, const sn_supernet *net, uint64_t seed, sn_
         const sn_choice *c = &net->choice[i];
 
         if (!c->soft_only) continue;
-        a->logit[i] = calloc(c->n_candidates, sizeof **a->logit);
-        if (!a->logit[i]) return fail_no_memory(err, "policy"); /* the caller calls alpha_fini */
+        a->logit[i] = a->room[i];
         for (size_t k = 0; k < c->n_candidates; k++)
             a->logit[i][k] = (float)(1e-3 * alpha_normal(&rng));
     }
@@ -142,10 +139,13 @@ static sn_status set_open(const sn_supernet *net, sn_draft *draft, size_t choice
 static sn_status decide_node(const struct alpha *a, const sn_supernet *net, const struct module *m,
                              sn_draft *draft, sn_error *err)
 {
-    struct entry *entry = calloc((size_t)m->n_in * m->cell.n_ops + 1, sizeof *entry);
-    sn_status     rc = SN_OK;
+    const size_t  n_entries = (size_t)m->n_in * m->cell.n_ops;
+    struct entry *entry;
+    sn_status     rc = policy_step(a->policy, 64 * n_entries, err);
     size_t        n;
 
+    if (rc) return rc;
+    entry = calloc(n_entries + 1, sizeof *entry);
     if (!entry) return fail_no_memory(err, "policy");
     n = rank(a, net, m, entry);
     for (size_t k = 0; !rc && k < m->cell.n_picks; k++) {

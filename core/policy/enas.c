@@ -31,6 +31,7 @@
 #include "base/json.h"
 #include "policy/decide.h"
 #include "policy/document.h"
+#include "policy/memory.h"
 
 const char *const enas_option_name[ENAS_N_OPTIONS] = {
 #define X(name, fallback, min, max) #name,
@@ -75,15 +76,16 @@ void enas_apply_options(struct enas *e, const double *option)
 static sn_status create(struct enas *e, const sn_supernet *net, const double *option, uint64_t seed,
                         sn_error *err)
 {
-    sn_status rc = enas_net_init(&e->net, net, (size_t)option[ENAS_lstm_size],
-                                 (size_t)option[ENAS_lstm_num_layers], seed, err);
+    const size_t n_draws = (size_t)option[ENAS_remember];
+    sn_status    rc = enas_net_init(&e->net, net, (size_t)option[ENAS_lstm_size],
+                                    (size_t)option[ENAS_lstm_num_layers], seed, err);
 
     if (rc) return rc;
     enas_apply_options(e, option);
-    e->mean = calloc(e->net.n_theta, sizeof *e->mean);
-    e->square = calloc(e->net.n_theta, sizeof *e->square);
-    e->grad = calloc(e->net.n_theta, sizeof *e->grad);
-    e->draw = calloc((size_t)option[ENAS_remember], sizeof *e->draw);
+    e->mean = policy_calloc(e->net.policy, e->net.n_theta, sizeof *e->mean);
+    e->square = policy_calloc(e->net.policy, e->net.n_theta, sizeof *e->square);
+    e->grad = policy_calloc(e->net.policy, e->net.n_theta, sizeof *e->grad);
+    e->draw = policy_calloc(e->net.policy, n_draws, sizeof *e->draw);
     if (!e->mean || !e->square || !e->grad || !e->draw) return fail_no_memory(err, "policy");
     return SN_OK;
 }
@@ -92,34 +94,44 @@ static sn_status enas_init(void *state, const sn_supernet *net, const char *opti
 {
     const char *allowed[ENAS_N_OPTIONS + 1];
     double      option[ENAS_N_OPTIONS];
-    json_t     *doc = NULL;
-    int64_t     seed = 0;
-    sn_status   rc = SN_OK;
+    struct document doc = {0};
+    struct enas    *e = state;
+    int64_t         seed = 0;
+    sn_status       rc = SN_OK;
 
     memcpy(allowed, enas_option_name, sizeof enas_option_name);
     allowed[ENAS_N_OPTIONS] = "seed";
     for (size_t i = 0; i < ENAS_N_OPTIONS; i++)
         option[i] = ranges[i].fallback;
+    e->net.policy = state;
     if (options) {
-        rc = document_parse(options, allowed, COUNT(allowed), &doc, err);
-        if (!rc) rc = json_get_int(doc, "seed", "policy", 0, INT64_MAX, &seed, err);
-        if (!rc) rc = enas_read_options(doc, 0, option, err);
+        rc = document_parse(state, options, allowed, COUNT(allowed), &doc, err);
+        if (!rc) rc = json_get_int(doc.root, "seed", "policy", 0, INT64_MAX, &seed, err);
+        if (!rc) rc = enas_read_options(doc.root, 0, option, err);
     }
-    if (!rc) rc = create(state, net, option, (uint64_t)seed, err);
-    json_decref(doc);
+    if (!rc) rc = create(e, net, option, (uint64_t)seed, err);
+    document_end(&doc);
     return rc;
+}
+
+void enas_free_learnt(struct enas *e)
+{
+    void *const  policy = e->net.policy;
+    const size_t n_draws = (size_t)e->option[ENAS_remember];
+
+    for (size_t i = 0; e->draw && i < n_draws; i++)
+        policy_free(policy, e->draw[i], e->net.n_fields, sizeof **e->draw);
+    policy_free(policy, e->draw, n_draws, sizeof *e->draw);
+    policy_free(policy, e->mean, e->net.n_theta, sizeof *e->mean);
+    policy_free(policy, e->square, e->net.n_theta, sizeof *e->square);
 }
 
 static void enas_fini(void *state)
 {
     struct enas *e = state;
 
-    for (size_t i = 0; e->draw && i < (size_t)e->option[ENAS_remember]; i++)
-        free(e->draw[i]);
-    free(e->draw);
-    free(e->mean);
-    free(e->square);
-    free(e->grad);
+    enas_free_learnt(e);
+    policy_free(e->net.policy, e->grad, e->net.n_theta, sizeof *e->grad);
     enas_net_fini(&e->net);
 }
 
@@ -136,7 +148,7 @@ sn_status enas_remember(struct enas *e, const uint32_t *draw, sn_error *err)
 {
     uint32_t **at = &e->draw[e->n_drawn % (uint64_t)e->option[ENAS_remember]];
 
-    if (!*at) *at = malloc((e->net.n_fields + 1) * sizeof **at);
+    if (!*at) *at = policy_calloc(e->net.policy, e->net.n_fields, sizeof **at);
     if (!*at) return fail_no_memory(err, "policy");
     memcpy(*at, draw, e->net.n_fields * sizeof **at);
     e->n_drawn++;
@@ -188,9 +200,10 @@ static sn_status decide(struct enas *e, const sn_supernet *net, sn_rng *rng, sn_
         const sn_choice         *c = sn_supernet_choice(net, f->choice);
         const double            *p = enas_net_step(&e->net);
         const bool               open = decide_is_open(net, draft, f->choice);
-        size_t                   k = rng ? 0 : most_likely(p, f->n);
+        size_t                   k = p && !rng ? most_likely(p, f->n) : 0;
         sn_status                rc;
 
+        if (!p) return enas_net_stopped(err);
         if (open && rng) k = draw_from(p, f->n, rng);
         rc = open ? sn_draft_set(draft, c->label, &c->candidate[k], err)
                   : fixed_candidate(c, draft, f->choice, &k, err);
@@ -239,6 +252,7 @@ static sn_status enas_probs(void *state, const sn_supernet *net, sn_rng *rng, si
         const struct enas_field *f = &e->net.field[t];
         const double            *p = enas_net_step(&e->net);
 
+        if (!p) return enas_net_stopped(err);
         if (f->choice == choice) {
             for (size_t k = 0; k < f->n; k++)
                 ret_probs[k] = (float)p[k];

@@ -57,6 +57,9 @@ void enas_apply_options(struct enas *e, const double *option);
 const uint32_t *enas_draw_at(const struct enas *e, uint64_t i);
 sn_status       enas_remember(struct enas *e, const uint32_t *draw, sn_error *err);
 
+/* The draws, and what the optimiser has learnt; not the network. */
+void enas_free_learnt(struct enas *e);
+
 /* enas_reward.c, enas_state.c */
 sn_status enas_update(void *state, const sn_supernet *net, const char *text, sn_error *err);
 sn_status enas_save(const void *state, const sn_supernet *net, const sn_sink *sink, sn_error *err);

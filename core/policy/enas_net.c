@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "policy/alpha.h"
+#include "policy/memory.h"
 
 /* ---- where things are ---- */
 
@@ -64,7 +65,7 @@ static sn_status find_fields(struct enas_net *net, const sn_supernet *supernet, 
     return SN_OK;
 }
 
-static void fill(struct enas_net *net, uint64_t seed)
+static sn_status fill(struct enas_net *net, uint64_t seed, sn_error *err)
 {
     const double bound = 1.0 / sqrt((double)net->size);
     sn_rng       rng;
@@ -74,9 +75,36 @@ static void fill(struct enas_net *net, uint64_t seed)
         net->theta[i] = bound * (2.0 * sn_rng_unit(&rng) - 1.0);
     for (size_t i = 0; i < net->size; i++)
         net->theta[start_at(net) + i] = 0.1 * alpha_normal(&rng);
-    for (size_t t = 0; t < net->n_fields; t++)
-        for (size_t i = 0; i < net->field[t].n * net->size; i++)
+    for (size_t t = 0; t < net->n_fields; t++) {
+        const size_t    n = net->field[t].n * net->size;
+        const sn_status rc = policy_step(net->policy, 8 * n, err);
+
+        if (rc) return rc;
+        for (size_t i = 0; i < n; i++)
             net->theta[net->field[t].embed + i] = alpha_normal(&rng);
+    }
+    return SN_OK;
+}
+
+static size_t n_parts(const struct enas_net *net)
+{
+    return (net->n_fields + 1) * net->n_layers * N_PARTS * net->size;
+}
+
+static size_t n_probs(const struct enas_net *net)
+{
+    return (net->n_fields + 1) * (net->max_n + 1);
+}
+
+static size_t n_work(const struct enas_net *net)
+{
+    return (2 * net->n_layers + 6) * net->size;
+}
+
+/* Steps of one step of the network, forward. */
+static uint64_t step_cost(const struct enas_net *net, const struct enas_field *f)
+{
+    return (8 * net->n_layers * net->size + f->n) * net->size / 4 + 16 * f->n;
 }
 
 sn_status enas_net_init(struct enas_net *net, const sn_supernet *supernet, size_t size,
@@ -86,29 +114,31 @@ sn_status enas_net_init(struct enas_net *net, const sn_supernet *supernet, size_
 
     net->size = size;
     net->n_layers = n_layers;
-    net->field = calloc(sn_supernet_n_choices(supernet) + 1, sizeof *net->field);
+    net->n_choices = sn_supernet_n_choices(supernet);
+    net->field = policy_calloc(net->policy, net->n_choices + 1, sizeof *net->field);
     if (!net->field) return fail_no_memory(err, "policy");
     rc = find_fields(net, supernet, err);
+    if (!rc) rc = policy_step(net->policy, 2 * start_at(net), err);
     if (rc) return rc;
-    net->theta = calloc(net->n_theta, sizeof *net->theta);
-    net->taken = calloc(net->n_fields + 1, sizeof *net->taken);
-    net->parts = calloc((net->n_fields + 1) * n_layers * N_PARTS * size, sizeof *net->parts);
-    net->probs = calloc((net->n_fields + 1) * (net->max_n + 1), sizeof *net->probs);
-    net->work = calloc((2 * n_layers + 6) * size, sizeof *net->work);
+    /* 10 000 labels of 4 096 candidates with 512 numbers each: no product overflows. */
+    net->theta = policy_calloc(net->policy, net->n_theta, sizeof *net->theta);
+    net->taken = policy_calloc(net->policy, net->n_fields + 1, sizeof *net->taken);
+    net->parts = policy_calloc(net->policy, n_parts(net), sizeof *net->parts);
+    net->probs = policy_calloc(net->policy, n_probs(net), sizeof *net->probs);
+    net->work = policy_calloc(net->policy, n_work(net), sizeof *net->work);
     if (!net->theta || !net->taken || !net->parts || !net->probs || !net->work)
         return fail_no_memory(err, "policy"); /* the caller calls enas_net_fini */
-    fill(net, seed);
-    return SN_OK;
+    return fill(net, seed, err);
 }
 
 void enas_net_fini(struct enas_net *net)
 {
-    free(net->field);
-    free(net->theta);
-    free(net->taken);
-    free(net->parts);
-    free(net->probs);
-    free(net->work);
+    policy_free(net->policy, net->field, net->n_choices + 1, sizeof *net->field);
+    policy_free(net->policy, net->theta, net->n_theta, sizeof *net->theta);
+    policy_free(net->policy, net->taken, net->n_fields + 1, sizeof *net->taken);
+    policy_free(net->policy, net->parts, n_parts(net), sizeof *net->parts);
+    policy_free(net->policy, net->probs, n_probs(net), sizeof *net->probs);
+    policy_free(net->policy, net->work, n_work(net), sizeof *net->work);
 }
 
 /* ---- forward ---- */
@@ -172,7 +202,8 @@ const double *enas_net_step(struct enas_net *net)
     const double            *x = net->theta + input_at(net, t);
     double                  *p = net->probs + t * net->max_n, most = -INFINITY, sum = 0.0;
 
-    assert(t < net->n_fields);
+    assert(t < net->n_fields); /* the callers' loops run over the fields */
+    if (policy_step(net->policy, step_cost(net, f), NULL)) return NULL;
     for (size_t layer = 0; layer < net->n_layers; layer++) {
         run_cell(net, t, layer, x);
         x = part(net, t, layer, PART_H);
@@ -193,13 +224,23 @@ void enas_net_take(struct enas_net *net, size_t candidate)
     net->taken[net->n_steps++] = (uint32_t)candidate;
 }
 
-void enas_net_replay(struct enas_net *net, const uint32_t *taken, double *ret_nll)
+sn_status enas_net_stopped(sn_error *err)
+{
+    return sn_fail(err, SN_E_STOPPED, "policy", "%s", sn_status_text(SN_E_STOPPED));
+}
+
+sn_status enas_net_replay(struct enas_net *net, const uint32_t *taken, double *ret_nll,
+                          sn_error *err)
 {
     enas_net_begin(net);
     for (size_t t = 0; t < net->n_fields; t++) {
-        ret_nll[t] = -log(fmax(enas_net_step(net)[taken[t]], 1e-300));
+        const double *p = enas_net_step(net);
+
+        if (!p) return enas_net_stopped(err);
+        ret_nll[t] = -log(fmax(p[taken[t]], 1e-300));
         enas_net_take(net, taken[t]);
     }
+    return SN_OK;
 }
 
 /* ---- backward ---- */
@@ -264,15 +305,19 @@ static void back_cell(const struct enas_net *net, size_t t, size_t layer, const 
         }
 }
 
-void enas_net_backward(struct enas_net *net, const double *weight, double *grad)
+sn_status enas_net_backward(struct enas_net *net, const double *weight, double *grad,
+                            sn_error *err)
 {
     const size_t h = net->size, n_layers = net->n_layers;
     double      *d_h = net->work, *d_c = d_h + n_layers * h; /* [n_layers][H] each */
     double      *d_z = d_c + n_layers * h, *d_x = d_z + 4 * h;
 
-    assert(net->n_steps == net->n_fields);
+    assert(net->n_steps == net->n_fields); /* enas_net_replay() came before */
     memset(d_h, 0, 2 * n_layers * h * sizeof *d_h);
     for (size_t t = net->n_fields; t-- > 0;) {
+        const sn_status rc = policy_step(net->policy, 2 * step_cost(net, &net->field[t]), err);
+
+        if (rc) return rc;
         if (weight[t] != 0.0) back_soft(net, t, weight[t], d_h + (n_layers - 1) * h, grad);
         for (size_t layer = n_layers; layer-- > 0;) {
             const double *x =
@@ -284,4 +329,5 @@ void enas_net_backward(struct enas_net *net, const double *weight, double *grad)
                 to[i] += d_x[i];
         }
     }
+    return SN_OK;
 }

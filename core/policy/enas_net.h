@@ -25,6 +25,8 @@ struct enas_field {
 enum enas_part { PART_I, PART_F, PART_G, PART_O, PART_C, PART_TANH_C, PART_H, N_PARTS };
 
 struct enas_net {
+    void              *policy; /* its limits; set before enas_net_init() */
+    size_t             n_choices; /* of the supernet */
     size_t             n_fields, size, n_layers; /* size is H */
     struct enas_field *field;
     double             tanh_constant; /* 0: logits are not squashed */
@@ -51,16 +53,19 @@ sn_status enas_net_init(struct enas_net *net, const sn_supernet *supernet, size_
 void      enas_net_fini(struct enas_net *net);
 
 /* One run: begin, then for every field a step, which gives the probabilities [n] of its
- * candidates, and what was taken. */
+ * candidates, and what was taken. NULL when the limits of the policy end it: enas_net_stopped(). */
 void          enas_net_begin(struct enas_net *net);
 const double *enas_net_step(struct enas_net *net);
 void          enas_net_take(struct enas_net *net, size_t candidate);
+sn_status     enas_net_stopped(sn_error *err);
 
 /* Run all steps with candidates known beforehand. -log p of step t into ret_nll[t]. */
-void enas_net_replay(struct enas_net *net, const uint32_t *taken, double *ret_nll);
+sn_status enas_net_replay(struct enas_net *net, const uint32_t *taken, double *ret_nll,
+                          sn_error *err);
 
 /* Add the gradient of sum_t weight[t] * -log p_t with respect to theta, for the last run,
  * which must be complete. */
-void enas_net_backward(struct enas_net *net, const double *weight, double *grad);
+sn_status enas_net_backward(struct enas_net *net, const double *weight, double *grad,
+                            sn_error *err);
 
 #endif

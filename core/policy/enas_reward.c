@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "policy/document.h"
 #include "policy/enas.h"
+#include "policy/memory.h"
 
 /* Beyond it, the squares of gradients could overflow. */
 static const double max_reward = 1e8;
@@ -44,13 +45,31 @@ static sn_status read_value(const json_t *doc, const char *where, double *ret_va
     return SN_OK;
 }
 
+/* The field of a choice, n_fields if it has none: they are in the order of the choices. */
+static size_t find_field(const struct enas *e, size_t choice)
+{
+    size_t low = 0, high = e->net.n_fields;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+
+        if (e->net.field[middle].choice < choice)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < e->net.n_fields && e->net.field[low].choice == choice ? low : e->net.n_fields;
+}
+
 /* The fields that `choices` names: wanted[t] is a candidate, or ENAS_FIXED for any. */
 static sn_status read_choices(const struct enas *e, const sn_supernet *net, const json_t *choices,
                               const char *where, uint32_t *wanted, sn_arena *mem, sn_error *err)
 {
     const char *label;
     json_t     *json;
+    sn_status   rc = policy_step(e->net.policy, e->net.n_fields, err);
 
+    if (rc) return rc;
     for (size_t t = 0; t < e->net.n_fields; t++)
         wanted[t] = ENAS_FIXED;
     json_object_foreach((json_t *)choices, label, json)
@@ -58,17 +77,16 @@ static sn_status read_choices(const struct enas *e, const sn_supernet *net, cons
         char             place[256];
         const sn_choice *c;
         sn_value         value;
-        sn_status        rc;
-        size_t           i, t = 0, k = 0;
+        size_t           i, t, k = 0;
 
         json_place(where, label, place, sizeof place);
         if (!sn_supernet_find_choice(net, label, &i))
             return sn_fail(err, SN_E_UNKNOWN_NAME, place, "no choice is labelled \"%s\"", label);
-        while (t < e->net.n_fields && e->net.field[t].choice != i)
-            t++;
+        t = find_field(e, i);
         if (t == e->net.n_fields) continue; /* nothing uses it: no draw says anything about it */
         c = sn_supernet_choice(net, i);
-        rc = json_value(json, place, mem, &value, err);
+        rc = policy_step(e->net.policy, 16 + c->n_candidates, err);
+        if (!rc) rc = json_value(json, place, mem, &value, err);
         if (rc) return rc;
         while (k < c->n_candidates && !sn_value_equal(&c->candidate[k], &value))
             k++;
@@ -98,8 +116,10 @@ static sn_status find_draw(const struct enas *e, const sn_supernet *net, const j
     sn_status       rc = wanted ? read_choices(e, net, choices, where, wanted, mem, err)
                                 : fail_no_memory(err, where);
 
-    for (uint64_t i = 0; !rc && (draw = enas_draw_at(e, i)); i++)
+    for (uint64_t i = 0; !rc && (draw = enas_draw_at(e, i)); i++) {
         if (is_draw(e, draw, wanted)) break;
+        rc = policy_step(e->net.policy, 1 + e->net.n_fields / 4, err);
+    }
     sn_arena_free(mem);
     if (rc) return rc;
     if (!draw)
@@ -171,22 +191,24 @@ static sn_status read_rewards(const struct enas *e, const sn_supernet *net, cons
 /* ---- learning ---- */
 
 /* Add the gradient of one reward's term. taken and weight [n_fields] are work space. */
-static void add_gradient(struct enas *e, const struct reward *r, double share, uint32_t *taken,
-                         double *weight)
+static sn_status add_gradient(struct enas *e, const struct reward *r, double share,
+                              uint32_t *taken, double *weight, sn_error *err)
 {
     const double decay = e->option[ENAS_baseline_decay];
     double       entropy = 0.0, value, *baseline = &e->option[ENAS_baseline];
+    sn_status    rc;
 
     for (size_t t = 0; t < e->net.n_fields; t++)
         taken[t] = r->draw[t] & ~(uint32_t)ENAS_FIXED;
-    enas_net_replay(&e->net, taken, weight); /* -log p for now */
+    rc = enas_net_replay(&e->net, taken, weight, err); /* -log p for now */
+    if (rc) return rc;
     for (size_t t = 0; t < e->net.n_fields; t++)
         if (!(r->draw[t] & ENAS_FIXED)) entropy += weight[t] * exp(-weight[t]);
     value = r->value + e->option[ENAS_entropy_weight] * entropy;
     *baseline = decay * *baseline + (1.0 - decay) * value;
     for (size_t t = 0; t < e->net.n_fields; t++)
         weight[t] = r->draw[t] & ENAS_FIXED ? 0.0 : share * (value - *baseline);
-    enas_net_backward(&e->net, weight, e->grad);
+    return enas_net_backward(&e->net, weight, e->grad, err);
 }
 
 /* Scale the gradient down to its largest norm; false if it overflowed. */
@@ -223,10 +245,11 @@ static sn_status learn(struct enas *e, const struct reward *reward, size_t n, sn
     double   *weight = calloc(e->net.n_fields + 1, sizeof *weight);
     sn_status rc = taken && weight ? SN_OK : fail_no_memory(err, "policy");
 
+    if (!rc) rc = policy_step(e->net.policy, 2 * e->net.n_theta, err);
+    if (!rc) memset(e->grad, 0, e->net.n_theta * sizeof *e->grad);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = add_gradient(e, &reward[i], 1.0 / (double)n, taken, weight, err);
     if (!rc) {
-        memset(e->grad, 0, e->net.n_theta * sizeof *e->grad);
-        for (size_t i = 0; i < n; i++)
-            add_gradient(e, &reward[i], 1.0 / (double)n, taken, weight);
         if (clip(e->grad, e->net.n_theta, e->option[ENAS_gradient_clip]))
             step(e);
         else
@@ -246,20 +269,20 @@ sn_status enas_update(void *state, const sn_supernet *net, const char *text, sn_
     double         option[ENAS_N_OPTIONS], old[ENAS_N_OPTIONS];
     struct reward *reward = NULL;
     size_t         n = 0;
-    json_t        *doc;
-    sn_status      rc;
+    struct document doc;
+    sn_status       rc;
 
     memcpy(allowed + 2, enas_option_name + ENAS_N_SHAPE, N_NUMBERS * sizeof *allowed);
-    rc = document_parse(text, allowed, COUNT(allowed), &doc, err);
+    rc = document_parse(state, text, allowed, COUNT(allowed), &doc, err);
     if (rc) return rc;
     memcpy(option, e->option, sizeof option);
     memcpy(old, e->option, sizeof old);
-    rc = enas_read_options(doc, ENAS_N_SHAPE, option, err);
-    if (!rc) rc = read_rewards(e, net, doc, &reward, &n, err);
+    rc = enas_read_options(doc.root, ENAS_N_SHAPE, option, err);
+    if (!rc) rc = read_rewards(e, net, doc.root, &reward, &n, err);
     if (!rc) enas_apply_options(e, option);
     if (!rc && n) rc = learn(e, reward, n, err);
     if (rc) enas_apply_options(e, old);
     free(reward);
-    json_decref(doc);
+    document_end(&doc);
     return rc;
 }

@@ -12,18 +12,36 @@
 #include "base/json.h"
 #include "policy/document.h"
 #include "policy/enas.h"
+#include "policy/memory.h"
 
 /* ---- save ---- */
 
-static void write_reals(struct text *t, const char *name, const double *at, size_t n)
+/* What is written goes out in pieces: a large state never is one text. */
+struct writer {
+    struct text    t;
+    const void    *policy;
+    const sn_sink *sink;
+    sn_status      rc; /* after a failure nothing more is written */
+    sn_error      *err;
+};
+
+/* Another piece, of so many steps, may follow. */
+static bool go_on(struct writer *w, uint64_t n_steps)
 {
-    text_printf(t, ", \"%s\": [", name);
-    for (size_t i = 0; i < n; i++) {
+    if (!w->rc) w->rc = policy_step(w->policy, n_steps, w->err);
+    if (!w->rc) w->rc = text_drain(&w->t, w->sink, w->err);
+    return !w->rc;
+}
+
+static void write_reals(struct writer *w, const char *name, const double *at, size_t n)
+{
+    text_printf(&w->t, ", \"%s\": [", name);
+    for (size_t i = 0; i < n && go_on(w, 32); i++) {
         char buf[REAL_TEXT_BYTES];
 
-        text_printf(t, "%s%s", i ? ", " : "", real_text(at[i], buf));
+        text_printf(&w->t, "%s%s", i ? ", " : "", real_text(at[i], buf));
     }
-    text_add(t, "]", 1);
+    text_add(&w->t, "]", 1);
 }
 
 static uint64_t n_remembered(const struct enas *e)
@@ -33,10 +51,12 @@ static uint64_t n_remembered(const struct enas *e)
     return e->n_drawn < n ? e->n_drawn : n;
 }
 
-static void write_draws(struct text *t, const struct enas *e)
+static void write_draws(struct writer *w, const struct enas *e)
 {
+    struct text *t = &w->t;
+
     text_printf(t, ", \"draws\": [");
-    for (uint64_t i = n_remembered(e); i-- > 0;) {
+    for (uint64_t i = n_remembered(e); i-- > 0 && go_on(w, 8 * e->net.n_fields);) {
         const uint32_t *draw = enas_draw_at(e, i);
 
         text_add(t, "[", 1);
@@ -53,26 +73,28 @@ static void write_draws(struct text *t, const struct enas *e)
 sn_status enas_save(const void *state, const sn_supernet *net, const sn_sink *sink, sn_error *err)
 {
     const struct enas *e = state;
-    struct text        t = {0};
+    struct writer      w = {.policy = state, .sink = sink, .err = err};
 
-    text_printf(&t, "{\"choices\": [");
-    for (size_t f = 0; f < e->net.n_fields; f++) {
-        text_add(&t, ", ", f ? 2 : 0);
-        text_json_string(&t, sn_supernet_choice(net, e->net.field[f].choice)->label);
+    text_printf(&w.t, "{\"choices\": [");
+    for (size_t f = 0; f < e->net.n_fields && go_on(&w, 16); f++) {
+        text_add(&w.t, ", ", f ? 2 : 0);
+        text_json_string(&w.t, sn_supernet_choice(net, e->net.field[f].choice)->label);
     }
-    text_printf(&t, "], \"updates\": %llu, \"drawn\": %llu", (unsigned long long)e->n_updates,
+    text_printf(&w.t, "], \"updates\": %llu, \"drawn\": %llu", (unsigned long long)e->n_updates,
                 (unsigned long long)e->n_drawn);
     for (size_t i = 0; i < ENAS_N_OPTIONS; i++) {
         char buf[REAL_TEXT_BYTES];
 
-        text_printf(&t, ", \"%s\": %s", enas_option_name[i], real_text(e->option[i], buf));
+        text_printf(&w.t, ", \"%s\": %s", enas_option_name[i], real_text(e->option[i], buf));
     }
-    write_reals(&t, "theta", e->net.theta, e->net.n_theta);
-    write_reals(&t, "mean", e->mean, e->net.n_theta);
-    write_reals(&t, "square", e->square, e->net.n_theta);
-    write_draws(&t, e);
-    text_add(&t, "}", 1);
-    return text_flush(&t, sink, err);
+    write_reals(&w, "theta", e->net.theta, e->net.n_theta);
+    write_reals(&w, "mean", e->mean, e->net.n_theta);
+    write_reals(&w, "square", e->square, e->net.n_theta);
+    write_draws(&w, e);
+    text_add(&w.t, "}", 1);
+    if (!w.rc) return text_flush(&w.t, sink, err);
+    free(w.t.at);
+    return w.rc;
 }
 
 /* ---- load: everything into a twin, which replaces the state at the end ---- */
@@ -99,13 +121,14 @@ static sn_status check_choices(const struct enas *e, const sn_supernet *net, con
 }
 
 /* `n` numbers that cannot overflow what is computed from them. */
-static sn_status read_reals(const json_t *doc, const char *name, double min, double *to, size_t n,
-                            sn_error *err)
+static sn_status read_reals(const void *policy, const json_t *doc, const char *name, double min,
+                            double *to, size_t n, sn_error *err)
 {
     const double  max = 1e30;
     const json_t *list = NULL;
     sn_status     rc = json_need(doc, name, "policy", &list, err);
 
+    if (!rc) rc = policy_step(policy, 2 * n, err);
     if (rc) return rc;
     if (!json_is_array(list) || json_array_size(list) != n)
         return sn_fail(err, SN_E_INVALID, name, "must be a list of %zu numbers", n);
@@ -156,7 +179,8 @@ static sn_status read_draws(struct enas *e, const json_t *doc, sn_error *err)
         else
             e->n_drawn = (uint64_t)n_drawn - n;
         for (size_t i = 0; !rc && i < n; i++) {
-            rc = read_draw(e, json_array_get(list, i), draw, err);
+            rc = policy_step(e->net.policy, 4 * e->net.n_fields, err);
+            if (!rc) rc = read_draw(e, json_array_get(list, i), draw, err);
             if (!rc) rc = enas_remember(e, draw, err);
         }
     }
@@ -188,9 +212,9 @@ static sn_status read_state(struct enas *twin, const sn_supernet *net, const jso
     if (!rc) rc = check_shape(twin, option, err);
     if (!rc) enas_apply_options(twin, option);
     if (!rc) rc = json_get_int(doc, "updates", "policy", 0, INT64_MAX, &n_updates, err);
-    if (!rc) rc = read_reals(doc, "theta", -1e30, twin->net.theta, n, err);
-    if (!rc) rc = read_reals(doc, "mean", -1e30, twin->mean, n, err);
-    if (!rc) rc = read_reals(doc, "square", 0.0, twin->square, n, err);
+    if (!rc) rc = read_reals(twin->net.policy, doc, "theta", -1e30, twin->net.theta, n, err);
+    if (!rc) rc = read_reals(twin->net.policy, doc, "mean", -1e30, twin->mean, n, err);
+    if (!rc) rc = read_reals(twin->net.policy, doc, "square", 0.0, twin->square, n, err);
     if (!rc) rc = read_draws(twin, doc, err);
     twin->n_updates = (uint64_t)n_updates;
     return rc;
@@ -201,31 +225,29 @@ sn_status enas_load(void *state, const sn_supernet *net, const char *text, sn_er
     const char  *allowed[ENAS_N_OPTIONS + 7] = {"choices", "updates", "drawn", "theta",
                                                 "mean",    "square",  "draws"};
     struct enas *e = state, twin = *e;
-    const size_t n = e->net.n_theta;
-    json_t      *doc;
-    sn_status    rc;
+    void *const     policy = e->net.policy;
+    const size_t    n = e->net.n_theta;
+    struct document doc;
+    sn_status       rc;
 
     memcpy(allowed + 7, enas_option_name, sizeof enas_option_name);
-    rc = document_parse(text, allowed, COUNT(allowed), &doc, err);
+    rc = document_parse(state, text, allowed, COUNT(allowed), &doc, err);
     if (rc) return rc;
-    twin.net.theta = calloc(n, sizeof(double));
-    twin.mean = calloc(n, sizeof(double));
-    twin.square = calloc(n, sizeof(double));
-    twin.draw = calloc((size_t)e->option[ENAS_remember], sizeof *twin.draw);
-    rc = twin.net.theta && twin.mean && twin.square && twin.draw ? read_state(&twin, net, doc, err)
-                                                                 : fail_no_memory(err, "policy");
+    twin.net.theta = policy_calloc(policy, n, sizeof(double));
+    twin.mean = policy_calloc(policy, n, sizeof(double));
+    twin.square = policy_calloc(policy, n, sizeof(double));
+    twin.draw = policy_calloc(policy, (size_t)e->option[ENAS_remember], sizeof *twin.draw);
+    rc = twin.net.theta && twin.mean && twin.square && twin.draw
+             ? read_state(&twin, net, doc.root, err)
+             : fail_no_memory(err, "policy");
     if (!rc) {
         const struct enas old = *e;
 
         *e = twin;
         twin = old;
     }
-    for (size_t i = 0; twin.draw && i < (size_t)twin.option[ENAS_remember]; i++)
-        free(twin.draw[i]);
-    free(twin.draw);
-    free(twin.net.theta);
-    free(twin.mean);
-    free(twin.square);
-    json_decref(doc);
+    enas_free_learnt(&twin);
+    policy_free(policy, twin.net.theta, n, sizeof(double));
+    document_end(&doc);
     return rc;
 }

@@ -10,16 +10,17 @@
 
 #include "policy/decide.h"
 #include "policy/document.h"
+#include "policy/memory.h"
 
 sn_status path_init(void *state, const sn_supernet *net, const char *options, sn_error *err)
 {
-    json_t   *doc;
-    sn_status rc;
+    struct document doc;
+    sn_status       rc;
 
-    (void)state, (void)net;
+    (void)net;
     if (!options) return SN_OK;
-    rc = document_parse(options, NULL, 0, &doc, err);
-    if (!rc) json_decref(doc);
+    rc = document_parse(state, options, NULL, 0, &doc, err);
+    if (!rc) document_end(&doc);
     return rc;
 }
 
@@ -62,12 +63,13 @@ static sn_status draw_any(const sn_choice *c, sn_rng *rng, sn_draft *draft, sn_e
 sn_status path_resample(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
                         sn_error *err)
 {
-    (void)state;
     for (size_t i = 0; i < sn_supernet_n_choices(net); i++) {
         const sn_choice *c = sn_supernet_choice(net, i);
         sn_status        rc;
 
         if (!decide_is_open(net, draft, i)) continue;
+        rc = policy_step(state, 16 + c->n_candidates, err);
+        if (rc) return rc;
         if (c->n_chosen == 1)
             rc = sn_draft_set(draft, c->label, &c->candidate[sn_rng_below(rng, c->n_candidates)],
                               err);

@@ -24,13 +24,13 @@ static sn_status read_alpha(struct alpha *a, const sn_supernet *net, const char 
                             sn_error *err)
 {
     static const char *const allowed[] = {"alpha"};
-    json_t                  *doc;
-    sn_status                rc = document_parse(text, allowed, COUNT(allowed), &doc, err);
+    struct document          doc;
+    sn_status rc = document_parse(a->policy, text, allowed, COUNT(allowed), &doc, err);
 
     if (rc) return rc;
-    if (json_object_get(doc, "alpha"))
-        rc = alpha_update(a, net, json_object_get(doc, "alpha"), err);
-    json_decref(doc);
+    if (json_object_get(doc.root, "alpha"))
+        rc = alpha_update(a, net, json_object_get(doc.root, "alpha"), err);
+    document_end(&doc);
     return rc;
 }
 
@@ -38,18 +38,19 @@ static sn_status proxyless_init(void *state, const sn_supernet *net, const char 
                                 sn_error *err)
 {
     static const char *const allowed[] = {"seed", "alpha"};
-    json_t                  *doc = NULL;
+    struct document          doc = {0};
     int64_t                  seed = 0;
     sn_status                rc = SN_OK;
 
+    ((struct alpha *)state)->policy = state;
     if (options) {
-        rc = document_parse(options, allowed, COUNT(allowed), &doc, err);
-        if (!rc) rc = json_get_int(doc, "seed", "policy", 0, INT64_MAX, &seed, err);
+        rc = document_parse(state, options, allowed, COUNT(allowed), &doc, err);
+        if (!rc) rc = json_get_int(doc.root, "seed", "policy", 0, INT64_MAX, &seed, err);
     }
     if (!rc) rc = alpha_init(state, net, (uint64_t)seed, err);
-    if (!rc && json_object_get(doc, "alpha"))
-        rc = alpha_update(state, net, json_object_get(doc, "alpha"), err);
-    json_decref(doc);
+    if (!rc && json_object_get(doc.root, "alpha"))
+        rc = alpha_update(state, net, json_object_get(doc.root, "alpha"), err);
+    document_end(&doc);
     return rc;
 }
 
@@ -97,9 +98,11 @@ static sn_status proxyless_save(const void *state, const sn_supernet *net, const
                                 sn_error *err)
 {
     struct text t = {0};
+    sn_status   rc;
 
     text_printf(&t, "{\"alpha\": ");
-    alpha_write(state, net, &t);
+    rc = alpha_write(state, net, &t, sink, err);
+    if (rc) return rc;
     text_printf(&t, "}");
     return text_flush(&t, sink, err);
 }

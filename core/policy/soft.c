@@ -48,12 +48,12 @@ static sn_status read(struct soft *s, const sn_supernet *net, const char *text, 
                       sn_error *err)
 {
     static const char *const allowed[] = {"alpha", "temperature"};
-    json_t                  *doc;
-    sn_status                rc = document_parse(text, allowed, gumbel ? 2 : 1, &doc, err);
+    struct document          doc;
+    sn_status rc = document_parse(s, text, allowed, gumbel ? 2 : 1, &doc, err);
 
     if (rc) return rc;
-    rc = take(s, net, doc, err);
-    json_decref(doc);
+    rc = take(s, net, doc.root, err);
+    document_end(&doc);
     return rc;
 }
 
@@ -61,19 +61,20 @@ static sn_status init(struct soft *s, const sn_supernet *net, const char *option
                       sn_error *err)
 {
     static const char *const allowed[] = {"seed", "alpha", "temperature"};
-    json_t                  *doc = NULL;
+    struct document          doc = {0};
     int64_t                  seed = 0;
     sn_status                rc = SN_OK;
 
     s->temperature = 1.0;
+    s->alpha.policy = s;
     if (options) {
-        rc = document_parse(options, allowed, gumbel ? 3 : 2, &doc, err);
-        if (!rc) rc = json_get_int(doc, "seed", "policy", 0, INT64_MAX, &seed, err);
+        rc = document_parse(s, options, allowed, gumbel ? 3 : 2, &doc, err);
+        if (!rc) rc = json_get_int(doc.root, "seed", "policy", 0, INT64_MAX, &seed, err);
     }
     if (!rc) rc = alpha_init(&s->alpha, net, (uint64_t)seed, err);
     if (!rc) rc = edges_init(&s->alpha, net, (uint64_t)seed, err);
-    if (!rc && doc) rc = take(s, net, doc, err);
-    json_decref(doc);
+    if (!rc && doc.root) rc = take(s, net, doc.root, err);
+    document_end(&doc);
     return rc;
 }
 
@@ -133,9 +134,11 @@ static sn_status differentiable_save(const void *state, const sn_supernet *net, 
                                      sn_error *err)
 {
     struct text t = {0};
+    sn_status   rc;
 
     text_printf(&t, "{\"alpha\": ");
-    alpha_write(&((const struct soft *)state)->alpha, net, &t);
+    rc = alpha_write(&((const struct soft *)state)->alpha, net, &t, sink, err);
+    if (rc) return rc;
     text_printf(&t, "}");
     return text_flush(&t, sink, err);
 }
@@ -193,11 +196,13 @@ static sn_status gumbel_save(const void *state, const sn_supernet *net, const sn
     const struct soft *s = state;
     const sn_value     temperature = {.kind = SN_KIND_FLOAT, .as.real = s->temperature};
     struct text        t = {0};
+    sn_status          rc;
 
     text_printf(&t, "{\"temperature\": ");
     text_json_value(&t, &temperature);
     text_printf(&t, ", \"alpha\": ");
-    alpha_write(&s->alpha, net, &t);
+    rc = alpha_write(&s->alpha, net, &t, sink, err);
+    if (rc) return rc;
     text_printf(&t, "}");
     return text_flush(&t, sink, err);
 }
