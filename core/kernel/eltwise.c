@@ -3,6 +3,7 @@
  * memory; the innermost axis then runs with stride 1 or 0 where it can. */
 #include "kernel/eltwise.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -156,51 +157,114 @@ void kernel_mul(int rank, const int64_t *dim, const float *a, const int64_t *str
     binary(mul_row, rank, dim, a, stride_a, b, stride_b, y);
 }
 
-/* Eight sums side by side: shorter chains, smaller rounding errors. */
-static float row_sum(int64_t n, const float *x)
+/* Eight sums side by side of a stretch, all stretches in a double: the error does not grow with
+ * the length. */
+static double row_sum(int64_t n, const float *x)
 {
-    enum { LANES = 8 };
-    float   sum[LANES] = {0};
-    int64_t i;
+    enum { LANES = 8, STRETCH = 512 };
+    double all = 0.0;
 
-    for (i = 0; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++)
-            sum[j] += x[i + j];
-    for (int j = 0; i < n; i++, j++)
-        sum[j] += x[i];
-    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+    for (int64_t i = 0; i < n;) {
+        const int64_t end = n - i < STRETCH ? n : i + STRETCH;
+        float         sum[LANES] = {0};
+
+        for (; i + LANES <= end; i += LANES)
+            for (int j = 0; j < LANES; j++)
+                sum[j] += x[i + j];
+        for (int j = 0; i < end; i++, j++)
+            sum[j] += x[i];
+        all += ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+    }
+    return all;
 }
 
-/* y has stride 0 on the axes that go, so that walking x in order adds up. */
+/* Some of the axes of a tensor. */
+struct axes {
+    int     rank;
+    int64_t dim[KERNEL_MAX_RANK], stride[KERNEL_MAX_RANK];
+};
+
+/* The next index along all of them: moves the offset; false after the last. */
+static bool axes_next(const struct axes *a, int64_t *index, int64_t *offset)
+{
+    for (int i = a->rank - 1; i >= 0; i--) {
+        *offset += a->stride[i];
+        if (++index[i] < a->dim[i]) return true;
+        *offset -= a->stride[i] * a->dim[i];
+        index[i] = 0;
+    }
+    return false;
+}
+
+/* What goes ends in rows. */
+static double sum_rows(const struct axes *gone, const float *x)
+{
+    struct axes   outer = *gone;
+    const int64_t n = outer.rank ? outer.dim[--outer.rank] : 1;
+    int64_t       index[KERNEL_MAX_RANK] = {0}, offset = 0;
+    double        sum = 0.0;
+
+    do
+        sum += row_sum(n, x + offset);
+    while (axes_next(&outer, index, &offset));
+    return sum;
+}
+
+/* n results side by side, to be divided by n_each. */
+static void mean_columns(const struct axes *gone, int64_t n, double n_each, const float *x,
+                         float *y)
+{
+    enum { COLUMNS = 256 };
+
+    for (int64_t from = 0; from < n; from += COLUMNS) {
+        const int64_t count = n - from < COLUMNS ? n - from : COLUMNS;
+        int64_t       index[KERNEL_MAX_RANK] = {0}, offset = from;
+        double        sum[COLUMNS] = {0};
+
+        do
+            for (int64_t i = 0; i < count; i++)
+                sum[i] += x[offset + i];
+        while (axes_next(gone, index, &offset));
+        for (int64_t i = 0; i < count; i++)
+            y[from + i] = (float)(sum[i] / n_each);
+    }
+}
+
+/* Neighbouring axes that both go or both stay are one. */
+static void add_axis(struct axes *a, bool joins, int64_t dim, int64_t stride)
+{
+    if (joins)
+        dim *= a->dim[--a->rank];
+    a->dim[a->rank] = dim;
+    a->stride[a->rank++] = stride;
+}
+
 void kernel_mean(int rank, const int64_t *dim, unsigned axes, const float *x, float *y)
 {
-    int64_t        kept[KERNEL_MAX_RANK], stride_x[KERNEL_MAX_RANK], stride_y[KERNEL_MAX_RANK];
-    const int64_t *strides[] = {stride_x, stride_y};
-    struct loop    l;
-    int64_t        index[KERNEL_MAX_RANK] = {0}, offset[2] = {0};
-    int64_t        n_each = 1, n_out = 1; /* how many numbers go into one, how many come out */
-    int            last;
+    struct axes kept = {0}, gone = {0};
+    int64_t     stride[KERNEL_MAX_RANK], index[KERNEL_MAX_RANK] = {0}, offset = 0;
+    int64_t     n_each = 1, n_out = 1, n_row = 1; /* how many numbers go into one, come out */
+    int         last = -1;                        /* whether the axis before goes; -1: none */
 
+    dense_strides(rank, dim, stride);
     for (int i = 0; i < rank; i++) {
-        kept[i] = axes >> i & 1 ? 1 : dim[i];
-        n_out *= kept[i];
-        if (axes >> i & 1) n_each *= dim[i];
-    }
-    dense_strides(rank, dim, stride_x);
-    dense_strides(rank, kept, stride_y);
-    for (int i = 0; i < rank; i++)
-        if (axes >> i & 1) stride_y[i] = 0;
-    for (int64_t i = 0; i < n_out; i++)
-        y[i] = 0.0f;
-    l = loop_make(rank, dim, 2, strides);
-    last = l.rank - 1;
-    for (bool more = !loop_empty(&l); more; more = loop_next(&l, index, offset)) {
-        if (l.stride[1][last] == 0)
-            y[offset[1]] += row_sum(l.dim[last], x + offset[0]);
-        else
-            add_row(l.dim[last], y + offset[1], 1, x + offset[0], 1, y + offset[1]);
+        const int goes = (int)(axes >> i & 1);
+
+        *(goes ? &n_each : &n_out) *= dim[i];
+        if (dim[i] == 1) continue;
+        add_axis(goes ? &gone : &kept, goes == last, dim[i], stride[i]);
+        last = goes;
     }
     /* The mean of nothing is 0 / 0 = NaN, as in PyTorch. */
-    for (int64_t i = 0; i < n_out; i++)
-        y[i] /= (float)n_each;
+    for (int64_t i = 0; n_each == 0 && i < n_out; i++)
+        y[i] = NAN;
+    if (n_each == 0 || n_out == 0) return;
+    if (last == 0) n_row = kept.dim[--kept.rank];
+    do {
+        if (last == 0)
+            mean_columns(&gone, n_row, (double)n_each, x + offset, y);
+        else
+            *y = (float)(sum_rows(&gone, x + offset) / (double)n_each);
+        y += n_row;
+    } while (axes_next(&kept, index, &offset));
 }

@@ -63,3 +63,18 @@ void kernel_scale_shift(ptrdiff_t n, ptrdiff_t c, ptrdiff_t plane, const float *
                 y[k] = x[k] * a + b;
         }
 }
+
+void kernel_normalise(ptrdiff_t n, ptrdiff_t c, ptrdiff_t plane, const float *x,
+                      const float *centre, const float *scale, const float *shift, float *y)
+{
+    for (ptrdiff_t i = 0; i < n; i++)
+        for (ptrdiff_t j = 0; j < c; j++, x += plane, y += plane) {
+            const float m = centre[j], a = scale[j], b = shift[j];
+            ptrdiff_t   k = 0;
+
+            for (; k + 4 <= plane; k += 4)
+                *(vec4 *)(y + k) = (*(const vec4 *)(x + k) - m) * a + b;
+            for (; k < plane; k++)
+                y[k] = (x[k] - m) * a + b;
+        }
+}

@@ -16,10 +16,17 @@ void kernel_moments(ptrdiff_t n, ptrdiff_t plane, ptrdiff_t stride, const float 
 void kernel_scale_shift(ptrdiff_t n, ptrdiff_t c, ptrdiff_t plane, const float *x,
                         const float *scale, const float *shift, float *y);
 
+/* y[i, j, :] = (x[i, j, :] - centre[j]) * scale[j] + shift[j]: where x is its own centre the result
+ * is the shift to the bit, which a scale of 1 / sqrt(eps) and two roundings would not give. */
+void kernel_normalise(ptrdiff_t n, ptrdiff_t c, ptrdiff_t plane, const float *x,
+                      const float *centre, const float *scale, const float *shift, float *y);
+
 /* Their twins. */
 void ref_moments(ptrdiff_t n, ptrdiff_t plane, ptrdiff_t stride, const float *x, double *ret_mean,
                  double *ret_var);
 void ref_scale_shift(ptrdiff_t n, ptrdiff_t c, ptrdiff_t plane, const float *x, const float *scale,
                      const float *shift, float *y);
+void ref_normalise(ptrdiff_t n, ptrdiff_t c, ptrdiff_t plane, const float *x, const float *centre,
+                   const float *scale, const float *shift, float *y);
 
 #endif

@@ -23,3 +23,13 @@ void ref_scale_shift(ptrdiff_t n, ptrdiff_t c, ptrdiff_t plane, const float *x, 
     for (ptrdiff_t i = 0; i < n * c * plane; i++)
         y[i] = x[i] * scale[i / plane % c] + shift[i / plane % c];
 }
+
+void ref_normalise(ptrdiff_t n, ptrdiff_t c, ptrdiff_t plane, const float *x, const float *centre,
+                   const float *scale, const float *shift, float *y)
+{
+    for (ptrdiff_t i = 0; i < n * c * plane; i++) {
+        const ptrdiff_t j = i / plane % c;
+
+        y[i] = (float)(((double)x[i] - centre[j]) * scale[j] + shift[j]);
+    }
+}

@@ -1,4 +1,4 @@
-/* softmax in single precision, each line in three passes. */
+/* softmax in single precision, each line in three passes; a long sum needs a double. */
 #include "kernel/softmax.h"
 
 #include <math.h>
@@ -7,7 +7,8 @@
 
 static void softmax_strided(size_t n, size_t stride, const float *x, float *y)
 {
-    float max = -INFINITY, sum = 0.0f;
+    float  max = -INFINITY;
+    double sum = 0.0;
 
     for (size_t i = 0; i < n; i++)
         max = x[i * stride] > max ? x[i * stride] : max;
@@ -16,7 +17,7 @@ static void softmax_strided(size_t n, size_t stride, const float *x, float *y)
         sum += y[i * stride];
     }
     for (size_t i = 0; i < n; i++)
-        y[i * stride] /= sum;
+        y[i * stride] /= (float)sum;
 }
 
 void kernel_softmax(size_t outer, size_t n, size_t inner, const float *x, float *y)

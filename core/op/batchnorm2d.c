@@ -119,7 +119,7 @@ static sn_status batchnorm2d_infer(sn_call *call, sn_error *err)
         !counts_batches(call))
         return op_fail(err, SN_E_UNSUPPORTED, call, "momentum",
                        "null, a cumulative average, needs num_batches_tracked in training mode");
-    rc = op_set_scratch(call, 2, x.dim[1], 1, err);
+    rc = op_set_scratch(call, uses_batch(call) ? 3 : 2, x.dim[1], 1, err);
     return rc == SN_OK ? op_set_out(call, 0, SN_F32, &x, err) : rc;
 }
 
@@ -192,7 +192,7 @@ static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
     const sn_shape *x = &io->in[0].shape;
     const int64_t   n = x->dim[0], n_channels = x->dim[1], plane = op_count_axes(x, 2, x->rank);
     const float    *in = io->in[0].data;
-    float          *scale = io->scratch, *shift = scale + n_channels;
+    float          *scale = io->scratch, *shift = scale + n_channels, *centre = shift + n_channels;
     const bool      learns = call->mode == SN_TRAIN && op_has_param(call, P_MEAN);
     double          momentum = 0.0;
 
@@ -201,16 +201,21 @@ static void batchnorm2d_forward(const sn_call *call, const sn_io *io)
     for (int64_t c = 0; c < n_channels; c++) {
         double mean, var;
 
-        if (uses_batch(call)) {
-            kernel_moments(n, plane, n_channels * plane, in + c * plane, &mean, &var);
-            if (learns) update(io, c, momentum, mean, var, (double)(n * plane));
-        } else {
+        if (!uses_batch(call)) {
             mean = ((const float *)io->param[P_MEAN].data)[c];
             var = ((const float *)io->param[P_VAR].data)[c];
+            fold(call, io->param, c, mean, var, scale, shift);
+            continue;
         }
-        fold(call, io->param, c, mean, var, scale, shift);
+        kernel_moments(n, plane, n_channels * plane, in + c * plane, &mean, &var);
+        if (learns) update(io, c, momentum, mean, var, (double)(n * plane));
+        centre[c] = (float)mean;
+        fold(call, io->param, c, mean - centre[c], var, scale, shift);
     }
-    kernel_scale_shift(n, n_channels, plane, in, scale, shift, io->out[0].data);
+    if (uses_batch(call))
+        kernel_normalise(n, n_channels, plane, in, centre, scale, shift, io->out[0].data);
+    else
+        kernel_scale_shift(n, n_channels, plane, in, scale, shift, io->out[0].data);
 }
 
 static bool fits_last(const sn_call *call)

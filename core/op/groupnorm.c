@@ -80,7 +80,7 @@ static sn_status groupnorm_infer(sn_call *call, sn_error *err)
         return op_fail(err, SN_E_SHAPE, call, "num_channels",
                        "%lld is not divisible by %lld groups", (long long)channels,
                        (long long)groups);
-    rc = op_set_scratch(call, 2, channels, 1, err);
+    rc = op_set_scratch(call, 3, channels, 1, err);
     return rc == SN_OK ? op_set_out(call, 0, SN_F32, &x, err) : rc;
 }
 
@@ -96,7 +96,8 @@ static void groupnorm_forward(const sn_call *call, const sn_io *io)
     const int64_t   per_group = c / op_int(call, ARG_GROUPS);
     const double    eps = op_float(call, ARG_EPS);
     const float    *x = io->in[0].data, *weight = NULL, *bias = NULL;
-    float          *scale = io->scratch, *shift = scale + c, *y = io->out[0].data;
+    float          *centre = io->scratch, *scale = centre + c, *shift = scale + c;
+    float          *y = io->out[0].data;
 
     if (plane == 0) return;
     if (op_has_param(call, P_WEIGHT)) weight = io->param[P_WEIGHT].data;
@@ -110,11 +111,12 @@ static void groupnorm_forward(const sn_call *call, const sn_io *io)
             for (int64_t k = j; k < j + per_group; k++) {
                 const double scaled = weight ? a * weight[k] : a;
 
+                centre[k] = (float)mean;
                 scale[k] = (float)scaled;
-                shift[k] = (float)((bias ? bias[k] : 0.0) - mean * scaled);
+                shift[k] = (float)((bias ? bias[k] : 0.0) - (mean - centre[k]) * scaled);
             }
         }
-        kernel_scale_shift(1, c, plane, x, scale, shift, y);
+        kernel_normalise(1, c, plane, x, centre, scale, shift, y);
     }
 }
 

@@ -54,16 +54,32 @@ INLINE vec pool_load(const float *x, long n)
     return n < VL ? vec_load_n(x, n) : vec_load(x);
 }
 
-/* Over `count` vectors of n numbers, `step` numbers apart; three, as usual, without a loop. */
-INLINE vec pool_along(const bool most, const float *x, long step, long count, long n)
+/* Over `count` vectors of n numbers, `step` numbers apart. */
+INLINE vec pool_stretch(const bool most, const float *x, long step, long count, long n)
 {
     vec v = vec_set(most ? -INFINITY : 0.0f);
+
+    for (; count > 0; count--, x += step)
+        v = pool_join(most, v, pool_load(x, n));
+    return v;
+}
+
+/* The same, for any count: three, as usual, without a loop; many in stretches, as a long sum in
+ * one go would lose digits. */
+INLINE vec pool_along(const bool most, const float *x, long step, long count, long n)
+{
+    enum { STRETCH = 64 };
+    vec v;
 
     if (count == 3)
         return pool_join(most, pool_join(most, pool_load(x, n), pool_load(x + step, n)),
                          pool_load(x + 2 * step, n));
-    for (; count > 0; count--, x += step)
-        v = pool_join(most, v, pool_load(x, n));
+    if (count <= STRETCH) return pool_stretch(most, x, step, count, n);
+    v = pool_stretch(most, x, step, STRETCH, n);
+    for (count -= STRETCH; count > 0; count -= STRETCH) {
+        x += STRETCH * step;
+        v = pool_join(most, v, pool_stretch(most, x, step, count < STRETCH ? count : STRETCH, n));
+    }
     return v;
 }
 

@@ -49,41 +49,72 @@ static struct kernel_panels scale_panels(const struct kernel_panels *w, long k, 
     return to;
 }
 
+/* The sum of m rows of n channels: up to STRETCH rows one after the other, stretches as the leaves
+ * of a binary tree, so that the error of a long sum grows with the logarithm of its length. */
+INLINE vec rows_sum_of(long m, const float *x, long ldx, long n)
+{
+    enum { STRETCH = 64, LEVELS = 60 };
+    vec  part[LEVELS]; /* complete subtrees, the larger ones first */
+    int  depth = 0;
+    vec  sum = vec_set(0.0f);
+    long done = 0;
+
+    for (; m > STRETCH; m -= STRETCH, done++) {
+        sum = vec_set(0.0f);
+        for (int i = 0; i < STRETCH; i++, x += ldx)
+            sum += vec_load_n(x, n);
+        for (long t = done; t & 1; t >>= 1) /* its equals are complete with it */
+            sum = part[--depth] + sum;
+        part[depth++] = sum;
+    }
+    sum = vec_set(0.0f);
+    for (; m > 0; m--, x += ldx)
+        sum += vec_load_n(x, n);
+    while (depth > 0)
+        sum = part[--depth] + sum;
+    return sum;
+}
+
 static void mean(long m, long c, const float *x, long ldx, float by, float *y)
 {
     for (long j = 0; j < c; j += VL) {
         const long n = c - j < VL ? c - j : VL;
-        vec        sum = vec_set(0.0f);
 
-        for (long i = 0; i < m; i++)
-            sum += vec_load_n(x + i * ldx + j, n);
-        vec_store_n(y + j, sum * vec_set(by), n);
+        vec_store_n(y + j, rows_sum_of(m, x + j, ldx, n) * vec_set(by), n);
     }
 }
 
-/* The sum over a row of (x - mean)^power, power 1 or 2. */
-INLINE float row_sum_of(const float *x, long n, float mean_of, const int power)
+/* The sum over a row of (x - centre)^power, power 1 or 2: some numbers in floats, all of them in a
+ * double. */
+INLINE double row_sum_of(const float *x, long n, float centre_of, const int power)
 {
-    const vec centre = vec_set(mean_of);
-    vec       a = vec_set(0.0f), b = a;
+    enum { STRETCH = 128 * VL };
+    const vec centre = vec_set(centre_of);
+    double    sum = 0;
     long      i = 0;
 
-    for (; i + 2 * VL <= n; i += 2 * VL) {
-        const vec u = vec_load(x + i) - centre, v = vec_load(x + i + VL) - centre;
+    while (i < n) {
+        const long end = n - i < STRETCH ? n : i + STRETCH;
+        vec        a = vec_set(0.0f), b = a;
 
-        a = power == 1 ? a + u : vec_fma(u, u, a);
-        b = power == 1 ? b + v : vec_fma(v, v, b);
-    }
-    for (; i < n; i += VL) {
-        const long k = n - i < VL ? n - i : VL;
-        float      line[VL];
-        vec        u;
+        for (; i + 2 * VL <= end; i += 2 * VL) {
+            const vec u = vec_load(x + i) - centre, v = vec_load(x + i + VL) - centre;
 
-        vec_store(line, centre); /* lanes behind the row stay 0 */
-        u = vec_load_n(x + i, k) - vec_load_n(line, k);
-        a = power == 1 ? a + u : vec_fma(u, u, a);
+            a = power == 1 ? a + u : vec_fma(u, u, a);
+            b = power == 1 ? b + v : vec_fma(v, v, b);
+        }
+        for (; i < end; i += VL) {
+            const long k = end - i < VL ? end - i : VL;
+            float      line[VL];
+            vec        u;
+
+            vec_store(line, centre); /* lanes behind the row stay 0 */
+            u = vec_load_n(x + i, k) - vec_load_n(line, k);
+            a = power == 1 ? a + u : vec_fma(u, u, a);
+        }
+        sum += vec_sum(a + b);
     }
-    return vec_sum(a + b);
+    return sum;
 }
 
 /* y = (x - mean) * by * weight + bias */
@@ -100,12 +131,13 @@ INLINE void row_normalise(const float *x, long n, float mean_of, float by, const
     }
 }
 
+/* Means are taken around the first number: that of equal numbers is the number, with variance 0. */
 static void layernorm(long m, long n, const float *x, long ldx, const float *weight,
                       const float *bias, float eps, float *y, long ldy)
 {
-    for (; m > 0; m--, x += ldx, y += ldy) {
-        const float mean_of = row_sum_of(x, n, 0.0f, 1) / (float)n;
-        const float var = row_sum_of(x, n, mean_of, 2) / (float)n;
+    for (; m > 0 && n > 0; m--, x += ldx, y += ldy) {
+        const float mean_of = (float)(x[0] + row_sum_of(x, n, x[0], 1) / (double)n);
+        const float var = (float)(row_sum_of(x, n, mean_of, 2) / (double)n);
 
         row_normalise(x, n, mean_of, 1.0f / sqrtf(var + eps), weight, bias, y);
     }
@@ -147,10 +179,10 @@ static void groupnorm(long pixels, long c, long groups, const float *x, long ldx
     const long   n = c / groups;
     const double count = (double)n * (double)pixels;
 
-    for (long g = 0; g < groups; g++) {
+    for (long g = 0; g < groups && count > 0; g++) {
         const float *from = x + g * n;
         float       *to = y + g * n;
-        const double mean_of = image_sum_of(pixels, n, from, ldx, 0.0f, 1) / count;
+        const double mean_of = from[0] + image_sum_of(pixels, n, from, ldx, from[0], 1) / count;
         const double var = image_sum_of(pixels, n, from, ldx, (float)mean_of, 2) / count;
         const vec    centre = vec_set((float)mean_of), by = vec_set((float)(1 / sqrt(var + eps)));
 
@@ -181,25 +213,33 @@ INLINE float row_max(const float *x, long n)
     return ret;
 }
 
-/* y = e^((x - most) * by); returns the sum. */
+/* y = e^((x - most) * by); returns the sum: some numbers in floats, all of them in a double. */
 INLINE float row_exp(const float *x, long n, float most, float by, float *y)
 {
-    vec  sum = vec_set(0.0f);
-    long i = 0;
+    enum { STRETCH = 128 * VL };
+    double all = 0;
+    long   i = 0;
 
-    for (; i + VL <= n; i += VL) {
-        const vec v = vec_exp((vec_load(x + i) - vec_set(most)) * vec_set(by));
+    while (i < n) {
+        const long end = n - i < STRETCH ? n : i + STRETCH;
+        vec        sum = vec_set(0.0f);
 
-        vec_store(y + i, v);
-        sum += v;
+        for (; i + VL <= end; i += VL) {
+            const vec v = vec_exp((vec_load(x + i) - vec_set(most)) * vec_set(by));
+
+            vec_store(y + i, v);
+            sum += v;
+        }
+        if (i < end) {
+            const vec v = vec_exp((vec_load_n(x + i, end - i) - vec_set(most)) * vec_set(by));
+
+            vec_store_n(y + i, v, end - i);
+            sum += vec_load_n(y + i, end - i);
+            i = end;
+        }
+        all += vec_sum(sum);
     }
-    if (i < n) {
-        const vec v = vec_exp((vec_load_n(x + i, n - i) - vec_set(most)) * vec_set(by));
-
-        vec_store_n(y + i, v, n - i);
-        sum += vec_load_n(y + i, n - i);
-    }
-    return vec_sum(sum);
+    return (float)all;
 }
 
 static void softmax(long m, long n, const float *x, long ldx, float *y, long ldy)
