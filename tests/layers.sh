@@ -17,7 +17,7 @@ declare -A may=(
     [subnet]="base tensor space model"
     [policy]="base tensor space model"
     [plan]="base tensor space weights op kernel model subnet"
-    [export]="base tensor space model subnet plan"
+    [export]="base tensor space weights model subnet plan"
 )
 
 check() { # sentence, condition's exit status

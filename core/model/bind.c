@@ -97,66 +97,90 @@ static sn_status bind_tensor(struct builder *b, const struct module *m, const ch
     return SN_OK;
 }
 
-/* All parameters of one module. `used` marks the names that were asked for. */
-static sn_status bind_module(struct builder *b, struct module *m, struct table *used,
-                             struct names *missing)
+/* What the modules need, in their order: names and shapes, for users and for what follows. */
+static sn_status list_tensors(struct builder *b)
+{
+    sn_supernet    *net = b->net;
+    sn_tensor_info *at;
+
+    for (size_t i = 0; i < b->n_modules; i++)
+        for (size_t k = 0; k < b->module[i]->n_params; k++)
+            net->n_tensors += b->module[i]->param[k].dtype != SN_NONE;
+    at = net->tensor = arena_array(b->mem, net->n_tensors + 1, sizeof *at);
+    if (!at) return fail_no_memory(b->err, "weights");
+    for (size_t i = 0; i < b->n_modules; i++) {
+        const struct module *m = b->module[i];
+
+        for (size_t k = 0; k < m->n_params; k++) {
+            const sn_param_def *def = &m->op->params[k];
+
+            if (m->param[k].dtype == SN_NONE) continue;
+            *at = (sn_tensor_info){
+                .name = build_path(b, m->path, def->name),
+                .desc = {m->param[k].dtype, m->param[k].shape},
+                .module = i,
+                .optional = def->flags & (SN_PARAM_UNUSED | SN_PARAM_I64),
+                .state = def->flags & SN_PARAM_STATE
+            };
+            if (!at++->name) return fail_no_memory(b->err, m->where);
+        }
+    }
+    return SN_OK;
+}
+
+/* All parameters of one module; `info` is the next of them. `used` marks the names that were
+ * asked for. */
+static sn_status bind_module(struct builder *b, struct module *m, const sn_tensor_info **info,
+                             struct table *used, struct names *missing)
 {
     const sn_weights *weights = b->net->weights;
 
     for (size_t k = 0; k < m->n_params; k++) {
-        const unsigned flags = m->op->params[k].flags;
-        const char    *name;
-        sn_tensor      have;
+        const sn_tensor_info *t;
+        sn_tensor             have;
 
         if (m->param[k].dtype == SN_NONE) continue;
-        name = build_path(b, m->path, m->op->params[k].name);
-        if (!name || !table_add(used, b->tmp, name, k)) return fail_no_memory(b->err, m->where);
-        if (sn_weights_find(weights, name, &have)) {
-            sn_status rc = bind_tensor(b, m, name, &have, &m->param[k]);
+        t = (*info)++;
+        if (!table_add(used, b->tmp, t->name, k)) return fail_no_memory(b->err, m->where);
+        if (sn_weights_find(weights, t->name, &have)) {
+            sn_status rc = bind_tensor(b, m, t->name, &have, &m->param[k]);
 
             if (rc != SN_OK) return rc;
         } else {
             m->param[k] = (sn_tensor){0};
-            if (!(flags & (SN_PARAM_UNUSED | SN_PARAM_I64))) note(missing, name);
+            if (!t->optional) note(missing, t->name);
             continue;
         }
-        if (flags & SN_PARAM_STATE) {
+        if (t->state) {
             m->state[k] = (int)b->net->n_states;
-            b->net->state_name[b->net->n_states] = name;
+            b->net->state_name[b->net->n_states] = t->name;
             b->net->state[b->net->n_states++] = m->param[k];
         }
     }
     return SN_OK;
 }
 
-/* Without weights: only whether some would be needed. */
-static sn_status bind_nothing(struct builder *b)
-{
-    for (size_t i = 0; i < b->n_modules; i++)
-        for (size_t k = 0; k < b->module[i]->n_params; k++)
-            if (b->module[i]->param[k].dtype != SN_NONE) b->net->bare = true;
-    return SN_OK;
-}
-
 sn_status build_bind(struct builder *b)
 {
-    sn_supernet *net = b->net;
-    struct names missing = {0}, surplus = {0};
-    struct table used = {0};
-    size_t       n_states = 0, n_tensors;
-    sn_status    rc = SN_OK;
+    sn_supernet          *net = b->net;
+    struct names          missing = {0}, surplus = {0};
+    struct table          used = {0};
+    size_t                n_states = 0, n_tensors;
+    sn_status             rc = list_tensors(b);
+    const sn_tensor_info *info = net->tensor;
 
-    if (!net->weights) return bind_nothing(b);
+    if (rc != SN_OK) return rc;
+    net->bare = !net->weights && net->n_tensors > 0;
+    if (!net->weights) return SN_OK;
     n_tensors = sn_weights_count(net->weights);
-    for (size_t i = 0; i < b->n_modules; i++)
-        for (size_t k = 0; k < b->module[i]->n_params; k++)
-            n_states += (b->module[i]->op->params[k].flags & SN_PARAM_STATE) != 0;
+    for (size_t i = 0; i < net->n_tensors; i++)
+        n_states += net->tensor[i].state;
     net->state_name = arena_array(b->mem, n_states + 1, sizeof *net->state_name);
     net->state = arena_array(b->mem, n_states + 1, sizeof *net->state);
     if (!net->state_name || !net->state) return fail_no_memory(b->err, "weights");
 
     for (size_t i = 0; i < b->n_modules && rc == SN_OK; i++)
-        rc = bind_module(b, b->module[i], &used, &missing);
+        rc = bind_module(b, b->module[i], &info, &used, &missing);
     if (rc != SN_OK) return rc;
     for (size_t i = 0; i < n_tensors; i++) {
         sn_tensor   t;

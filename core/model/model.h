@@ -143,6 +143,9 @@ struct sn_supernet {
 
     atomic_size_t packed_bytes; /* of all prepared weights */
 
+    size_t          n_tensors; /* what its modules need, with weights or without */
+    sn_tensor_info *tensor;
+
     size_t       n_states; /* running statistics, all modules */
     const char **state_name;
     sn_tensor   *state;

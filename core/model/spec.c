@@ -7,6 +7,7 @@
 #include "base/budget.h"
 #include "base/digest.h"
 #include "model/build.h"
+#include "weights/weights.h"
 
 const struct member build_document_members[] = {
     {"format",        MEMBER_TEXT, true},
@@ -411,6 +412,7 @@ SN_EXPORT sn_status sn_supernet_load_with(const char *spec_json, size_t spec_byt
     arena_limit(mem, NULL);
     sn_registry_ref(reg);
     if (weights) sn_weights_ref(weights);
+    weights_use(weights);
     atomic_init(&net->n_refs, 1);
     *ret_net = net;
     return SN_OK;

@@ -51,6 +51,16 @@ SN_EXPORT const sn_module *sn_supernet_module(const sn_supernet *net, size_t i)
     return i < net->n_modules ? &net->info[i] : NULL;
 }
 
+SN_EXPORT size_t sn_supernet_n_tensors(const sn_supernet *net)
+{
+    return net->n_tensors;
+}
+
+SN_EXPORT const sn_tensor_info *sn_supernet_tensor(const sn_supernet *net, size_t i)
+{
+    return i < net->n_tensors ? &net->tensor[i] : NULL;
+}
+
 SN_EXPORT size_t sn_supernet_n_choices(const sn_supernet *net)
 {
     return net->n_choices;

@@ -28,6 +28,46 @@ SN_EXPORT bool sn_value_int(const sn_value *v, int64_t *ret_integer)
     return true;
 }
 
+SN_EXPORT sn_kind sn_value_kind(const sn_value *v)
+{
+    return v->kind;
+}
+
+SN_EXPORT bool sn_value_bool(const sn_value *v, bool *ret_bool)
+{
+    if (v->kind != SN_KIND_BOOL) return false;
+    *ret_bool = v->as.boolean;
+    return true;
+}
+
+SN_EXPORT bool sn_value_real(const sn_value *v, double *ret_real)
+{
+    int64_t integer;
+
+    if (v->kind == SN_KIND_FLOAT)
+        *ret_real = v->as.real;
+    else if (sn_value_int(v, &integer))
+        *ret_real = (double)integer;
+    else
+        return false;
+    return true;
+}
+
+SN_EXPORT const char *sn_value_string(const sn_value *v)
+{
+    return v->kind == SN_KIND_TEXT ? v->as.text : NULL;
+}
+
+SN_EXPORT size_t sn_value_n_items(const sn_value *v)
+{
+    return v->kind == SN_KIND_TUPLE ? v->as.tuple.n : 0;
+}
+
+SN_EXPORT const sn_value *sn_value_item(const sn_value *v, size_t i)
+{
+    return i < sn_value_n_items(v) ? &v->as.tuple.item[i] : NULL;
+}
+
 bool value_truth(const sn_value *v)
 {
     switch (v->kind) {

@@ -168,22 +168,27 @@ static sn_status decide(sn_draft *draft, size_t i, const sn_value *v, sn_error *
     return SN_OK;
 }
 
-/* A choice with a single possible decision needs nobody to make it. */
-static sn_status decide_singles(sn_draft *draft, sn_error *err)
+/* How a choice begins: open, or decided where there is a single possible decision. */
+static sn_status begin_choice(sn_draft *draft, size_t i, sn_error *err)
 {
-    for (size_t i = 0; i < draft->net->n_choices; i++) {
-        const sn_choice *c = &draft->net->choice[i];
-        const sn_value   all = {
-              .kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}
-        };
-        sn_status rc;
+    const sn_choice *c = &draft->net->choice[i];
+    const sn_value   all = {
+          .kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}
+    };
 
-        if (c->soft_only || c->derived) continue;
-        if (c->n_candidates != (c->n_chosen ? c->n_chosen : 1)) continue;
-        rc = decide(draft, i, c->n_candidates == 1 ? c->candidate : &all, err);
-        if (rc) return rc;
-    }
-    return SN_OK;
+    draft->decision[i] = (struct decision){0};
+    if (c->soft_only || c->derived || c->n_candidates != (c->n_chosen ? c->n_chosen : 1))
+        return SN_OK;
+    return decide(draft, i, c->n_candidates == 1 ? c->candidate : &all, err);
+}
+
+static sn_status begin_all(sn_draft *draft, sn_error *err)
+{
+    sn_status rc = SN_OK;
+
+    for (size_t i = 0; rc == SN_OK && i < draft->net->n_choices; i++)
+        rc = begin_choice(draft, i, err);
+    return rc;
 }
 
 SN_EXPORT sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_error *err)
@@ -199,11 +204,43 @@ SN_EXPORT sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_e
     }
     d->mem = mem;
     d->net = sn_supernet_ref(net);
-    rc = decide_singles(d, err);
+    rc = begin_all(d, err);
     if (rc)
         sn_draft_free(d);
     else
         *ret_draft = d;
+    return rc;
+}
+
+static bool copy_decision(sn_arena *mem, const struct decision *from, struct decision *ret)
+{
+    struct decision d = *from;
+    uint32_t       *pick = NULL;
+
+    if (from->state == DECISION_VALUE) {
+        pick = arena_array(mem, from->n_pick, sizeof *pick);
+        if (!pick || !value_copy(mem, &from->value, &d.value)) return false;
+        memcpy(pick, from->pick, from->n_pick * sizeof *pick);
+    }
+    d.pick = pick;
+    *ret = d;
+    return true;
+}
+
+SN_EXPORT sn_status sn_draft_create_from(const sn_subnet *subnet, sn_draft **ret_draft,
+                                         sn_error *err)
+{
+    sn_draft *d = NULL;
+    sn_status rc = sn_draft_create(subnet->net, &d, err);
+
+    for (size_t i = 0; rc == SN_OK && i < subnet->net->n_choices; i++)
+        if (subnet->decision[i].state != DECISION_OPEN &&
+            !copy_decision(d->mem, &subnet->decision[i], &d->decision[i]))
+            rc = fail_no_memory(err, "choices");
+    if (rc == SN_OK)
+        *ret_draft = d;
+    else
+        sn_draft_free(d);
     return rc;
 }
 
@@ -251,6 +288,14 @@ SN_EXPORT sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error
     if (check_free(&draft->net->choice[i], err) != SN_OK) return SN_E_UNSUPPORTED;
     draft->decision[i] = (struct decision){.state = DECISION_SOFT};
     return SN_OK;
+}
+
+SN_EXPORT sn_status sn_draft_clear(sn_draft *draft, const char *label, sn_error *err)
+{
+    size_t i;
+
+    if (!sn_supernet_find_choice(draft->net, label, &i)) return fail_label(draft->net, label, err);
+    return begin_choice(draft, i, err);
 }
 
 SN_EXPORT const sn_value *sn_draft_get(const sn_draft *draft, size_t choice)

@@ -186,24 +186,3 @@ SN_EXPORT sn_subnet *sn_subnet_unref(sn_subnet *subnet)
     }
     return NULL;
 }
-
-SN_EXPORT sn_status sn_subnet_write_choices(const sn_subnet *subnet, const sn_sink *sink,
-                                            sn_error *err)
-{
-    struct text t = {0};
-    bool        first = true;
-
-    text_add(&t, "{", 1);
-    for (size_t i = 0; i < subnet->net->n_choices; i++) {
-        const sn_value *value = sn_subnet_value(subnet, i);
-
-        if (!value) continue;
-        text_add(&t, ", ", first ? 0 : 2);
-        first = false;
-        text_json_string(&t, subnet->net->choice[i].label);
-        text_add(&t, ": ", 2);
-        text_json_value(&t, value);
-    }
-    text_add(&t, "}", 1);
-    return text_flush(&t, sink, err);
-}

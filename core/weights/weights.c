@@ -2,7 +2,10 @@
  *
  * Tensors are views of the mapped or borrowed bytes. The format allows a tensor
  * at any offset; those that are not aligned to their element are copied once, so
- * that kernels and compilers may rely on it. */
+ * that kernels and compilers may rely on it.
+ *
+ * Weights that are made in memory get their tensors one by one, as copies, as views of a caller's
+ * memory or of other weights, which are then kept alive. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +19,17 @@ struct named_tensor {
 
 struct sn_weights {
     atomic_size_t         n_refs;
-    sn_arena             *mem;     /* everything below but the mapping, and this struct's tables */
-    struct mapping       *file;    /* of sn_weights_open(); NULL: borrowed */
-    size_t                n_bytes; /* of the document */
+    sn_arena             *mem;     /* names, copies, tables of what was opened */
+    struct mapping       *file;    /* of sn_weights_open(); NULL: borrowed, or made */
+    size_t                n_bytes; /* of the document, or of what was added */
     struct weights_header header;
-    struct named_tensor  *tensor;  /* in the order of the header */
+    size_t                n, cap;
+    struct named_tensor **tensor;  /* in the order of the header, or as added */
     struct named_tensor **by_name; /* sorted: no choice of names makes looking up slow */
+    size_t                n_sources;
+    sn_weights          **source; /* that tensors were taken from */
+    bool                  made;   /* tensors may be added, until it is in use */
+    atomic_bool           in_use;
 };
 
 enum { COPY_ALIGN = 8 }; /* the largest element */
@@ -47,7 +55,8 @@ static bool needs_copy(const void *bytes, const struct weights_header *h, size_t
 }
 
 /* Views of what is aligned, copies of the rest. */
-static sn_status make_views(sn_weights *w, const void *bytes, const char *what, sn_error *err)
+static sn_status make_views(sn_weights *w, struct named_tensor *to, const void *bytes,
+                            const char *what, sn_error *err)
 {
     const struct weights_header *const h = &w->header;
     size_t                             copy_bytes = 0;
@@ -66,11 +75,11 @@ static sn_status make_views(sn_weights *w, const void *bytes, const char *what, 
 
         if (needs_copy(bytes, h, i)) {
             /* An empty tensor has nothing to copy, but its address must be aligned, too. */
-            data = n > 0 ? memcpy(copy, data, n) : (const char *)w->tensor;
+            data = n > 0 ? memcpy(copy, data, n) : (const char *)to;
             copy += round_up(n);
         }
-        w->tensor[i].name = t->name;
-        w->tensor[i].view = sn_tensor_dense(t->desc.dtype, &t->desc.shape, (void *)data);
+        to[i].name = t->name;
+        to[i].view = sn_tensor_dense(t->desc.dtype, &t->desc.shape, (void *)data);
     }
     return SN_OK;
 }
@@ -81,53 +90,83 @@ static int compare_names(const void *a, const void *b)
                   (*(const struct named_tensor *const *)b)->name);
 }
 
-static int compare_key(const void *key, const void *element)
-{
-    return strcmp(key, (*(const struct named_tensor *const *)element)->name);
-}
-
 static sn_weights *destroy(sn_weights *w)
 {
     if (!w) return NULL;
     mapping_close(w->file);
+    for (size_t i = 0; i < w->n_sources; i++)
+        sn_weights_unref(w->source[i]);
+    free(w->source);
+    free(w->tensor);
+    free(w->by_name);
     sn_arena_free(w->mem);
     free(w);
     return NULL;
 }
 
+/* Room for n tensors in both tables. */
+static bool reserve(sn_weights *w, size_t n)
+{
+    struct named_tensor **tensor, **by_name;
+    size_t                cap = w->cap ? w->cap : 16;
+
+    while (cap < n)
+        cap *= 2;
+    if (cap == w->cap) return true;
+    if (cap > SIZE_MAX / sizeof *tensor) return false;
+    tensor = realloc(w->tensor, cap * sizeof *tensor);
+    if (tensor) w->tensor = tensor;
+    by_name = realloc(w->by_name, cap * sizeof *by_name);
+    if (by_name) w->by_name = by_name;
+    if (tensor && by_name) w->cap = cap;
+    return tensor && by_name;
+}
+
+static sn_status create_empty(const char *what, sn_weights **ret_weights, sn_error *err)
+{
+    sn_weights *w = calloc(1, sizeof *w);
+
+    if (w) w->mem = sn_arena_create();
+    if (!w || !w->mem) {
+        free(w);
+        return fail_no_memory(err, what);
+    }
+    atomic_init(&w->n_refs, 1);
+    atomic_init(&w->in_use, false);
+    *ret_weights = w;
+    return SN_OK;
+}
+
+static sn_status fill(sn_weights *w, const void *bytes, const char *what, sn_error *err)
+{
+    struct named_tensor *tensor;
+    sn_status            rc = header_parse(bytes, w->n_bytes, what, w->mem, &w->header, err);
+
+    if (rc != SN_OK) return rc;
+    w->n = w->header.n_tensors;
+    tensor = arena_array(w->mem, w->n + 1, sizeof *tensor);
+    if (!tensor || !reserve(w, w->n)) return fail_no_memory(err, what);
+    rc = make_views(w, tensor, bytes, what, err);
+    if (rc != SN_OK) return rc;
+    for (size_t i = 0; i < w->n; i++)
+        w->tensor[i] = w->by_name[i] = &tensor[i];
+    qsort(w->by_name, w->n, sizeof *w->by_name, compare_names);
+    return SN_OK;
+}
+
 static sn_status create(const void *bytes, size_t n_bytes, const char *what,
                         sn_weights **ret_weights, sn_error *err)
 {
-    sn_weights *w = calloc(1, sizeof *w);
-    sn_status   rc;
+    sn_weights *w = NULL;
+    sn_status   rc = create_empty(what, &w, err);
 
-    if (!w) return fail_no_memory(err, what);
-    atomic_init(&w->n_refs, 1);
+    if (rc != SN_OK) return rc;
     w->n_bytes = n_bytes;
-    w->mem = sn_arena_create();
-    if (!w->mem) {
-        rc = fail_no_memory(err, what);
-        goto out;
-    }
-    rc = header_parse(bytes, n_bytes, what, w->mem, &w->header, err);
-    if (rc != SN_OK) goto out;
-
-    w->tensor = arena_array(w->mem, w->header.n_tensors, sizeof *w->tensor);
-    w->by_name = arena_array(w->mem, w->header.n_tensors, sizeof(struct named_tensor *));
-    if (!w->tensor || !w->by_name) {
-        rc = fail_no_memory(err, what);
-        goto out;
-    }
-    rc = make_views(w, bytes, what, err);
-    if (rc != SN_OK) goto out;
-    for (size_t i = 0; i < w->header.n_tensors; i++)
-        w->by_name[i] = &w->tensor[i];
-    qsort(w->by_name, w->header.n_tensors, sizeof(struct named_tensor *), compare_names);
-
-    *ret_weights = w;
-    w = NULL;
-out:
-    destroy(w);
+    rc = fill(w, bytes, what, err);
+    if (rc == SN_OK)
+        *ret_weights = w;
+    else
+        destroy(w);
     return rc;
 }
 
@@ -179,42 +218,177 @@ SN_EXPORT sn_status sn_weights_borrow(const void *bytes, size_t n_bytes, const c
     return create(bytes, n_bytes, what ? what : "", ret_weights, err);
 }
 
+/* ---- made in memory ------------------------------------------------------------------- */
+
+SN_EXPORT sn_status sn_weights_create(sn_weights **ret_weights, sn_error *err)
+{
+    const sn_status rc = create_empty("weights", ret_weights, err);
+
+    if (rc == SN_OK) (*ret_weights)->made = true;
+    return rc;
+}
+
+/* Where `name` stands, or would stand, among the sorted ones. */
+static bool find_place(const sn_weights *w, const char *name, size_t *ret_i)
+{
+    size_t from = 0, to = w->n;
+
+    while (from < to) {
+        const size_t i = from + (to - from) / 2;
+        const int    c = strcmp(name, w->by_name[i]->name);
+
+        if (c == 0) {
+            *ret_i = i;
+            return true;
+        }
+        if (c < 0)
+            to = i;
+        else
+            from = i + 1;
+    }
+    *ret_i = from;
+    return false;
+}
+
+static sn_status check_new(const sn_weights *w, const char *name, const sn_tensor *t, sn_error *err)
+{
+    char          shape[192];
+    const int64_t n =
+        t->shape.rank >= 0 && t->shape.rank <= SN_MAX_RANK ? sn_shape_count(&t->shape) : -1;
+    size_t at;
+
+    if (!w->made || atomic_load(&w->in_use))
+        return sn_fail(err, SN_E_INVALID, name,
+                       w->made ? "these weights are in use by a supernet: nothing can be added"
+                               : "these weights are a file's, or borrowed: nothing can be added");
+    if (!*name) return sn_fail(err, SN_E_INVALID, "weights", "a tensor has an empty name");
+    if (find_place(w, name, &at))
+        return sn_fail(err, SN_E_INVALID, name, "there is a tensor \"%s\" already", name);
+    if (sn_dtype_bytes(t->dtype) == 0)
+        return sn_fail(err, SN_E_DTYPE, name, "the tensor \"%s\" has no element type", name);
+    if (n < 0 || n > (INT64_MAX - SN_ALIGN_BYTES) / 8)
+        return sn_fail(err, SN_E_SHAPE, name, "the tensor \"%s\" cannot have the shape %s", name,
+                       t->shape.rank >= 0 && t->shape.rank <= SN_MAX_RANK
+                           ? sn_shape_text(&t->shape, shape, sizeof shape)
+                           : "of a rank beyond 0 to 8");
+    if (!t->data && n > 0)
+        return sn_fail(err, SN_E_INVALID, name, "the tensor \"%s\" has no data", name);
+    return SN_OK;
+}
+
+/* A checked tensor into both tables. */
+static sn_status insert(sn_weights *w, const char *name, const sn_tensor *view, sn_error *err)
+{
+    struct named_tensor *t = ARENA_NEW(w->mem, struct named_tensor);
+    size_t               at;
+
+    if (t) t->name = arena_strdup(w->mem, name);
+    if (!t || !t->name || !reserve(w, w->n + 1)) return fail_no_memory(err, name);
+    t->view = *view;
+    find_place(w, name, &at);
+    memmove(w->by_name + at + 1, w->by_name + at, (w->n - at) * sizeof *w->by_name);
+    w->by_name[at] = w->tensor[w->n++] = t;
+    w->n_bytes += (size_t)sn_shape_count(&view->shape) * sn_dtype_bytes(view->dtype);
+    return SN_OK;
+}
+
+SN_EXPORT sn_status sn_weights_add_copy(sn_weights *w, const char *name, const sn_tensor *t,
+                                        sn_error *err)
+{
+    sn_status rc = check_new(w, name, t, err);
+    sn_tensor copy;
+    size_t    n_bytes;
+    char     *data;
+
+    if (rc != SN_OK) return rc;
+    n_bytes = (size_t)sn_shape_count(&t->shape) * sn_dtype_bytes(t->dtype);
+    data = sn_arena_alloc(w->mem, n_bytes + SN_ALIGN_BYTES);
+    if (!data) return fail_no_memory(err, name);
+    data += -(uintptr_t)data & (SN_ALIGN_BYTES - 1);
+    copy = sn_tensor_dense(t->dtype, &t->shape, data);
+    tensor_copy(t, &copy);
+    return insert(w, name, &copy, err);
+}
+
+SN_EXPORT sn_status sn_weights_add_view(sn_weights *w, const char *name, const sn_tensor *t,
+                                        sn_error *err)
+{
+    sn_status rc = check_new(w, name, t, err);
+
+    if (rc != SN_OK) return rc;
+    if (!sn_tensor_is_dense(t) || !is_aligned(t->data, sn_dtype_bytes(t->dtype)))
+        return sn_fail(err, SN_E_UNSUPPORTED, name,
+                       "the tensor \"%s\" is strided or not aligned to its element: only a copy of "
+                       "it can be used",
+                       name);
+    return insert(w, name, t, err);
+}
+
+static sn_status keep_source(sn_weights *w, sn_weights *from, sn_error *err)
+{
+    sn_weights **list;
+
+    for (size_t i = 0; i < w->n_sources; i++)
+        if (w->source[i] == from) return SN_OK;
+    list = realloc(w->source, (w->n_sources + 1) * sizeof *list);
+    if (!list) return fail_no_memory(err, "weights");
+    w->source = list;
+    w->source[w->n_sources++] = sn_weights_ref(from);
+    return SN_OK;
+}
+
+SN_EXPORT sn_status sn_weights_add_from(sn_weights *w, const char *name, sn_weights *from,
+                                        const char *name_there, sn_error *err)
+{
+    sn_tensor t;
+    sn_status rc;
+
+    if (from == w)
+        return sn_fail(err, SN_E_INVALID, name, "weights cannot take tensors from themselves");
+    if (!sn_weights_find(from, name_there, &t))
+        return sn_fail(err, SN_E_UNKNOWN_NAME, name, "there is no tensor \"%s\" to take",
+                       name_there);
+    rc = check_new(w, name, &t, err);
+    if (rc == SN_OK) rc = keep_source(w, from, err);
+    if (rc != SN_OK) return rc;
+    atomic_store(&from->in_use, true); /* or it could take from this one, in a circle */
+    return insert(w, name, &t, err);
+}
+
+void weights_use(sn_weights *w)
+{
+    if (w) atomic_store(&w->in_use, true);
+}
+
+/* ---- what there is ---------------------------------------------------------------------- */
+
 SN_EXPORT size_t sn_weights_count(const sn_weights *w)
 {
-    return w->header.n_tensors;
+    return w->n;
 }
 
 SN_EXPORT const char *sn_weights_at(const sn_weights *w, size_t i, sn_tensor *ret_tensor)
 {
-    if (i >= w->header.n_tensors) return NULL;
-    *ret_tensor = w->tensor[i].view;
-    return w->tensor[i].name;
+    if (i >= w->n) return NULL;
+    *ret_tensor = w->tensor[i]->view;
+    return w->tensor[i]->name;
 }
 
 SN_EXPORT bool sn_weights_find(const sn_weights *w, const char *name, sn_tensor *ret_tensor)
 {
-    struct named_tensor **found =
-        bsearch(name, w->by_name, w->header.n_tensors, sizeof(struct named_tensor *), compare_key);
+    size_t i;
 
-    if (!found) return false;
-    *ret_tensor = (*found)->view;
+    if (!find_place(w, name, &i)) return false;
+    *ret_tensor = w->by_name[i]->view;
     return true;
 }
 
 bool weights_has_prefix(const sn_weights *w, const char *prefix)
 {
-    size_t low = 0, high = w->header.n_tensors;
+    size_t i;
 
-    while (low < high) { /* the first name that is not less */
-        const size_t middle = low + (high - low) / 2;
-
-        if (strcmp(w->by_name[middle]->name, prefix) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < w->header.n_tensors &&
-           strncmp(w->by_name[low]->name, prefix, strlen(prefix)) == 0;
+    find_place(w, prefix, &i); /* the first name that is not less */
+    return i < w->n && strncmp(w->by_name[i]->name, prefix, strlen(prefix)) == 0;
 }
 
 SN_EXPORT const char *sn_weights_metadata(const sn_weights *w, const char *key)
@@ -239,16 +413,26 @@ SN_EXPORT size_t sn_weights_bytes(const sn_weights *w)
 void weights_release(const sn_weights *w, const void *at, size_t n_bytes)
 {
     mapping_release(w->file, at, n_bytes);
+    for (size_t i = 0; i < w->n_sources; i++)
+        weights_release(w->source[i], at, n_bytes);
 }
 
 SN_EXPORT sn_status sn_weights_check(const sn_weights *w, sn_error *err)
 {
-    return w ? mapping_check(w->file, err) : SN_OK;
+    sn_status rc = w ? mapping_check(w->file, err) : SN_OK;
+
+    for (size_t i = 0; rc == SN_OK && w && i < w->n_sources; i++)
+        rc = sn_weights_check(w->source[i], err);
+    return rc;
 }
 
 SN_EXPORT bool sn_weights_is_changed(const sn_weights *w)
 {
-    return w && mapping_is_changed(w->file);
+    bool changed = w && mapping_is_changed(w->file);
+
+    for (size_t i = 0; !changed && w && i < w->n_sources; i++)
+        changed = sn_weights_is_changed(w->source[i]);
+    return changed;
 }
 
 SN_EXPORT sn_weights *sn_weights_ref(sn_weights *w)

@@ -58,6 +58,9 @@ void weights_release(const sn_weights *w, const void *at, size_t n_bytes);
 /* Is there a tensor whose name starts with this? */
 bool weights_has_prefix(const sn_weights *w, const char *prefix);
 
+/* A supernet has been loaded with them: no tensor can be added any more. NULL is none. */
+void weights_use(sn_weights *w);
+
 /* ---- header.c: what the document says, checked ---- */
 
 struct tensor_entry {

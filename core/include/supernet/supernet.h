@@ -203,8 +203,16 @@ bool sn_value_equal(const sn_value *a, const sn_value *b);
 /* Same kind and same content: tells 1, 1.0 and True apart. */
 bool sn_value_same(const sn_value *a, const sn_value *b);
 
-/* The integer of an int or a bool (which counts as 0 or 1, as in Python). */
-bool sn_value_int(const sn_value *v, int64_t *ret_integer);
+/* What a value holds, without a look at the union. false, NULL or 0: it is of another kind.
+ * int: of an int or a bool (which counts as 0 or 1, as in Python). real: of a float, an int or a
+ * bool. string: of a text; it lives as long as the value. items: of a tuple. */
+sn_kind         sn_value_kind(const sn_value *v);
+bool            sn_value_int(const sn_value *v, int64_t *ret_integer);
+bool            sn_value_real(const sn_value *v, double *ret_real);
+bool            sn_value_bool(const sn_value *v, bool *ret_bool);
+const char     *sn_value_string(const sn_value *v);
+size_t          sn_value_n_items(const sn_value *v);
+const sn_value *sn_value_item(const sn_value *v, size_t i); /* NULL past the end */
 
 /* As Python's repr() would print it, into buf, cut if it must be; returns buf. */
 const char *sn_value_text(const sn_value *v, char *buf, size_t n_bytes);
@@ -652,6 +660,23 @@ typedef enum sn_weights_mode { SN_WEIGHTS_MAP, SN_WEIGHTS_COPY } sn_weights_mode
 sn_status sn_weights_open_fd(int fd, const char *path, sn_weights_mode mode,
                              sn_weights **ret_weights, sn_error *err);
 
+/* Weights made in memory: none to begin with. Tensors are added under names until a supernet is
+ * loaded with them, by one thread at a time; all element types may be (SN_E_DTYPE comes with the
+ * load). A copy takes a tensor with any strides. A view is dense and aligned to its element, and
+ * the caller keeps its memory alive and unchanged as long as the weights. From other weights: one
+ * of their tensors, under a name of its own and without copying it; they are kept alive, and
+ * nothing can be added to them any more.
+ * SN_E_INVALID: the name is empty or taken, or nothing can be added to these weights.
+ * SN_E_SHAPE, SN_E_DTYPE: the tensor is none. SN_E_UNSUPPORTED: only a copy of it can be used.
+ * SN_E_UNKNOWN_NAME: `from` has no such tensor. */
+sn_status sn_weights_create(sn_weights **ret_weights, sn_error *err);
+sn_status sn_weights_add_copy(sn_weights *w, const char *name, const sn_tensor *tensor,
+                              sn_error *err);
+sn_status sn_weights_add_view(sn_weights *w, const char *name, const sn_tensor *tensor,
+                              sn_error *err);
+sn_status sn_weights_add_from(sn_weights *w, const char *name, sn_weights *from,
+                              const char *name_there, sn_error *err);
+
 /* Are the bytes still those that were opened? SN_E_CHANGED if the mapped file was truncated or
  * overwritten in place since, now and for ever after. Costs one fstat(). Replacing, moving,
  * deleting and linking the file are no changes. Look after a run, before its result is used;
@@ -671,7 +696,7 @@ sn_status sn_sigbus_install(sn_error *err);
 sn_status sn_weights_borrow(const void *bytes, size_t n_bytes, const char *what,
                             sn_weights **ret_weights, sn_error *err);
 
-/* Tensors in the order of the header. The view is valid while the weights live;
+/* Tensors in the order of the header, or as they were added. The view is valid while the weights live;
  * its data is aligned to its element. */
 size_t      sn_weights_count(const sn_weights *w);
 const char *sn_weights_at(const sn_weights *w, size_t i, sn_tensor *ret_tensor);
@@ -753,6 +778,19 @@ const sn_port   *sn_supernet_output(const sn_supernet *net, size_t i);
 size_t           sn_supernet_n_modules(const sn_supernet *net); /* depth first, parents first */
 const sn_module *sn_supernet_module(const sn_supernet *net, size_t i);
 
+/* A tensor that the document needs, as large as the largest values make it. */
+typedef struct sn_tensor_info {
+    const char *name;   /* "body.0.conv.weight" */
+    sn_desc     desc;   /* F32, for which F16 and BF16 are taken too, or I64 */
+    size_t      module; /* whose it is: index for sn_supernet_module() */
+    bool        optional; /* may be missing: num_batches_tracked */
+    bool        state;    /* a buffer that training mode updates: running_mean */
+} sn_tensor_info;
+
+/* All of them, module by module, also without weights; NULL past the end. */
+size_t                sn_supernet_n_tensors(const sn_supernet *net);
+const sn_tensor_info *sn_supernet_tensor(const sn_supernet *net, size_t i);
+
 /* The choices in order of first use; those that nothing uses come last. */
 size_t           sn_supernet_n_choices(const sn_supernet *net);
 const sn_choice *sn_supernet_choice(const sn_supernet *net, size_t i);
@@ -780,12 +818,24 @@ typedef struct sn_subnet sn_subnet;
 /* An assignment under construction, all choices open. */
 sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_error *err);
 
+/* What the subnet has decided, to be changed. Its inactive choices are open. */
+sn_status sn_draft_create_from(const sn_subnet *subnet, sn_draft **ret_draft, sn_error *err);
+
 /* Decide one choice, or replace its value. SN_E_UNKNOWN_NAME for the label,
  * SN_E_NOT_CANDIDATE with the allowed values. */
 sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_value *value, sn_error *err);
 
 /* Leave one choice to a distribution whose weights come with each run. */
 sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error *err);
+
+/* Leave one choice open again. One with a single possible decision is always decided. */
+sn_status sn_draft_clear(sn_draft *draft, const char *label, sn_error *err);
+
+/* Decide what a JSON object says, {"label": value, ...}, as sn_subnet_write_choices() writes it,
+ * or a part of it: all of it, or nothing if it fails. SN_E_SYNTAX with line and column, else as
+ * sn_draft_set(). And write what is decided so far. */
+sn_status sn_draft_read_choices(sn_draft *draft, const char *json, size_t n_bytes, sn_error *err);
+sn_status sn_draft_write_choices(const sn_draft *draft, const sn_sink *sink, sn_error *err);
 
 /* NULL while the choice is open or soft. */
 const sn_value *sn_draft_get(const sn_draft *draft, size_t choice);

@@ -1,0 +1,79 @@
+/* choices: decisions as JSON, {"label": value, ...} in the order of the space. */
+#include <string.h>
+
+#include "base/json.h"
+#include "subnet/subnet.h"
+
+static sn_status write_decisions(const sn_supernet *net, const struct decision *decision,
+                                 const sn_sink *sink, sn_error *err)
+{
+    struct text t = {0};
+    bool        first = true;
+
+    text_add(&t, "{", 1);
+    for (size_t i = 0; i < net->n_choices; i++) {
+        if (decision[i].state != DECISION_VALUE) continue;
+        text_add(&t, ", ", first ? 0 : 2);
+        first = false;
+        text_json_string(&t, net->choice[i].label);
+        text_add(&t, ": ", 2);
+        text_json_value(&t, &decision[i].value);
+    }
+    text_add(&t, "}", 1);
+    return text_flush(&t, sink, err);
+}
+
+SN_EXPORT sn_status sn_subnet_write_choices(const sn_subnet *subnet, const sn_sink *sink,
+                                            sn_error *err)
+{
+    return write_decisions(subnet->net, subnet->decision, sink, err);
+}
+
+SN_EXPORT sn_status sn_draft_write_choices(const sn_draft *draft, const sn_sink *sink,
+                                           sn_error *err)
+{
+    return write_decisions(draft->net, draft->decision, sink, err);
+}
+
+static sn_status read_members(sn_draft *draft, const json_t *doc, sn_arena *tmp, sn_error *err)
+{
+    const char *label;
+    json_t     *member;
+
+    json_object_foreach((json_t *)doc, label, member)
+    {
+        sn_value  value;
+        sn_status rc = json_value(member, label, tmp, &value, err);
+
+        if (rc == SN_OK) rc = sn_draft_set(draft, label, &value, err);
+        if (rc != SN_OK) return rc;
+    }
+    return SN_OK;
+}
+
+/* All of them or none: decisions are replaced, never changed, so the old ones are still there. */
+SN_EXPORT sn_status sn_draft_read_choices(sn_draft *draft, const char *json, size_t n_bytes,
+                                          sn_error *err)
+{
+    const size_t     n = draft->net->n_choices;
+    sn_arena        *tmp = sn_arena_create();
+    struct decision *before = tmp ? arena_array(tmp, n + 1, sizeof *before) : NULL;
+    json_t          *doc = NULL;
+    char             found[128];
+    sn_status        rc;
+
+    if (!before) {
+        sn_arena_free(tmp);
+        return fail_no_memory(err, "choices");
+    }
+    memcpy(before, draft->decision, n * sizeof *before);
+    rc = json_parse(json, n_bytes, "choices", &doc, err);
+    if (rc == SN_OK && !json_is_object(doc))
+        rc = sn_fail(err, SN_E_INVALID, "choices", "must be an object {label: value}, not %s",
+                     json_describe(doc, found, sizeof found));
+    if (rc == SN_OK) rc = read_members(draft, doc, tmp, err);
+    if (rc != SN_OK) memcpy(draft->decision, before, n * sizeof *before);
+    json_decref(doc);
+    sn_arena_free(tmp);
+    return rc;
+}
