@@ -1,8 +1,9 @@
-/* attention: torch.nn.MultiheadAttention, as PyTorch 1.13 computes it.
+/* attention: torch.nn.MultiheadAttention. Masks are added up, as PyTorch has done since 2.0; in
+ * the compatibility mode they are joined as in 1.13.
  *
  *   query [L, N, e]   key [S, N, kdim]   value [S, N, vdim]      batch_first: [N, L, e], ...
  *                                                                unbatched:   [L, e], ...
- *   key_padding_mask [N, S]    bool: True hides a key; float: added to the scores
+ *   key_padding_mask [N, S]    bool or uint8: True hides a key; float: added to the scores
  *   attn_mask [L, S] or [N * heads, L, S]     bool or uint8: hides; float: added
  *
  *   in_proj_weight [3E, E]     live: rows [0, e), [E, E + e), [2E, 2E + e), columns [:e]
@@ -314,10 +315,10 @@ static sn_status check_masks(const sn_call *call, const struct attention_sizes *
     const sn_shape *mask;
 
     if (op_has_in(call, IN_PADDING)) {
-        if (!is_dtype(call, IN_PADDING, SN_BOOL, SN_F32, SN_F32))
-            return op_fail(err, SN_E_DTYPE, call, NULL,
-                           "key_padding_mask is %s, it must be BOOL or F32",
-                           sn_dtype_name(call->in[IN_PADDING].dtype));
+        if (!is_dtype(call, IN_PADDING, SN_BOOL, call->nni ? SN_BOOL : SN_U8, SN_F32))
+            return op_fail(err, SN_E_DTYPE, call, NULL, "key_padding_mask is %s, it must be BOOL%s",
+                           sn_dtype_name(call->in[IN_PADDING].dtype),
+                           call->nni ? " or F32" : ", U8 or F32");
         if (!sn_shape_equal(&call->in[IN_PADDING].shape, &padding))
             return op_fail(err, SN_E_SHAPE, call, NULL, "key_padding_mask is %s, it must be %s",
                            SHAPE_TEXT(&call->in[IN_PADDING].shape), SHAPE_TEXT(&padding));
@@ -455,10 +456,12 @@ static void append_rows(const sn_io *io, int k, const struct attention_sizes *y,
     memset(end, 0, (size_t)(rows + (size_t)y->keys * row - end) * sizeof *end);
 }
 
-static bool is_set(const sn_tensor *mask, int64_t i)
+/* What a mask adds to a score. */
+static float added(const sn_tensor *mask, int64_t i, bool hides)
 {
-    if (mask->dtype == SN_F32) return ((const float *)mask->data)[i] != 0.0f;
-    return ((const uint8_t *)mask->data)[i] != 0;
+    if (mask->dtype != SN_F32) return ((const uint8_t *)mask->data)[i] ? -INFINITY : 0.0f;
+    if (hides) return ((const float *)mask->data)[i] != 0.0f ? -INFINITY : 0.0f;
+    return ((const float *)mask->data)[i];
 }
 
 void attention_mask(const sn_call *call, const sn_io *io, const struct attention_sizes *y,
@@ -466,20 +469,17 @@ void attention_mask(const sn_call *call, const sn_io *io, const struct attention
 {
     const sn_tensor *mask = op_has_in(call, IN_MASK) ? &io->in[IN_MASK] : NULL;
     const sn_tensor *padding = op_has_in(call, IN_PADDING) ? &io->in[IN_PADDING] : NULL;
-    const bool       adds_mask = mask && mask->dtype == SN_F32;
-    const bool       adds_padding = padding && padding->dtype == SN_F32 && (!mask || adds_mask);
-    const int64_t    first = mask && mask->shape.rank == 3 ? (n * y->heads + h) * y->l : 0;
+    /* The original joins the two masks first, as bools if the one for queries is. */
+    const bool    hides = call->nni && mask && mask->dtype != SN_F32;
+    const int64_t first = mask && mask->shape.rank == 3 ? (n * y->heads + h) * y->l : 0;
 
     m += from * y->keys;
     for (int64_t i = from; i < to; i++, m += y->keys) {
         for (int64_t j = 0; j < y->s; j++) {
-            const int64_t at = (first + i) * y->s + j, key = n * y->s + j;
-            float         sum = 0.0f;
+            float sum = 0.0f;
 
-            if (adds_mask) sum += ((const float *)mask->data)[at];
-            if (adds_padding) sum += ((const float *)padding->data)[key];
-            if (mask && !adds_mask && is_set(mask, at)) sum = -INFINITY;
-            if (padding && !adds_padding && is_set(padding, key)) sum = -INFINITY;
+            if (mask) sum += added(mask, (first + i) * y->s + j, false);
+            if (padding) sum += added(padding, n * y->s + j, hides);
             m[j] = sum;
         }
         for (int64_t j = y->s; j < y->keys; j++)

@@ -45,9 +45,9 @@ struct attention_sizes attention_sizes_of(const sn_call *call, const struct atte
                                           const struct attention_seq *key);
 
 /* What is added to the scores [l, keys] of head h of batch element n, for queries from to
- * `to`. A float mask is added, the others put -inf where they are set. The appended keys are never
- * masked. PyTorch joins the two masks first: a float padding mask counts as True where it is not 0
- * next to a bool attention mask. */
+ * `to`: a float mask itself, of the others -inf where they are set. The appended keys are never
+ * masked. In the compatibility mode a float padding mask hides where it is not 0 next to a bool
+ * attention mask. */
 void attention_mask(const sn_call *call, const sn_io *io, const struct attention_sizes *y,
                     int64_t n, int64_t h, int64_t from, int64_t to, float *m);
 

@@ -69,7 +69,7 @@ struct setting {
     int  e, kdim, vdim;             /* live widths */
     int  max_e, max_kdim, max_vdim; /* of the weights */
     bool separate, bias, bias_kv, zero, batch_first, batched, nni;
-    char padding; /* 0, 'b'ool or 'f'loat */
+    char padding; /* 0, 'b'ool, 'u'int8 or 'f'loat */
     char mask;    /* 0, 'b'ool, 'u'int8 or 'f'loat of two axes; in capitals: of three */
 };
 
@@ -95,10 +95,13 @@ static sn_shape seq_shape(const struct setting *t, int length, int width)
 
 static void fill_inputs(const struct setting *t, struct inputs *in)
 {
-    const sn_dtype mask_type = t->mask == 'u'                     ? SN_U8
+    const sn_dtype padding_type = t->padding == 'u'   ? SN_U8
+                                  : t->padding == 'b' ? SN_BOOL
+                                                      : SN_F32;
+    const sn_dtype mask_type = t->mask == 'u' || t->mask == 'U'   ? SN_U8
                                : t->mask == 'b' || t->mask == 'B' ? SN_BOOL
                                                                   : SN_F32;
-    const bool     mask3 = t->mask == 'B' || t->mask == 'F';
+    const bool     mask3 = strchr("BUF", t->mask) && t->mask;
 
     memset(in, 0, sizeof *in);
     op_call_fill(in->query, 512, 11);
@@ -116,9 +119,8 @@ static void fill_inputs(const struct setting *t, struct inputs *in)
     connect(in, KEY, SN_F32, seq_shape(t, t->s, t->kdim), in->key);
     connect(in, VALUE, SN_F32, seq_shape(t, t->s, t->vdim), in->value);
     if (t->padding)
-        connect(in, PADDING, t->padding == 'b' ? SN_BOOL : SN_F32,
-                t->batched ? SHAPE(t->n, t->s) : SHAPE(t->s),
-                t->padding == 'b' ? (void *)in->padding : (void *)in->padding_f);
+        connect(in, PADDING, padding_type, t->batched ? SHAPE(t->n, t->s) : SHAPE(t->s),
+                t->padding == 'f' ? (void *)in->padding_f : (void *)in->padding);
     if (t->mask)
         connect(in, MASK, mask_type, mask3 ? SHAPE(t->n * t->heads, t->l, t->s) : SHAPE(t->l, t->s),
                 mask_type == SN_F32 ? (void *)in->mask_f : (void *)in->mask);
@@ -156,7 +158,7 @@ static double projected(const struct setting *t, const struct op_call *c, const 
 /* What the masks add to the score of key `s` for query `l`. */
 static double masked(const struct setting *t, const struct inputs *in, int n, int h, int l, int s)
 {
-    const bool mask3 = t->mask == 'B' || t->mask == 'F';
+    const bool mask3 = strchr("BUF", t->mask) && t->mask;
     const bool adds = t->mask == 'f' || t->mask == 'F';
     const int  at = ((mask3 ? (n * t->heads + h) * t->l : 0) + l) * t->s + s;
     const int  key = n * t->s + s;
@@ -165,9 +167,10 @@ static double masked(const struct setting *t, const struct inputs *in, int n, in
     if (s >= t->s) return 0.0;
     if (adds) sum += in->mask_f[at];
     if (t->mask && !adds && in->mask[at]) sum -= INFINITY;
-    if (t->padding == 'b' && in->padding[key]) sum -= INFINITY;
-    if (t->padding == 'f' && (!t->mask || adds)) sum += in->padding_f[key];
-    if (t->padding == 'f' && t->mask && !adds && in->padding_f[key] != 0.0f) sum -= INFINITY;
+    if (t->padding && t->padding != 'f' && in->padding[key]) sum -= INFINITY;
+    if (t->padding != 'f') return sum;
+    if (!t->nni || !t->mask || adds) return sum + in->padding_f[key];
+    return in->padding_f[key] != 0.0f ? -INFINITY : sum; /* the original joins them as bools */
     return sum;
 }
 
@@ -318,7 +321,7 @@ static const struct {
 /* Every mask with every other, in every order of the axes. */
 static void agrees_with_the_definition(void **state)
 {
-    static const char padding[] = {0, 'b', 'f'}, mask[] = {0, 'b', 'u', 'f', 'B', 'F'};
+    static const char padding[] = {0, 'b', 'u', 'f'}, mask[] = {0, 'b', 'u', 'f', 'B', 'U', 'F'};
     static const int  size[][4] = {
          {3, 4, 2, 2},
          {1, 1, 1, 1},
@@ -345,7 +348,8 @@ static void agrees_with_the_definition(void **state)
                     t.heads = size[s][3];
                     /* What the original refuses: see the refusals. */
                     if (t.nni && ((!t.batched && t.batch_first) ||
-                                  (t.padding == 'f' && (t.mask == 'f' || t.mask == 'F'))))
+                                  (t.padding == 'f' && (t.mask == 'f' || t.mask == 'F')) ||
+                                  t.padding == 'u'))
                         continue;
                     run(&t);
                 }
@@ -369,15 +373,23 @@ static void a_row_that_is_masked_everywhere_is_nan(void **state)
     (void)state;
     fill_inputs(&t, &in);
     memcpy(in.mask, hide, sizeof hide);
-    op_call_init(&c, &sn_op_attention, "embed_dim = 4; num_heads = 2", false, SN_EVAL);
-    assert_int_equal(op_call_load(&c, NULL), SN_OK);
-    assert_int_equal(op_call_infer_many(&c, in.desc, N_IN, NULL), SN_OK);
-    op_call_run_many(&c, in.tensor);
-    for (int i = 0; i < 4; i++) {
-        assert_true(isnan(((const float *)c.result[0].data)[i]));
-        assert_true(isfinite(((const float *)c.result[0].data)[4 + i]));
+    for (int packed = 0; packed < 2; packed++) {
+        op_call_init(&c, &sn_op_attention,
+                     packed ? "embed_dim = 4; num_heads = 2; need_weights = false"
+                            : "embed_dim = 4; num_heads = 2",
+                     false, SN_EVAL);
+        assert_int_equal(op_call_load(&c, NULL), SN_OK);
+        assert_int_equal(op_call_infer_many(&c, in.desc, N_IN, NULL), SN_OK);
+        if (packed)
+            op_call_run_variant(&c, 0, in.tensor, NULL, NULL);
+        else
+            op_call_run_many(&c, in.tensor);
+        for (int i = 0; i < 4; i++) {
+            assert_true(isnan(((const float *)c.result[0].data)[i]));
+            assert_true(isfinite(((const float *)c.result[0].data)[4 + i]));
+        }
+        op_call_fini(&c);
     }
-    op_call_fini(&c);
 }
 
 /* ---- threads ----------------------------------------------------------------------------------
@@ -696,10 +708,14 @@ static const struct refusal {
      {{SN_F32, SHAPE(3, 2, 4)}, {SN_F32, SHAPE(4, 2, 4)}, {SN_F32, SHAPE(4, 2, 4)},
       {SN_BOOL, SHAPE(2, 3)}},
      SN_E_SHAPE, "op", "key_padding_mask is [2, 3], it must be [2, 4]"},
-    {"a padding mask of bytes", "embed_dim = 4; num_heads = 2", false, SN_EVAL,
+    {"a padding mask of bytes, in nni mode", "embed_dim = 4; num_heads = 2", true, SN_EVAL,
      {{SN_F32, SHAPE(3, 2, 4)}, {SN_F32, SHAPE(4, 2, 4)}, {SN_F32, SHAPE(4, 2, 4)},
       {SN_U8, SHAPE(2, 4)}},
      SN_E_DTYPE, "op", "key_padding_mask is U8, it must be BOOL or F32"},
+    {"a padding mask of integers", "embed_dim = 4; num_heads = 2", false, SN_EVAL,
+     {{SN_F32, SHAPE(3, 2, 4)}, {SN_F32, SHAPE(4, 2, 4)}, {SN_F32, SHAPE(4, 2, 4)},
+      {SN_I64, SHAPE(2, 4)}},
+     SN_E_DTYPE, "op", "key_padding_mask is I64, it must be BOOL, U8 or F32"},
     {"an attention mask of another shape", "embed_dim = 4; num_heads = 2", false, SN_EVAL,
      {{SN_F32, SHAPE(3, 2, 4)}, {SN_F32, SHAPE(4, 2, 4)}, {SN_F32, SHAPE(4, 2, 4)}, {0},
       {SN_BOOL, SHAPE(4, 3)}},
