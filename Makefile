@@ -11,13 +11,15 @@ flags.release := -O2 -g
 flags.debug   := -O0 -g3
 flags.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 flags.tsan    := -O1 -g -fsanitize=thread
+flags.fence   := -O2 -g -DSN_FENCE
 ifeq ($(flags.$(VARIANT)),)
-$(error unknown VARIANT '$(VARIANT)': use release, debug, asan or tsan)
+$(error unknown VARIANT '$(VARIANT)': use release, debug, asan, tsan or fence)
 endif
 
 # The sanitizers cannot see into OpenBLAS: those variants run the reference kernels.
 BLAS.release := openblas
 BLAS.debug   := openblas
+BLAS.fence   := openblas
 BLAS         := $(or $(BLAS.$(VARIANT)),ref)
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -80,11 +82,12 @@ conformance: setup-build $(B)/conformance  ## run the golden cases against the l
 
 # What a check outside the release build runs: the parts that a sanitizer can judge.
 SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh tests/server/threads.sh
-SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example.sh $(B)" \
-                   $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/threads.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
+SUITES.scripts  := $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/threads.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
+SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example.sh $(B)" $(SUITES.scripts)
+SUITES.fence    := $(SUITES.scripts)
 
 .PHONY: test
-test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=asan or tsan: what they can judge)
+test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=asan, tsan or fence: what they can judge)
 	@SUPERNETD=$(B)/supernetd tests/run.sh $(SUITES.all) $(SUITES.$(VARIANT))
 
 # Packages come before objects, but only when a goal asks for set-up.

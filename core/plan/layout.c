@@ -12,8 +12,8 @@
  *
  * In:  steps with their input and output values.   Out: lives; then offsets, total bytes.
  */
+#include "plan/fence.h"
 #include "plan/place.h"
-#include "plan/plan.h"
 #include "tensor/growth.h"
 
 static size_t align_up(size_t n)
@@ -268,5 +268,5 @@ sn_status plan_layout(struct sn_plan *p, sn_error *err)
     }
     rc = place_scratch(p, base, work, err);
     sn_arena_free(work);
-    return rc;
+    return rc ? rc : fence_layout(p, err);
 }

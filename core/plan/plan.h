@@ -185,10 +185,13 @@ struct sn_plan {
 
     size_t       n_tasks;
     struct task *task;
+    size_t       n_slots;
     struct slot *slot;
     const int   *in_slot, *out_slot; /* VALUE_ABSENT: absent */
     size_t       n_dists, cap_dists;
     struct dist *dist;
+
+    struct fence *fence; /* of builds that fence memory; NULL in others */
 
     /* Of compiling; gone in a plan that needs nothing of it any more. */
     sn_arena     *work;

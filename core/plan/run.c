@@ -7,6 +7,7 @@
 
 #include "base/balance.h"
 #include "base/share.h"
+#include "plan/fence.h"
 #include "tensor/tensor.h"
 
 sn_shape run_shape(const struct slot *v, int64_t batch)
@@ -28,10 +29,9 @@ static sn_status check_tensor(const char *what, size_t i, const sn_tensor *t, sn
         return sn_fail(err, SN_E_DTYPE, where, "%s %zu is %s, the plan was made for %s", what, i,
                        sn_dtype_name(t->dtype), sn_dtype_name(dtype));
     if (!sn_shape_equal(shape, &t->shape) || !sn_tensor_is_dense(t))
-        return sn_fail(err, SN_E_SHAPE, where,
-                       "%s %zu has shape %s, the plan was made for %s, dense", what, i,
-                       sn_shape_text(&t->shape, got, sizeof got),
-                       sn_shape_text(shape, want, sizeof want));
+        return sn_fail(
+            err, SN_E_SHAPE, where, "%s %zu has shape %s, the plan was made for %s, dense", what, i,
+            sn_shape_text(&t->shape, got, sizeof got), sn_shape_text(shape, want, sizeof want));
     if (!t->data && sn_shape_count(shape) > 0)
         return sn_fail(err, SN_E_INVALID, where, "%s %zu has no data", what, i);
     return SN_OK;
@@ -54,8 +54,9 @@ static sn_status find_batch(const sn_plan *p, const sn_tensor *in, int64_t *ret_
                 batch = in[i].shape.dim[d];
     }
     if (batch < 0)
-        return sn_fail(err, SN_E_SHAPE, "inputs", "the batch is %lld, the plan was made for 0 to %lld",
-                       (long long)batch, (long long)p->info.max_batch);
+        return sn_fail(err, SN_E_SHAPE, "inputs",
+                       "the batch is %lld, the plan was made for 0 to %lld", (long long)batch,
+                       (long long)p->info.max_batch);
     for (size_t i = 0; rc == SN_OK && i < p->info.n_in; i++) {
         sn_shape shape;
 
@@ -250,6 +251,16 @@ static bool run_lanes(struct run *r, int64_t batch)
     return !stopped && run_span(r, plan->n_spans - 1, whole, batch);
 }
 
+static bool run_steps_of(struct run *r, int64_t batch)
+{
+    const sn_plan *p = r->plan;
+
+    for (size_t i = 0; i < p->n_dists; i++)
+        dist_weights(&p->dist[i], r->options->probs,
+                     (float *)(r->scratch + p->dist[i].offset_bytes));
+    return run_lanes(r, batch);
+}
+
 SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
                                     const sn_run_options *options, sn_error *err)
 {
@@ -269,12 +280,8 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
         rc = sn_fail(err, SN_E_INVALID, "state",
                      "training mode updates running statistics; give it a state of its own");
     if (rc) return rc;
-    for (size_t i = 0; i < plan->n_dists; i++)
-        dist_weights(&plan->dist[i], o.probs,
-                     (float *)(r.scratch + plan->dist[i].offset_bytes));
-    stopped = !run_lanes(&r, batch);
-    if (o.parallel && o.parallel->balance)
-        balance_learn(o.parallel->balance, stopped);
+    stopped = !fence_run(&r, batch, run_steps_of);
+    if (o.parallel && o.parallel->balance) balance_learn(o.parallel->balance, stopped);
     if (stopped) return sn_fail(err, SN_E_STOPPED, "forward", "stopped");
     return supernet_check_lost(plan->subnet->net, err);
 }

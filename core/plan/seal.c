@@ -71,16 +71,15 @@ static sn_status fill_slots(const struct slots *t, sn_error *err)
         const int           rank = value->desc.shape.rank;
 
         if (t->of[v] == VALUE_ABSENT) continue;
-        p->slot[t->of[v]] =
-            (struct slot){.dim = dim,
-                          .offset_bytes = root->offset_bytes,
-                          .port = root->port,
-                          .rank = (uint8_t)rank,
-                          .batch_dims = (uint8_t)value->batch_dims,
-                          .dtype = (uint8_t)value->desc.dtype,
-                          .place = (uint8_t)root->place,
-                          .layout = (uint8_t)value->layout,
-                          .span = (uint8_t)root->span};
+        p->slot[t->of[v]] = (struct slot){.dim = dim,
+                                          .offset_bytes = root->offset_bytes,
+                                          .port = root->port,
+                                          .rank = (uint8_t)rank,
+                                          .batch_dims = (uint8_t)value->batch_dims,
+                                          .dtype = (uint8_t)value->desc.dtype,
+                                          .place = (uint8_t)root->place,
+                                          .layout = (uint8_t)value->layout,
+                                          .span = (uint8_t)root->span};
         for (int d = 0; d < rank; d++)
             dim[d] = value->unit.dim[d] - value->growth.per_sample[d];
         dim += rank;
@@ -196,6 +195,7 @@ sn_status plan_seal(struct sn_plan *p, sn_error *err)
     }
     if (rc != SN_OK) return rc;
     p->n_tasks = p->n_steps;
+    p->n_slots = (size_t)t.n;
     p->step = NULL;
     p->value = NULL;
     p->input = p->output = NULL;

@@ -135,16 +135,17 @@ static void run_weighted(const struct run *r, const struct step *s, const sn_ten
     combine_sum(in, s->call.n_in, s->item_option ? picked : weight, 1.0f, out);
 }
 
-static void run_blend(const struct run *r, const struct step *s, sn_tensor *out)
+static void run_blend(const struct run *r, const struct task *t, sn_tensor *out)
 {
-    const float *weight[SN_MAX_STEPS];
-    size_t       n_options[SN_MAX_STEPS];
+    const struct step *s = t->step;
+    const float       *weight[SN_MAX_STEPS];
+    size_t             n_options[SN_MAX_STEPS];
 
     for (int i = 0; i < s->blend->n_masks; i++) {
         weight[i] = weight_of(r, s->blend->mask[i].dist);
         n_options[i] = r->plan->dist[s->blend->mask[i].dist].n_options;
     }
-    blend_run(s->blend, weight, n_options, (double *)(r->scratch + s->offset_bytes), out);
+    blend_run(s->blend, weight, n_options, (double *)(r->scratch + t->offset_bytes), out);
 }
 
 /* From one layout to the other. */
@@ -246,7 +247,7 @@ static void run_on(const struct run *r, const struct task *t, const sn_tensor *i
         copy_layout(r, &slot[t->io[0]], in, &slot[output[0]], out);
         break;
     case STEP_BLEND:
-        run_blend(r, t->step, out);
+        run_blend(r, t, out);
         break;
     case STEP_DROPPED:
     case STEP_ALIAS:

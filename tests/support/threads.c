@@ -49,5 +49,5 @@ sn_parallel threads_of(int n)
 
 int threads_parts(void)
 {
-    return parts;
+    return parts / RUN_PASSES;
 }
