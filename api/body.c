@@ -20,6 +20,15 @@ enum problem_code api_body_object(struct call *call, struct json_text *ret_objec
     return P_OK;
 }
 
+enum problem_code api_body_is_said(struct json_text object, const char *what, struct problem *p)
+{
+    struct json_walk w = api_json_walk(object);
+    struct json_text name, value;
+
+    if (api_json_member(&w, &name, &value)) return P_OK;
+    return api_fail(p, P_INVALID, "body", "is an empty object; expected %s", what);
+}
+
 /* The place of `name` in "a|b|c"; the number of words if it is none of them. */
 static size_t find_word(const char *list, struct json_text name)
 {

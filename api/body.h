@@ -9,6 +9,9 @@
 /* The body, which must be an object; an empty body is an empty object. */
 enum problem_code api_body_object(struct call *call, struct json_text *ret_object);
 
+/* Where an object without members would look like success: `what` should be in it. */
+enum problem_code api_body_is_said(struct json_text object, const char *what, struct problem *p);
+
 /* The members of an object: ret_value[i] is what the i-th word of "a|b|c" has, `at` NULL if it is
  * not there. Others are refused, and so is one that is there twice. */
 enum problem_code api_body_members(struct json_text object, const char *where, const char *allowed,

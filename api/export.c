@@ -7,7 +7,6 @@
  * spec and safetensors together are a supernet with nothing left to choose. The best of a
  * policy that knows none (path) is a draw; `seed` makes it the same one again. Values of probs
  * are written as in the space, texts without quotes: {"kernel": {"3": 0.25, "5": 0.75}}. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,18 +40,12 @@ static enum problem_code seed_rng(struct call *call, sn_rng *ret_rng)
 {
     const char *text = api_query_get(&call->query, "seed");
     uint64_t    seed = 0;
-    char       *end;
+    int64_t     given = 0;
 
-    if (!text) {
-        if (api_random_seed(&seed, &call->problem) != P_OK) return call->problem.code;
-    } else {
-        errno = 0;
-        seed = strtoull(text, &end, 10);
-        if (end == text || *end || text[0] == '-' || errno)
-            return api_fail(&call->problem, P_INVALID, "seed", "'%s' is no whole number from 0 on",
-                            text);
-    }
-    sn_rng_seed(ret_rng, seed);
+    if ((text ? api_whole_number(text, "seed", &given, &call->problem)
+              : api_random_seed(&seed, &call->problem)) != P_OK)
+        return call->problem.code;
+    sn_rng_seed(ret_rng, text ? (uint64_t)given : seed);
     return P_OK;
 }
 

@@ -92,7 +92,11 @@ static enum problem_code read_member(struct forward *f, struct json_cursor *c,
         *has_inputs = true;
         api_json_space(c);
         if (c->at < c->end && *c->at != '{')
-            return api_fail(p, P_INVALID, "inputs", "must be an object {name: nested arrays}");
+            return api_json_read(c, &value, p) != P_OK
+                       ? p->code
+                       : api_fail(p, P_INVALID, "inputs",
+                                  "must be an object {name: nested arrays}, not %s",
+                                  api_json_kind(value));
         return read_object(f, c, read_input, NULL);
     }
     return api_json_read(c, &value, p) == P_OK ? api_forward_say_json(f, name, value) : p->code;

@@ -102,7 +102,8 @@ static enum problem_code weigh(struct forward *f, const sn_subnet *subnet, struc
     return P_OK;
 }
 
-/* Labels of a soft subnet that inline logits do not name would follow logits of nobody. */
+/* Labels of a soft subnet that inline logits do not name would follow logits of nobody, and logits
+ * of what a subnet has decided would pass for something. */
 static enum problem_code check_alpha(struct forward *f, const struct forward_policy *how,
                                      const sn_subnet *subnet)
 {
@@ -120,7 +121,13 @@ static enum problem_code check_alpha(struct forward *f, const struct forward_pol
         size_t      i;
 
         if (!label) return f->call->problem.code;
-        if (sn_supernet_find_choice(net, label, &i)) named[i] = true;
+        if (!sn_supernet_find_choice(net, label, &i)) continue;
+        if (how->id && sn_subnet_value(subnet, i))
+            return api_fail(&f->call->problem, P_INVALID, how->where_alpha,
+                            "'%.128s' is decided in subnet %s, so that logits change nothing; send "
+                            "choices without it",
+                            label, sn_subnet_id(subnet));
+        named[i] = true;
     }
     for (size_t i = 0; i < sn_supernet_n_choices(net); i++)
         if (sn_subnet_is_soft(subnet, i) && !named[i])

@@ -263,14 +263,15 @@ static enum problem_code teach(struct call *call, teacher *teach_it)
     if (api_body_object(call, &body) != P_OK) return p->code;
     text = api_body_document(call, "", body, "");
     if (!text) return p->code;
-    if (api_policy_instance(call, call->id, &i) == P_OK) {
+    if (api_policy_instance(call, call->id, &i) == P_OK &&
+        api_body_is_said(body, "a reward, a state or an option to change", p) == P_OK) {
         pthread_mutex_lock(&i->lock);
         if (teach_it(i->policy, text, &err) != SN_OK) api_fail_library(p, &err, NULL);
         pthread_mutex_unlock(&i->lock);
         put_instance(&call->body, i);
         api_buf_byte(&call->body, '\n');
-        api_instance_unref(i);
     }
+    api_instance_unref(i);
     return p->code;
 }
 

@@ -466,6 +466,17 @@ static const struct refusal {
     {"a label with a value and logits",         "POST " T "/forward",
      "{" X ", \"alpha\": {\"w\": [1, 2]}, \"choices\": {\"w\": 1}}",                                                                                  422, "invalid",
      "set by choices as well"                                                                                                                                                                                 },
+    {"logits of what a subnet decides",         "POST " T "/forward",
+     "{" X ", \"alpha\": {\"w\": [1, 2]}, \"subnet\": \"@1\"}",                                                                                       422, "invalid",
+     "is decided in subnet"                                                                                                                                                                                   },
+    {"a reward of nothing",                     "POST " T "/policies/default/reward",                "{}",                                            422, "invalid",
+     "empty object"                                                                                                                                                                                           },
+    {"a state of nothing",                      "PUT " T "/policies/default/state",                  "{}",                                            422, "invalid",
+     "empty object"                                                                                                                                                                                           },
+    {"a seed with a sign",                      "GET " T "/export?policy=path&seed=+1",              NULL,                                            422, "invalid",
+     "no whole number"                                                                                                                                                                                        },
+    {"a seed with a zero before it",            "GET " T "/export?policy=path&seed=01",              NULL,                                            422, "invalid",
+     "no whole number"                                                                                                                                                                                        },
     {"labels that have neither",                "POST " T "/forward",                                "{" X ", \"alpha\": {}}",                        409, "undecided",
      ""                                                                                                                                                                                                       },
     {"a seed that is negative",                 "POST " T "/forward",                                "{" X ", \"policy\": \"max\", \"seed\": -1}",
@@ -490,8 +501,16 @@ static struct api_fixture *fixture;
 static void refuses(void **state)
 {
     const struct refusal *row = *state;
-    struct answer         a = api_ask_text(fixture->api, row->ask, row->body);
+    struct answer         seal = api_ask_text(fixture->api, "POST " T "/subnets", "{\"w\": 1}");
+    const char           *at = row->body ? strstr(row->body, "@1") : NULL; /* the id of that */
+    char                  body[256];
+    struct answer         a;
 
+    if (at)
+        snprintf(body, sizeof body, "%.*s%s%s", (int)(at - row->body), row->body,
+                 answer_text(&seal, "id"), at + 2);
+    a = api_ask_text(fixture->api, row->ask, at ? body : row->body);
+    answer_fini(&seal);
     if (a.resp.status != row->status || strcmp(answer_text(&a, "error.code"), row->code) ||
         !strstr(answer_text(&a, "error.text"), row->text))
         fail_msg("%d %.*s", a.resp.status, (int)a.resp.n_body, (const char *)a.resp.body);
