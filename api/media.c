@@ -115,7 +115,8 @@ enum media api_media_negotiate(const char *accept, const enum media *offer, size
     enum media best = MEDIA_OTHER;
     int        best_weight = 0;
 
-    if (!accept || !accept[0]) return offer[0];
+    if (!accept || !accept[strspn(accept, ", \t")])
+        return offer[0]; /* an empty list asks nothing */
     for (size_t i = 0; i < n_offers; i++) {
         const int q = opinion(accept, offer[i]);
 

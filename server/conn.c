@@ -102,8 +102,15 @@ struct headers {
     const char *content_encoding, *host, *fetch_site, *asked_method;
     char       *accepts; /* where `accept` is, if it is made of several lines */
     int         n_content_length, n_transfer_encoding, n_host;
-    bool        expects_continue, odd_name;
+    bool        expects_continue, odd_name, twice;
 };
+
+/* Which of two would count is not for us to guess. */
+static void set_once(struct headers *hd, const char **header, const char *value)
+{
+    hd->twice |= *header != NULL;
+    *header = value;
+}
 
 /* Several lines of one list are one list (RFC 9110, 5.3). Without memory the first ones count. */
 static void add_accept(struct headers *hd, const char *value)
@@ -127,23 +134,23 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     if (!value) value = "";
     if (key[strcspn(key, " \t")]) hd->odd_name = true;
     if (!strcasecmp(key, "Content-Type"))
-        hd->content_type = value;
+        set_once(hd, &hd->content_type, value);
     else if (!strcasecmp(key, "Accept"))
         add_accept(hd, value);
     else if (!strcasecmp(key, "Content-Encoding"))
-        hd->content_encoding = value;
+        set_once(hd, &hd->content_encoding, value);
     else if (!strcasecmp(key, "X-Request-Id"))
-        hd->request_id = value;
+        set_once(hd, &hd->request_id, value);
     else if (!strcasecmp(key, "Content-Length"))
         hd->content_length = value, hd->n_content_length++;
     else if (!strcasecmp(key, "Transfer-Encoding"))
         hd->transfer_encoding = value, hd->n_transfer_encoding++;
     else if (!strcasecmp(key, "Origin"))
-        hd->origin = value;
+        set_once(hd, &hd->origin, value);
     else if (!strcasecmp(key, "Host"))
         hd->host = value, hd->n_host++;
     else if (!strcasecmp(key, "Sec-Fetch-Site"))
-        hd->fetch_site = value;
+        set_once(hd, &hd->fetch_site, value);
     else if (!strcasecmp(key, "Access-Control-Request-Method"))
         hd->asked_method = value;
     else if (!strcasecmp(key, "Expect"))
@@ -159,6 +166,10 @@ static const char *check_framing(const struct headers *hd, const char *version, 
     size_t n = 0;
 
     if (hd->odd_name) return "the name of a header contains white space";
+    if (hd->twice)
+        return "Content-Type, Content-Encoding, Origin, Sec-Fetch-Site and X-Request-Id may be "
+               "there "
+               "once";
     if (hd->n_host > 1 || (hd->n_host == 0 && !strcmp(version, "HTTP/1.1")))
         return "there must be one Host header";
     if (hd->n_content_length + hd->n_transfer_encoding > 1)

@@ -48,6 +48,19 @@ refused 405 method_not_allowed "a wrong method" -X DELETE "$m/forward"
 refused 415 unsupported_media_type "XML" "$m/forward" -H 'Content-Type: application/xml' -d '<x/>'
 refused 415 unsupported_media_type "a form of a page" "$m/resample" -H "Origin: $url" -d '{"seed": 1}'
 refused 406 not_acceptable "an answer in XML" "$m/space" -H 'Accept: application/xml'
+refused 415 unsupported_media_type "a compressed body" "$m/resample" -H 'Content-Encoding: gzip' -d '{"seed": 1}'
+refused 400 malformed "two types of one body" "$m/resample" -H 'Content-Type: application/json' -H 'Content-Type: text/plain' -d '{"seed": 1}'
+refused 400 malformed "two origins" "$m/resample" -H 'Origin: http://a.example' -H "Origin: $url" -d '{"seed": 1}'
+refused 406 not_acceptable "several lines of Accept, none of them ours" "$m/space" -H 'Accept: text/html' -H 'Accept: application/json;q=0'
+check "several lines of Accept are one list" equal 200 "$(code "$m/space" -H 'Accept: application/json' -H 'Accept: text/html')"
+check "an empty list asks for nothing" equal 200 "$(code "$m/space" -H 'Accept: ,')"
+seven=$(cat deploy/demo/seven.json)
+form() { curl -s -o "$work/body" -w '%{content_type}' "$m/forward" -H 'Content-Type: application/json' -d "$seven" "$@"; }
+check "the form with the greater weight" equal application/x-safetensors "$(form -H 'Accept: application/json;q=0.1' -H 'Accept: application/x-safetensors;q=0.2')"
+check "whichever line comes first" equal application/json "$(form -H 'Accept: application/x-safetensors;q=0.1' -H 'Accept: application/*;q=0.2')"
+check "OPTIONS lists the methods" equal 'GET, HEAD, PUT, DELETE, OPTIONS' "$(curl -s -D - -o "$work/body" -X OPTIONS "$m" | tr -d '\r' | sed -n 's/^Allow: //p')"
+check "HEAD is GET without a body" equal "$(curl -s "$m/space" | wc -c)" "$(curl -sI "$m/space" | tr -d '\r' | sed -n 's/^Content-Length: //p')"
+check "what is created says where" equal "/v1/supernets/digits/policies/p" "$(curl -s -D - -o "$work/body" -X PUT "$m/policies/p" -d '{"policy": "gumbel"}' | tr -d '\r' | sed -n 's/^Location: //p')"
 refused 413 too_large "a body above the limit" "$m/forward" -H 'Content-Type: application/x-safetensors' --data-binary @<(head -c 2000000 /dev/zero)
 refused 413 too_large "a chunked body above the limit" "$m/forward" -H 'Content-Type: application/x-safetensors' -H 'Transfer-Encoding: chunked' --data-binary @<(head -c 2000000 /dev/zero)
 
