@@ -308,7 +308,11 @@ static enum problem_code check_weights(struct call *call, const struct api_route
 
     if (!call->model || serves_changed(row)) return call->problem.code;
     if (row->lane == API_LOOP && !api_model_is_changed(call->model)) return call->problem.code;
-    if (api_model_check(call->model, &changed) != P_OK) call->problem = changed;
+    if (api_model_check(call->model, &changed) == P_OK) return call->problem.code;
+    call->problem = changed;
+    if (!atomic_exchange(&call->model->told, true))
+        call->ret->alarm = "the file of its weights was truncated or overwritten in place; it "
+                           "answers 503 until it is loaded again";
     return call->problem.code;
 }
 

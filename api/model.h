@@ -21,6 +21,7 @@ struct model {
     size_t           weight_bytes;
     size_t           max_subnets;
     struct instances instances; /* the named policies; it has a lock of its own */
+    atomic_bool      told;      /* the log says that its weights have changed */
     atomic_bool      retired;   /* out of the store: nothing of it enters a cache any more */
 
     /* Held for reading by a call that changes what belongs to the model (current and remembered

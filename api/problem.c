@@ -180,6 +180,7 @@ static void respond(int status, const char *word, const char *where, const char 
 
     drop(ret);
     ret->status = status;
+    ret->code = word;
     ret->content_type = api_media_name(MEDIA_JSON);
     if (b.failed) {
         api_buf_fini(&b);

@@ -629,6 +629,12 @@ static void log_request(const struct job *job, enum MHD_RequestTerminationCode c
     const bool      sent = job->replied && code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     struct log_line l;
 
+    if (job->resp.alarm && log_begin(&l, LOG_WARN, job->resp.code)) {
+        log_text(&l, "request", job->request_id);
+        log_note(&l, job->resp.note);
+        log_text(&l, "text", job->resp.alarm);
+        log_end(&l);
+    }
     if (!log_begin(&l, LOG_INFO, sent ? "request" : job->method ? "aborted" : "malformed")) return;
     if (job->method) { /* else the headers could not be read to their end */
         log_text(&l, "request", job->request_id);
@@ -636,6 +642,7 @@ static void log_request(const struct job *job, enum MHD_RequestTerminationCode c
     }
     log_text(&l, "path", job->req.path);
     if (job->replied) log_int(&l, "status", job->resp.status);
+    if (job->replied && job->resp.code) log_text(&l, "code", job->resp.code);
     if (job->route.name) log_text(&l, "route", job->route.name);
     if (job->on_worker) {
         log_ms(&l, "queue_ms", job->base.started_ns - job->base.pushed_ns);

@@ -98,6 +98,8 @@ struct api_response {
     char              allow[64];     /* methods, for 405 and OPTIONS */
     char              location[320]; /* of what was created, for 201; a path */
     char              note[160];     /* for the log: "model=digits subnet=9f3a..." */
+    const char       *code;          /* for the log: the word of the error document; NULL: none */
+    const char       *alarm; /* for the log, once: what somebody has to look at; NULL: nothing */
 };
 
 /* The library and the BLAS behind it in one line, "supernet 0.1.0, OpenBLAS 0.3.21 ...": for

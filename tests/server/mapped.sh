@@ -66,6 +66,7 @@ damaged() {
 fresh && put big >/dev/null && forward >/dev/null
 : >"$file"
 damaged "emptied"
+check "the log says so, once" equal 1 "$(grep -c 'level=warn event=weights_changed .*model=big' "$work/log")"
 truncate -s 4096 "$file"
 damaged "truncated"
 truncate -s +1 "$file"
