@@ -4,6 +4,10 @@
 set -eu
 cd "$(dirname "$0")"
 
+# `make -j` asks for several lists at once, and apt works for one at a time.
+exec 9<setup.sh
+flock 9
+
 lists=
 for list in "$@"; do lists="$lists packages.$list"; done
 # shellcheck disable=SC2086  # a list of files
