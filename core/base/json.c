@@ -98,6 +98,15 @@ sn_status json_parse(const char *text, size_t n_bytes, const char *where, json_t
         return fail_no_memory(err, where);
     if (!root && json_error_code(&je) == json_error_null_character) /* theirs names a C macro */
         snprintf(je.text, sizeof je.text, "a text must not contain \\u0000");
+    if (!root && text[n_bytes - 1] == '\0') { /* which the parser would call a strange token */
+        size_t n = 1;
+
+        while (n < n_bytes && text[n_bytes - 1 - n] == '\0')
+            n++;
+        return sn_fail(err, SN_E_SYNTAX, where,
+                       "the last %zu of %zu bytes are NUL; what pads a document is white space", n,
+                       n_bytes);
+    }
     if (!root)
         return sn_fail(err, SN_E_SYNTAX, where, "line %d, column %d: %s", je.line, je.column,
                        je.text);

@@ -17,6 +17,7 @@ static const char metadata_name[] = "__metadata__";
 /* What a sentence about one tensor needs. */
 struct reader {
     const char *what;
+    const char *data;
     size_t      data_bytes;
     sn_arena   *mem;
     sn_error   *err;
@@ -224,10 +225,15 @@ static sn_status check_cover(const struct reader *r, const struct weights_header
                 "starts at byte %zu, but the %zu bytes before it belong to no tensor", t->start,
                 t->start - at);
     }
-    if (at < r->data_bytes)
+    if (at < r->data_bytes) {
+        size_t n = r->data_bytes;
+
+        while (n > at && r->data[n - 1] == '\0')
+            n--;
         return sn_fail(r->err, SN_E_SYNTAX, r->what,
-                       "the last %zu of %zu data bytes belong to no tensor", r->data_bytes - at,
-                       r->data_bytes);
+                       "the last %zu of %zu data bytes belong to no tensor%s", r->data_bytes - at,
+                       r->data_bytes, n == at ? "; all are NUL: is the file padded?" : "");
+    }
     return SN_OK;
 }
 
@@ -285,6 +291,10 @@ sn_status header_parse(const void *bytes, size_t n_bytes, const char *what, sn_a
         return sn_fail(err, SN_E_SYNTAX, what,
                        "a header of %llu bytes is announced, but only %zu follow",
                        (unsigned long long)length, n_bytes - WEIGHTS_LENGTH_BYTES);
+    if (length == 0 && n_bytes > WEIGHTS_LENGTH_BYTES && text[0] == '\0')
+        return sn_fail(err, SN_E_SYNTAX, what,
+                       "the file begins with NUL bytes where safetensors have a length and a "
+                       "header: was it written to the end?");
     if (length == 0 || text[0] != '{')
         return sn_fail(err, SN_E_SYNTAX, what, "the header does not start with \"{\"");
 
@@ -292,6 +302,7 @@ sn_status header_parse(const void *bytes, size_t n_bytes, const char *what, sn_a
     rc = json_parse(text, (size_t)length, place, &root, err);
     if (rc != SN_OK) return rc;
     h.data_start = WEIGHTS_LENGTH_BYTES + (size_t)length;
+    r.data = (const char *)bytes + h.data_start;
     r.data_bytes = n_bytes - h.data_start;
     rc = read_header(&r, root, &h);
     json_decref(root);

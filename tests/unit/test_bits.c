@@ -34,6 +34,7 @@ static float number(size_t i)
 {
     const uint32_t h = (uint32_t)(i + 1) * 2654435761u;
 
+    if (h >> 29 == 0) return h >> 28 & 1 ? 0.0f : -0.0f; /* the sign of 0 counts */
     return (float)(h >> 8 & 0xffff) / 32768.0f - 1.0f;
 }
 

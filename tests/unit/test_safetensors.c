@@ -144,6 +144,42 @@ static struct document build(const char *header, size_t data_bytes)
     return d;
 }
 
+/* Bytes that are there, but nobody has written: each kind is called by its name. */
+static void padding_of_nul_bytes_is_called_that(void **state)
+{
+    static const char spaces[] = "{" F32_3("a", "0", "12") "}  ";
+    static const struct {
+        size_t      length, first, end, more; /* of the header; its bytes that become NUL; of data */
+        const char *text;
+    } row[] = {
+        {sizeof spaces - 1, 0, 0, 0, NULL}, /* as it should be */
+        {sizeof spaces - 1, sizeof spaces - 3, sizeof spaces - 1, 0,
+         "the last 2 of 57 bytes are NUL; what pads a document is white space"},
+        {sizeof spaces - 1, 0, 0, 5,
+         "the last 5 of 17 data bytes belong to no tensor; all are NUL: is the file padded?"},
+        {0, 0, sizeof spaces - 1, 0,
+         "the file begins with NUL bytes where safetensors have a length and a header: was it "
+         "written to the end?"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        unsigned char bytes[128] = {0};
+        sn_weights   *w = NULL;
+        sn_error      err = {0};
+
+        bytes[0] = (unsigned char)row[i].length;
+        memcpy(bytes + 8, spaces, sizeof spaces - 1);
+        memset(bytes + 8 + row[i].first, 0, row[i].end - row[i].first);
+        if (sn_weights_borrow(bytes, 8 + sizeof spaces - 1 + 12 + row[i].more, "file", &w, &err) ==
+            SN_OK)
+            assert_null(row[i].text);
+        else
+            assert_string_equal(err.text, row[i].text ? row[i].text : "");
+        sn_weights_unref(w);
+    }
+}
+
 static void check_wrong(void **state)
 {
     const size_t    i = (size_t)*state;
@@ -567,6 +603,7 @@ static void writing_survives_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest fixed[] = {
+        cmocka_unit_test(padding_of_nul_bytes_is_called_that),
         cmocka_unit_test(lengths_are_checked),
         cmocka_unit_test(views_are_aligned),
         cmocka_unit_test(aligned_data_is_not_copied),
