@@ -107,16 +107,25 @@ static sn_status check_empty(const sn_plan *p, sn_error *err)
     return SN_OK;
 }
 
-static sn_status check_probs(const sn_plan *p, const float *const *probs, sn_error *err)
+/* One weight for each candidate of what is soft; `n` may be NULL. */
+static sn_status check_probs(const sn_plan *p, const float *const *probs, const size_t *n,
+                             sn_error *err)
 {
     const sn_subnet *s = p->subnet;
 
-    for (size_t i = 0; s->soft && i < s->net->n_choices; i++)
-        if (s->decision[i].state == DECISION_SOFT && (!probs || !probs[i]))
+    for (size_t i = 0; s->soft && i < s->net->n_choices; i++) {
+        const sn_choice *c = &s->net->choice[i];
+
+        if (s->decision[i].state != DECISION_SOFT) continue;
+        if (!probs || !probs[i])
             return sn_fail(
-                err, SN_E_INVALID, s->net->choice[i].label,
-                "choice \"%s\" follows a distribution, and the run has no weights for it",
-                s->net->choice[i].label);
+                err, SN_E_INVALID, c->label,
+                "choice \"%s\" follows a distribution, and the run has no weights for it", c->label);
+        if (n && n[i] != c->n_candidates)
+            return sn_fail(err, SN_E_INVALID, c->label,
+                           "choice \"%s\" has %zu candidates, and the run has %zu weights for it",
+                           c->label, c->n_candidates, n[i]);
+    }
     return SN_OK;
 }
 
@@ -275,7 +284,7 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
     r.scratch = o.scratch;
     if (!rc) rc = check_memory(plan, batch, out, o.scratch, err);
     if (!rc && batch == 0) return check_empty(plan, err);
-    if (!rc) rc = check_probs(plan, o.probs, err);
+    if (!rc) rc = check_probs(plan, o.probs, o.n_probs, err);
     if (!rc && plan->needs_state && !o.state)
         rc = sn_fail(err, SN_E_INVALID, "state",
                      "training mode updates running statistics; give it a state of its own");

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/budget.h"
+#include "base/scan.h"
+#include "base/table.h"
 #include "weights/weights.h"
 
 static const char metadata_name[] = "__metadata__";
@@ -19,8 +21,9 @@ struct reader {
     const char *what;
     const char *data;
     size_t      data_bytes;
-    sn_arena   *mem;
+    sn_arena   *mem, *tmp; /* tmp: what only the reading needs */
     sn_error   *err;
+    struct scan scan;
 };
 
 __attribute__((format(printf, 4, 5))) static sn_status
@@ -35,62 +38,48 @@ fail_tensor(const struct reader *r, sn_status code, const char *name, const char
     return sn_fail(r->err, code, r->what, "tensor \"%.200s\": %s", name, text);
 }
 
-/* A member that must be there; json_need() would not know the tensor's name. */
-static sn_status read_member(const struct reader *r, const char *name, const json_t *entry,
-                             const char *key, const json_t **ret_value)
+/* An array of non-negative integers into out[max]; one more is refused as soon as it is met. */
+static sn_status read_numbers(struct reader *r, const char *name, const char *key, int64_t *out,
+                              size_t max, size_t *ret_n)
 {
-    const json_t *v = json_object_get(entry, key);
+    bool      first = true, more, ok;
+    char      found[128];
+    sn_status rc;
+    int64_t   v;
+    size_t    n = 0;
 
-    if (!v) return fail_tensor(r, SN_E_SYNTAX, name, "\"%s\" is missing", key);
-    *ret_value = v;
-    return SN_OK;
-}
-
-/* An array of non-negative integers into out[max]; more of them are counted, not stored. */
-static sn_status read_numbers(const struct reader *r, const char *name, const json_t *entry,
-                              const char *key, int64_t *out, size_t max, size_t *ret_n)
-{
-    const json_t *array = NULL, *item;
-    char          found[128];
-    sn_status     rc;
-    size_t        n;
-
-    rc = read_member(r, name, entry, key, &array);
-    if (rc != SN_OK) return rc;
-    if (!json_is_array(array))
+    if (!scan_eat(&r->scan, '['))
         return fail_tensor(r, SN_E_SYNTAX, name, "\"%s\" must be an array, not %s", key,
-                           json_describe(array, found, sizeof found));
-    n = json_array_size(array);
-    for (size_t i = 0; i < n; i++) {
-        item = json_array_get(array, i);
-        if (!json_is_integer(item) || json_integer_value(item) < 0)
+                           scan_describe(&r->scan, found, sizeof found));
+    while ((rc = scan_item(&r->scan, &first, &more)) == SN_OK && more) {
+        rc = scan_count(&r->scan, &ok, &v);
+        if (rc != SN_OK) return rc;
+        if (!ok)
             return fail_tensor(r, SN_E_SYNTAX, name, "\"%s\" must hold integers from 0 on, not %s",
-                               key, json_describe(item, found, sizeof found));
-        if (i < max) out[i] = json_integer_value(item);
+                               key, scan_describe(&r->scan, found, sizeof found));
+        if (n < max) out[n] = v;
+        if (++n > max) break;
     }
     *ret_n = n;
-    return SN_OK;
+    return rc;
 }
 
-static sn_status read_dtype(const struct reader *r, const char *name, const json_t *entry,
-                            sn_dtype *ret_dtype)
+static sn_status read_dtype(struct reader *r, const char *name, sn_dtype *ret_dtype)
 {
     /* Part of the format, but nothing here computes with them. */
     static const char *const foreign[] = {"U16",         "U32",     "U64",     "C64",
                                           "F8_E5M2",     "F8_E4M3", "F8_E8M0", "F8_E5M2FNUZ",
                                           "F8_E4M3FNUZ", "F6_E2M3", "F6_E3M2", "F4"};
     const char              *known[SN_DTYPE_COUNT - 1];
-    const json_t            *v = NULL;
     const char              *text;
     char                     buf[128];
     sn_status                rc;
 
-    rc = read_member(r, name, entry, "dtype", &v);
-    if (rc != SN_OK) return rc;
-    if (!json_is_string(v))
+    if (scan_peek(&r->scan) != '"')
         return fail_tensor(r, SN_E_SYNTAX, name, "\"dtype\" must be a text, not %s",
-                           json_describe(v, buf, sizeof buf));
-    text = json_string_value(v);
+                           scan_describe(&r->scan, buf, sizeof buf));
+    rc = scan_text(&r->scan, r->tmp, &text);
+    if (rc != SN_OK) return rc;
     if (sn_dtype_find(text, ret_dtype)) return SN_OK;
 
     for (int i = SN_NONE + 1; i < SN_DTYPE_COUNT; i++)
@@ -105,37 +94,74 @@ static sn_status read_dtype(const struct reader *r, const char *name, const json
                        buf);
 }
 
-static sn_status read_tensor(const struct reader *r, const char *name, const json_t *entry,
-                             struct tensor_entry *ret_tensor)
+static sn_status fail_member(const struct reader *r, const char *name, const char *key,
+                             const char *const *member, size_t n)
+{
+    const char *closest = names_closest(key, member, n);
+    char        place[256], list[128];
+
+    snprintf(place, sizeof place, "%.120s, tensor \"%.100s\"", r->what, name);
+    if (closest)
+        return sn_fail(r->err, SN_E_INVALID, place,
+                       "there is no member \"%s\"; did you mean \"%s\"?", key, closest);
+    return sn_fail(r->err, SN_E_INVALID, place, "there is no member \"%.200s\"; allowed are %s", key,
+                   names_list(member, n, list, sizeof list));
+}
+
+/* The members of a tensor's object, each once. */
+static sn_status read_members(struct reader *r, const char *name, struct tensor_entry *t,
+                              int64_t offset[2])
 {
     static const char *const member[] = {"dtype", "shape", "data_offsets"};
-    struct tensor_entry      t = {0};
-    int64_t                  offset[2], count, n_bytes;
-    sn_shape *const          shape = &t.desc.shape;
-    char                     buf[128], place[256];
-    size_t                   n;
+    bool                     first = true, more, seen[COUNT(member)] = {false};
+    const char              *key;
+    size_t                   n, k;
     sn_status                rc;
 
+    while ((rc = scan_member(&r->scan, &first, r->tmp, &key, &more)) == SN_OK && more) {
+        for (k = 0; k < COUNT(member) && strcmp(key, member[k]) != 0; k++)
+            ;
+        if (k == COUNT(member)) return fail_member(r, name, key, member, COUNT(member));
+        if (seen[k]) return fail_tensor(r, SN_E_SYNTAX, name, "\"%s\" is there twice", key);
+        seen[k] = true;
+        n = 2;
+        if (k == 0) rc = read_dtype(r, name, &t->desc.dtype);
+        if (k == 1) {
+            rc = read_numbers(r, name, key, t->desc.shape.dim, SN_MAX_RANK, &n);
+            if (rc == SN_OK && n > SN_MAX_RANK)
+                return fail_tensor(r, SN_E_UNSUPPORTED, name,
+                                   "has more than %d dimensions, as many as are supported",
+                                   SN_MAX_RANK);
+            t->desc.shape.rank = (int)n;
+        }
+        if (k == 2) rc = read_numbers(r, name, key, offset, 2, &n);
+        if (k == 2 && rc == SN_OK && n != 2)
+            return fail_tensor(r, SN_E_SYNTAX, name,
+                               "\"data_offsets\" must be [start, end], not %zu numbers%s", n,
+                               n > 2 ? " or more" : "");
+        if (rc != SN_OK) return rc;
+    }
+    for (k = 0; rc == SN_OK && k < COUNT(member); k++)
+        if (!seen[k]) return fail_tensor(r, SN_E_SYNTAX, name, "\"%s\" is missing", member[k]);
+    return rc;
+}
+
+/* `name` has been read, and lives as long as the table. */
+static sn_status read_tensor(struct reader *r, const char *name, struct tensor_entry *ret_tensor)
+{
+    struct tensor_entry   t = {.name = name};
+    int64_t               offset[2], count, n_bytes;
+    const sn_shape *const shape = &t.desc.shape;
+    char                  buf[128];
+    sn_status             rc;
+
     if (!*name) return sn_fail(r->err, SN_E_SYNTAX, r->what, "a tensor has an empty name");
-    if (!json_is_object(entry))
+    if (scan_peek(&r->scan) == '\0') return scan_expect(&r->scan, '{');
+    if (!scan_eat(&r->scan, '{'))
         return fail_tensor(r, SN_E_SYNTAX, name, "must be an object, not %s",
-                           json_describe(entry, buf, sizeof buf));
-    snprintf(place, sizeof place, "%.120s, tensor \"%.100s\"", r->what, name);
-    rc = json_check_members(entry, place, member, COUNT(member), r->err);
+                           scan_describe(&r->scan, buf, sizeof buf));
+    rc = read_members(r, name, &t, offset);
     if (rc != SN_OK) return rc;
-    rc = read_dtype(r, name, entry, &t.desc.dtype);
-    if (rc != SN_OK) return rc;
-    rc = read_numbers(r, name, entry, "shape", shape->dim, SN_MAX_RANK, &n);
-    if (rc != SN_OK) return rc;
-    if (n > SN_MAX_RANK)
-        return fail_tensor(r, SN_E_UNSUPPORTED, name, "has %zu dimensions, supported are up to %d",
-                           n, SN_MAX_RANK);
-    shape->rank = (int)n;
-    rc = read_numbers(r, name, entry, "data_offsets", offset, 2, &n);
-    if (rc != SN_OK) return rc;
-    if (n != 2)
-        return fail_tensor(r, SN_E_SYNTAX, name,
-                           "\"data_offsets\" must be [start, end], not %zu numbers", n);
 
     sn_shape_text(shape, buf, sizeof buf);
     count = sn_shape_count(shape);
@@ -154,40 +180,61 @@ static sn_status read_tensor(const struct reader *r, const char *name, const jso
             "%s of shape %s takes %lld bytes, but data_offsets [%lld, %lld] are %lld",
             sn_dtype_name(t.desc.dtype), buf, (long long)n_bytes, (long long)offset[0],
             (long long)offset[1], (long long)(offset[1] - offset[0]));
-
     t.start = (size_t)offset[0];
     t.stop = (size_t)offset[1];
-    t.name = arena_strdup(r->mem, name);
-    if (!t.name) return fail_no_memory(r->err, r->what);
     *ret_tensor = t;
     return SN_OK;
 }
 
-static sn_status read_metadata(const struct reader *r, const json_t *object,
-                               struct weights_header *h)
+/* Room for one more at *list of n items; it moves when it grows. */
+static bool grow(const struct reader *r, void *list, size_t n, size_t *inout_cap, size_t size)
 {
-    char        found[128];
-    const char *key;
-    json_t     *v;
+    const size_t cap = *inout_cap ? 2 * *inout_cap : 16;
+    void        *old, *more;
 
-    if (!json_is_object(object))
+    if (n < *inout_cap) return true;
+    memcpy(&old, list, sizeof old);
+    more = arena_array(r->tmp, cap, size);
+    if (!more) return false;
+    if (n) memcpy(more, old, n * size);
+    memcpy(list, &more, sizeof more);
+    *inout_cap = cap;
+    return true;
+}
+
+static sn_status read_metadata(struct reader *r, struct weights_header *h)
+{
+    struct metadata_entry *list = NULL;
+    struct table           seen = {0};
+    bool                   first = true, more;
+    size_t                 cap = 0, n = 0;
+    const char            *key;
+    char                   found[128];
+    sn_status              rc;
+
+    if (!scan_eat(&r->scan, '{'))
         return sn_fail(r->err, SN_E_SYNTAX, r->what, "__metadata__ must be an object, not %s",
-                       json_describe(object, found, sizeof found));
-    h->metadata = arena_array(r->mem, json_object_size(object), sizeof *h->metadata);
-    if (!h->metadata) return fail_no_memory(r->err, r->what);
-    json_object_foreach((json_t *)object, key, v)
-    {
-        struct metadata_entry *m = &h->metadata[h->n_metadata];
-
-        if (!json_is_string(v))
+                       scan_describe(&r->scan, found, sizeof found));
+    while ((rc = scan_member(&r->scan, &first, r->mem, &key, &more)) == SN_OK && more) {
+        if (table_find(&seen, key, &(size_t){0}))
+            return sn_fail(r->err, SN_E_SYNTAX, r->what, "__metadata__: \"%.200s\" is there twice",
+                           key);
+        if (scan_peek(&r->scan) != '"')
             return sn_fail(r->err, SN_E_SYNTAX, r->what,
                            "__metadata__: \"%.200s\" must be a text, not %s", key,
-                           json_describe(v, found, sizeof found));
-        m->key = arena_strdup(r->mem, key);
-        m->text = arena_strdup(r->mem, json_string_value(v));
-        if (!m->key || !m->text) return fail_no_memory(r->err, r->what);
-        h->n_metadata++;
+                           scan_describe(&r->scan, found, sizeof found));
+        if (!table_add(&seen, r->tmp, key, n) || !grow(r, &list, n, &cap, sizeof *list))
+            return fail_no_memory(r->err, r->what);
+        list[n].key = key;
+        rc = scan_text(&r->scan, r->mem, &list[n].text);
+        if (rc != SN_OK) return rc;
+        n++;
     }
+    if (rc != SN_OK) return rc;
+    h->metadata = arena_array(r->mem, n, sizeof *list);
+    if (!h->metadata) return fail_no_memory(r->err, r->what);
+    if (n) memcpy(h->metadata, list, n * sizeof *list);
+    h->n_metadata = n;
     return SN_OK;
 }
 
@@ -203,7 +250,7 @@ static int by_offset(const void *a, const void *b)
 /* Every byte of the data belongs to exactly one tensor. */
 static sn_status check_cover(const struct reader *r, const struct weights_header *h)
 {
-    const struct tensor_entry **sorted = arena_array(r->mem, h->n_tensors, sizeof *sorted);
+    const struct tensor_entry **sorted = arena_array(r->tmp, h->n_tensors, sizeof *sorted);
     size_t                      at = 0;
 
     if (!sorted) return fail_no_memory(r->err, r->what);
@@ -237,23 +284,36 @@ static sn_status check_cover(const struct reader *r, const struct weights_header
     return SN_OK;
 }
 
-static sn_status read_header(const struct reader *r, const json_t *root, struct weights_header *h)
+static sn_status read_header(struct reader *r, struct weights_header *h)
 {
-    const size_t n = json_object_size(root);
-    const char  *name;
-    json_t      *entry;
-    sn_status    rc;
+    struct tensor_entry *list = NULL;
+    struct table         seen = {0};
+    bool                 first = true, more;
+    size_t               cap = 0, n = 0, n_metadata = 0;
+    const char          *name;
+    sn_status            rc = scan_expect(&r->scan, '{');
 
-    h->tensor = arena_array(r->mem, n, sizeof *h->tensor);
-    if (!h->tensor) return fail_no_memory(r->err, r->what);
-    json_object_foreach((json_t *)root, name, entry)
-    {
-        if (strcmp(name, metadata_name) == 0)
-            rc = read_metadata(r, entry, h);
-        else
-            rc = read_tensor(r, name, entry, &h->tensor[h->n_tensors++]);
+    if (rc != SN_OK) return rc;
+    while ((rc = scan_member(&r->scan, &first, r->mem, &name, &more)) == SN_OK && more) {
+        const bool metadata = strcmp(name, metadata_name) == 0;
+
+        if (metadata ? n_metadata++ > 0 : table_find(&seen, name, &(size_t){0}))
+            return fail_tensor(r, SN_E_SYNTAX, name, "is there twice");
+        if (metadata) {
+            rc = read_metadata(r, h);
+        } else {
+            if (!table_add(&seen, r->tmp, name, n) || !grow(r, &list, n, &cap, sizeof *list))
+                return fail_no_memory(r->err, r->what);
+            rc = read_tensor(r, name, &list[n++]);
+        }
         if (rc != SN_OK) return rc;
     }
+    if (rc == SN_OK) rc = scan_end(&r->scan);
+    if (rc != SN_OK) return rc;
+    h->tensor = arena_array(r->mem, n, sizeof *list);
+    if (!h->tensor) return fail_no_memory(r->err, r->what);
+    if (n) memcpy(h->tensor, list, n * sizeof *list);
+    h->n_tensors = n;
     return check_cover(r, h);
 }
 
@@ -272,7 +332,6 @@ sn_status header_parse(const void *bytes, size_t n_bytes, const char *what, sn_a
     const char *const     text = (const char *)bytes + WEIGHTS_LENGTH_BYTES;
     struct weights_header h = {0};
     struct reader         r = {.what = what, .mem = mem, .err = err};
-    json_t               *root = NULL;
     char                  place[256];
     uint64_t              length;
     sn_status             rc;
@@ -299,13 +358,17 @@ sn_status header_parse(const void *bytes, size_t n_bytes, const char *what, sn_a
         return sn_fail(err, SN_E_SYNTAX, what, "the header does not start with \"{\"");
 
     snprintf(place, sizeof place, "%.200s, header", what);
-    rc = json_parse(text, (size_t)length, place, &root, err);
-    if (rc != SN_OK) return rc;
+    r.tmp = sn_arena_create();
+    if (!r.tmp || !arena_limit(r.tmp, arena_budget(mem))) {
+        sn_arena_free(r.tmp);
+        return fail_no_memory(err, what);
+    }
     h.data_start = WEIGHTS_LENGTH_BYTES + (size_t)length;
     r.data = (const char *)bytes + h.data_start;
     r.data_bytes = n_bytes - h.data_start;
-    rc = read_header(&r, root, &h);
-    json_decref(root);
+    r.scan = scan_of(text, (size_t)length, place, err);
+    rc = read_header(&r, &h);
+    sn_arena_free(r.tmp);
     if (rc == SN_OK) *ret_header = h;
     return rc;
 }

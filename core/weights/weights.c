@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "tensor/tensor.h"
 #include "weights/weights.h"
 
@@ -32,7 +33,10 @@ struct sn_weights {
     atomic_bool           in_use;
 };
 
-enum { COPY_ALIGN = 8 }; /* the largest element */
+enum {
+    COPY_ALIGN = 8,         /* the largest element */
+    TABLES_BYTES = 64 << 20 /* names, shapes and metadata: a tensor has about 700 while it is read */
+};
 
 static bool is_aligned(const void *p, size_t n)
 {
@@ -139,13 +143,19 @@ static sn_status create_empty(const char *what, sn_weights **ret_weights, sn_err
 
 static sn_status fill(sn_weights *w, const void *bytes, const char *what, sn_error *err)
 {
-    struct named_tensor *tensor;
-    sn_status            rc = header_parse(bytes, w->n_bytes, what, w->mem, &w->header, err);
+    struct budget        budget = budget_of(NULL, NULL, TABLES_BYTES, 0);
+    struct named_tensor *tensor = NULL;
+    sn_status            rc = arena_limit(w->mem, &budget) ? SN_OK : SN_E_NO_MEMORY;
 
+    if (rc == SN_OK) rc = header_parse(bytes, w->n_bytes, what, w->mem, &w->header, err);
+    if (rc == SN_OK) {
+        w->n = w->header.n_tensors;
+        tensor = arena_array(w->mem, w->n + 1, sizeof *tensor);
+        if (!tensor || !reserve(w, w->n)) rc = fail_no_memory(err, what);
+    }
+    arena_limit(w->mem, NULL);
+    rc = budget_settle(&budget, rc, err);
     if (rc != SN_OK) return rc;
-    w->n = w->header.n_tensors;
-    tensor = arena_array(w->mem, w->n + 1, sizeof *tensor);
-    if (!tensor || !reserve(w, w->n)) return fail_no_memory(err, what);
     rc = make_views(w, tensor, bytes, what, err);
     if (rc != SN_OK) return rc;
     for (size_t i = 0; i < w->n; i++)
