@@ -46,6 +46,13 @@ bool budget_spend(struct budget *b, uint64_t n_steps)
     return false;
 }
 
+bool budget_ask(struct budget *b)
+{
+    if (!b) return true;
+    b->ask_at = b->n_steps;
+    return budget_spend(b, 0);
+}
+
 /* The reason in words. */
 static sn_status reason(const struct budget *b, char *text, size_t n_bytes)
 {

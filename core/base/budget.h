@@ -41,6 +41,10 @@ bool budget_spend(struct budget *b, uint64_t n_steps);
 /* The same as a status, with the place. */
 sn_status budget_step(struct budget *b, uint64_t n_steps, const char *where, sn_error *err);
 
+/* Before work that is long but need not be done again, such as packing weights: asks the hook now.
+ * It costs no steps, so that a limit of steps means the same every time. */
+bool budget_ask(struct budget *b);
+
 /* What a call returns: rc, or the reason why it really failed. */
 sn_status budget_settle(const struct budget *b, sn_status rc, sn_error *err);
 

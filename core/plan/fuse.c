@@ -212,6 +212,8 @@ sn_status plan_fuse(struct sn_plan *p, sn_error *err)
     for (size_t i = 0; rc == SN_OK && i < p->n_steps; i++) {
         struct step *s = &p->step[i];
 
+        rc = plan_spend(p, s, 32, err);
+        if (rc != SN_OK) break;
         if (!s->variant) s->variant = choose(p, s, &r);
         if (s->variant) fuse_gate(p, s, &r);
         /* Alone, a normalisation is an epilogue without anything before it. */

@@ -73,6 +73,9 @@ wrong:
                    port_text(port, want_text, sizeof want_text));
 }
 
+/* What an operator's infer takes, in steps of the budget. */
+enum { STEP_WORK = 32 };
+
 /* ---- shapes ---------------------------------------------------------------------------- */
 
 /* An optional input of the supernet that was not given may be wired to an operator that needs it.
@@ -127,7 +130,8 @@ static sn_status infer_steps(struct sn_plan *p, sn_error *err)
         sn_status    rc;
 
         if (s->kind == STEP_BLEND) continue;
-        rc = infer_step(p, s, err);
+        rc = plan_spend(p, s, STEP_WORK, err);
+        if (!rc) rc = infer_step(p, s, err);
         if (rc) return rc;
         s->scratch_bytes = s->call.scratch_bytes;
         for (size_t k = 0; k < s->call.n_out; k++)
@@ -314,7 +318,7 @@ static bool keeps_its_word(struct sn_plan *p, struct step *s)
 
     if (is_steady(p, s)) return true;
     for (int64_t batch = 1; kept && batch < p->info.max_batch; batch++)
-        kept = infer_at(p, s, batch) == SN_OK;
+        kept = plan_spend(p, s, STEP_WORK, NULL) == SN_OK && infer_at(p, s, batch) == SN_OK;
     return infer_at(p, s, p->info.max_batch) == SN_OK && kept;
 }
 
@@ -340,5 +344,5 @@ sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err)
         known = grow_step(p, &p->step[i]) && keeps_its_word(p, &p->step[i]);
     if (!known) fix_batch(p);
     set_units(p);
-    return SN_OK;
+    return p->n_steps ? plan_spend(p, &p->step[0], 0, err) : SN_OK; /* stopped on the way? */
 }

@@ -75,6 +75,11 @@ sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *o)
     return p;
 }
 
+sn_status plan_spend(struct sn_plan *p, const struct step *s, uint64_t n_steps, sn_error *err)
+{
+    return budget_step(arena_budget(p->work), n_steps, s->call.where ? s->call.where : "plan", err);
+}
+
 SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
                                     sn_plan **ret_plan, sn_error *err)
 {

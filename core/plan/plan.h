@@ -208,6 +208,10 @@ struct sn_plan {
 /* A plan of nothing yet for `options`, whose size has been settled; NULL when memory is out. */
 sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options);
 
+/* Before work on `s`: steps of the budget of compiling (base/budget.h), which asks the caller's
+ * hook; fails if that is used up. */
+sn_status plan_spend(struct sn_plan *p, const struct step *s, uint64_t n_steps, sn_error *err);
+
 /* ---- the stages of compiling, in this order; all memory from plan->work ------------------- */
 
 /* A new value; -1 when memory is out. */

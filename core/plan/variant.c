@@ -3,6 +3,7 @@
  * comes; whoever has no variant works on rows. Outputs are rows. */
 #include <string.h>
 
+#include "base/budget.h"
 #include "plan/plan.h"
 
 struct converter {
@@ -76,6 +77,7 @@ static sn_status prepare(struct sn_plan *p, struct step *s, sn_error *err)
     const size_t         v = (size_t)(s->variant - m->op->variants);
     sn_status            rc = SN_OK;
 
+    if (!budget_ask(arena_budget(p->work))) return plan_spend(p, s, 0, err);
     for (size_t k = 0; rc == SN_OK && k < m->n_params; k++)
         rc = pack_get(m, p->subnet->net, v, k, err);
     s->packed = (const void *const *)&m->packed[v * m->n_params];

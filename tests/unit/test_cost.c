@@ -105,11 +105,54 @@ static void costs_need_no_weights(void **state)
     sn_registry_unref(reg);
 }
 
+/* Says stop the n-th time it is asked. */
+struct patience {
+    int left;
+};
+
+static bool is_enough(void *cls)
+{
+    struct patience *p = cls;
+
+    return p->left-- <= 0;
+}
+
+static void compiling_stops_wherever_it_is_asked_to(void **state)
+{
+    const sn_shape     shape = {4, {BATCH, 16, 4, 4}};
+    const sn_desc      in = {SN_F32, shape};
+    struct patience    patience;
+    sn_compile_options options = options_for(&in);
+    struct planned     p;
+    sn_plan           *plan = NULL;
+    sn_status          rc = SN_E_STOPPED;
+    int                n;
+
+    (void)state;
+    options.stop = is_enough;
+    options.stop_cls = &patience;
+    assert_int_equal(planned_make(&p, spec, tensors, "w=4", &shape, 1, 1), SN_OK);
+    for (n = 0; rc != SN_OK; n++) {
+        sn_error err = {0};
+
+        patience.left = n;
+        rc = sn_plan_compile(p.subnet, &options, &plan, &err);
+        if (rc != SN_OK) {
+            assert_int_equal(rc, SN_E_STOPPED);
+            assert_null(plan);
+        }
+    }
+    assert_true(n > 2); /* at the beginning, and before weights are prepared */
+    sn_plan_unref(plan);
+    planned_end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fused_steps_are_counted),
         cmocka_unit_test(costs_need_no_weights),
+        cmocka_unit_test(compiling_stops_wherever_it_is_asked_to),
     };
 
     return cmocka_run_group_tests_name("cost", tests, NULL, NULL);
