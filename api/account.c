@@ -51,6 +51,34 @@ void account_discharge(struct account *a, enum account_purpose purpose, size_t n
     atomic_fetch_sub_explicit(&a->used[purposes[purpose].pot], n, memory_order_relaxed);
 }
 
+size_t account_reserve(struct account *a, enum account_purpose purpose, size_t n)
+{
+    const enum account_pot pot = purposes[purpose].pot;
+    size_t                 used = atomic_load_explicit(&a->used[pot], memory_order_relaxed), got;
+
+    do
+        got = used >= a->limit[pot] ? 0 : n < a->limit[pot] - used ? n : a->limit[pot] - used;
+    while (!atomic_compare_exchange_weak_explicit(&a->used[pot], &used, used + got,
+                                                  memory_order_relaxed, memory_order_relaxed));
+    atomic_fetch_add_explicit(&a->by[purpose], got, memory_order_relaxed);
+    return got;
+}
+
+void account_settle(struct account *a, enum account_purpose purpose, size_t before, size_t n)
+{
+    if (n > before)
+        account_force(a, purpose, n - before);
+    else
+        account_discharge(a, purpose, before - n);
+}
+
+bool account_is_over(const struct account *a, enum account_purpose purpose)
+{
+    const enum account_pot pot = purposes[purpose].pot;
+
+    return atomic_load_explicit(&a->used[pot], memory_order_relaxed) > a->limit[pot];
+}
+
 enum account_pot account_pot(enum account_purpose purpose)
 {
     return purposes[purpose].pot;

@@ -71,16 +71,13 @@ enum problem_code api_put_alpha(struct call *call)
     struct instance *i = NULL;
     struct json_text body;
     const char      *text;
-    sn_error         err = {0};
 
     if (api_body_object(call, &body) != P_OK) return p->code;
     text = document_of(call, body);
     if (!text) return p->code;
     if (api_policy_instance(call, instance_name(call), &i) == P_OK) {
         pthread_mutex_lock(&i->lock);
-        if (sn_policy_update(i->policy, text, &err) != SN_OK)
-            api_fail_library(p, &err, NULL);
-        else
+        if (api_instance_teach(call, i, sn_policy_update, text) == P_OK)
             write_alpha(call, i->policy);
         pthread_mutex_unlock(&i->lock);
         api_instance_unref(i);

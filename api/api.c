@@ -39,8 +39,9 @@ struct api *api_create(const struct api_config *config, char *why, size_t n_why)
     api->config = *config;
     account_init(&api->account, config->pot_bytes);
     api->config.model_dir = NULL;
+    if (!api->config.max_supernets) api->config.max_supernets = SIZE_MAX;
     if (!api_store_init(&api->store) ||
-        !api_plan_cache_init(&api->plans, config->plan_cache_bytes)) {
+        !api_plan_cache_init(&api->plans, config->plan_cache_bytes, &api->account)) {
         snprintf(why, n_why, "cannot create locks");
         free(api);
         return NULL;
@@ -80,14 +81,15 @@ struct api *api_free(struct api *api)
 
 bool api_load(struct api *api, const char *name, const char *dir, char *why, size_t n_why)
 {
-    struct problem p = {0};
-    struct model  *m = NULL;
-    struct kept    kept;
-    bool           replaced;
+    const struct budget budget = {.account = &api->account};
+    struct problem      p = {0};
+    struct model       *m = NULL;
+    struct kept         kept;
+    bool                replaced;
 
     if (api_check_name(name, &p) == P_OK &&
-        api_load_model(api, name, dir ? dir : "built-in", dir, NULL, &m, &p) == P_OK)
-        api_install_model(api, m, &replaced, &kept, &p);
+        api_load_model(api, &budget, name, dir ? dir : "built-in", dir, NULL, &m, &p) == P_OK)
+        api_install_model(api, &budget, m, &replaced, &kept, &p);
     if (p.code != P_OK) snprintf(why, n_why, "%s%s%s", p.where, p.where[0] ? ": " : "", p.text);
     return p.code == P_OK;
 }
@@ -132,7 +134,8 @@ static enum problem_code give_options(struct call *call)
 }
 
 static const struct api_route_row options_row = {
-    "OPTIONS", "*", "options", API_LOOP, API_READ, 0, TAKES_NOTHING, false, "", {MEDIA_JSON}, give_options};
+    "OPTIONS",     "*",   "options", API_LOOP,     API_READ,    0,
+    TAKES_NOTHING, false, "",        {MEDIA_JSON}, give_options};
 
 static struct match match(const char *method, const char *path)
 {
@@ -181,7 +184,7 @@ struct api_route api_route(const struct api *api, const char *method, const char
 {
     const struct match m = match(method, path);
 
-    if (!m.row) 
+    if (!m.row)
         return (struct api_route){
             .status = m.status, .name = "none", .lane = API_LOOP, .access = API_READ};
     return (struct api_route){200, m.row->name, m.row->lane, max_body(api, m.row), m.row->access};
@@ -390,6 +393,11 @@ enum problem_code api_call_charge(struct call *call, size_t n, const char *what)
         return api_fail_room(&call->problem, a, ACCOUNT_REQUESTS, n, what);
     call->n_charged += n;
     return P_OK;
+}
+
+struct budget api_call_budget(struct call *call)
+{
+    return (struct budget){&call->api->account, call->req->stop};
 }
 
 void *api_call_alloc(struct call *call, size_t n)

@@ -3,6 +3,7 @@
 #define API_CALL_H
 
 #include "api.h"
+#include "budget.h"
 #include "buf.h"
 #include "media.h"
 #include "metrics.h"
@@ -49,6 +50,8 @@ struct call {
     sn_arena                 *mem;       /* see api_call_alloc(); NULL: not needed yet */
     enum media                answer;
 };
+
+struct budget api_call_budget(struct call *call);
 
 typedef enum problem_code api_handler(struct call *call);
 
@@ -152,13 +155,13 @@ api_handler api_get_health, api_get_ready, api_get_metrics, api_get_openapi;
 
 /* The supernet in `dir` (spec.json, weights.safetensors), or the built-in demo for
  * NULL. With `below`, the files must lie below that folder, links resolved. */
-enum problem_code api_load_model(struct api *api, const char *name, const char *source,
-                                 const char *dir, const char *below, struct model **ret_model,
-                                 struct problem *p);
+enum problem_code api_load_model(struct api *api, const struct budget *b, const char *name,
+                                 const char *source, const char *dir, const char *below,
+                                 struct model **ret_model, struct problem *p);
 
 /* Make it visible under its name; takes `m` in any case. */
-enum problem_code api_install_model(struct api *api, struct model *m, bool *ret_replaced,
-                                    struct kept *ret_kept, struct problem *p);
+enum problem_code api_install_model(struct api *api, const struct budget *b, struct model *m,
+                                    bool *ret_replaced, struct kept *ret_kept, struct problem *p);
 
 /* ---- place.c ---- */
 

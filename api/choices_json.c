@@ -137,6 +137,9 @@ enum problem_code api_choices_draft(struct call *call, struct json_text choices,
     struct reader   r = {.call = call, .mem = sn_arena_create()};
     sn_draft       *draft = NULL;
     sn_error        err = {0};
+    const sn_limits limits = {.size = sizeof limits,
+                              .stop = call->req->stop ? api_budget_stopped : NULL,
+                              .stop_cls = (void *)call->req->stop};
 
     if (!r.mem)
         api_fail_memory(p);
@@ -144,6 +147,7 @@ enum problem_code api_choices_draft(struct call *call, struct json_text choices,
         api_fail_library(p, &err, NULL);
     else if (choices.at)
         read_choices(&r, choices, where, draft);
+    if (draft) sn_draft_limits(draft, &limits);
     if (p->code == P_OK)
         *ret_draft = draft;
     else

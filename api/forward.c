@@ -20,8 +20,16 @@ static struct problem *problem(struct forward *f)
 
 enum problem_code api_forward_add(struct forward *f, sn_subnet *subnet)
 {
-    sn_subnet **more = realloc(f->subnet, (f->n_subnets + 1) * sizeof *more);
+    sn_subnet **more;
 
+    /* Each is charged, also those that are remembered: they may be forgotten meanwhile. The first
+     * is the worker's, as its scratch memory is. */
+    if (f->n_subnets > 0 &&
+        api_call_charge(f->call, sn_subnet_bytes(subnet), "the subnets of one call") != P_OK) {
+        sn_subnet_unref(subnet);
+        return problem(f)->code;
+    }
+    more = realloc(f->subnet, (f->n_subnets + 1) * sizeof *more);
     if (!more) {
         sn_subnet_unref(subnet);
         return api_fail_memory(problem(f));
@@ -203,7 +211,7 @@ static enum problem_code plan_of(struct forward *f, sn_subnet *subnet,
                                  const sn_compile_options *options, const sn_desc *largest,
                                  sn_plan **ret_plan)
 {
-    if (f->train) return api_plan_compile(subnet, options, ret_plan, problem(f));
+    if (f->train) return api_plan_compile(f->call->model, subnet, options, ret_plan, problem(f));
     return api_plan_cache_get(&f->call->api->plans, f->call->model, subnet, options, largest,
                               ret_plan, problem(f));
 }
@@ -224,35 +232,84 @@ static sn_exactness exactness_of(const struct api_config *config)
     return config->winograd ? SN_EXACTNESS_WINOGRAD : SN_EXACTNESS_SPEC;
 }
 
-static enum problem_code compile(struct forward *f)
+static void fill_frame(struct forward *f)
 {
-    struct api        *api = f->call->api;
-    const sn_supernet *net = f->call->model->net;
-    sn_desc            in[SN_MAX_PORTS] = {0}, largest[SN_MAX_PORTS] = {0};
-    sn_compile_options options = {.size = sizeof options, .in = in};
+    const struct api_config *config = &f->call->api->config;
+    const sn_supernet       *net = f->call->model->net;
+    struct frame            *frame = &f->frame;
 
-    options.mode = f->train ? SN_TRAIN : SN_EVAL;
-    options.exactness = exactness_of(&api->config);
-    options.n_threads = api->config.n_threads;
-    options.n_in = sn_supernet_n_inputs(net);
-    options.scratch_limit_bytes = api->config.max_scratch_bytes;
-    for (size_t i = 0; i < options.n_in; i++) {
+    frame->options = (sn_compile_options){
+        .size = sizeof frame->options,
+        .in = frame->in,
+        .n_in = sn_supernet_n_inputs(net),
+        .mode = f->train ? SN_TRAIN : SN_EVAL,
+        .exactness = exactness_of(config),
+        .n_threads = config->n_threads,
+        .scratch_limit_bytes = config->max_scratch_bytes,
+        .stop = f->call->req->stop ? api_budget_stopped : NULL,
+        .stop_cls = (void *)f->call->req->stop,
+    };
+    for (size_t i = 0; i < frame->options.n_in; i++) {
         const sn_port *port = sn_supernet_input(net, i);
 
-        in[i] = largest[i] = (sn_desc){f->in[i].dtype, f->in[i].shape};
-        for (int d = 0; d < in[i].shape.rank; d++)
+        frame->in[i] = frame->largest[i] = (sn_desc){f->in[i].dtype, f->in[i].shape};
+        for (int d = 0; d < frame->in[i].shape.rank; d++)
             if (is_batch(port, d)) {
-                in[i].shape.dim[d] = f->batch > 0 ? f->batch : 1;
-                largest[i].shape.dim[d] = largest_batch(f);
+                frame->in[i].shape.dim[d] = f->batch > 0 ? f->batch : 1;
+                frame->largest[i].shape.dim[d] = largest_batch(f);
             }
     }
-    f->plan = calloc(f->n_subnets, sizeof(sn_plan *));
-    if (!f->plan) return api_fail_memory(problem(f));
+}
+
+static enum problem_code open_plan(struct forward *f, size_t i)
+{
+    struct run *r = &f->run[i];
+
+    if (r->plan) return P_OK;
+    return plan_of(f, f->subnet[i], &f->frame.options, f->frame.largest, &r->plan);
+}
+
+static enum problem_code describe(struct forward *f, size_t i)
+{
+    struct run *r = &f->run[i];
+
+    r->n_out = sn_plan_describe(r->plan)->n_out;
+    r->out = api_call_alloc(f->call, (r->n_out + 1) * sizeof *r->out);
+    if (!r->out) return problem(f)->code;
+    sn_plan_outputs(r->plan, f->batch < 0 ? 1 : f->batch, r->out);
+    for (size_t o = 0; o < r->n_out; o++) {
+        const int64_t count = sn_shape_count(&r->out[o].shape);
+        size_t        bytes;
+
+        if (count < 0 ||
+            __builtin_mul_overflow((size_t)count, sn_dtype_bytes(r->out[o].dtype), &bytes) ||
+            __builtin_add_overflow(r->n_bytes, bytes, &r->n_bytes))
+            return api_fail(problem(f), P_LIMIT, "outputs", "they take more than all memory");
+    }
+    return P_OK;
+}
+
+/* The first plan is the worker's, as its scratch memory is. */
+static bool may_keep(struct forward *f, size_t i)
+{
+    const size_t n = sn_plan_describe(f->run[i].plan)->plan_bytes;
+
+    if (i == 0) return true;
+    if (!account_charge(&f->call->api->account, ACCOUNT_REQUESTS, n)) return false;
+    f->call->n_charged += n;
+    return true;
+}
+
+static enum problem_code compile(struct forward *f)
+{
+    fill_frame(f);
+    f->run = api_call_alloc(f->call, f->n_subnets * sizeof *f->run);
+    if (!f->run) return problem(f)->code;
     for (size_t i = 0; i < f->n_subnets; i++) {
-        if (f->call->req->stop && atomic_load(f->call->req->stop))
-            return api_fail(problem(f), P_STOPPED, "", "stopped before the forward began");
-        if (plan_of(f, f->subnet[i], &options, largest, &f->plan[i]) != P_OK)
+        if (api_call_stopped(f->call, "before the forward began") != P_OK ||
+            open_plan(f, i) != P_OK || describe(f, i) != P_OK)
             return problem(f)->code;
+        if (!may_keep(f, i)) f->run[i].plan = sn_plan_unref(f->run[i].plan);
     }
     return P_OK;
 }
@@ -301,27 +358,34 @@ static enum problem_code check_outputs(struct forward *f)
     return P_OK;
 }
 
-static bool is_stopped(void *cls)
-{
-    return atomic_load((const atomic_bool *)cls);
-}
-
 enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_out, size_t *ret_n,
                                       size_t *ret_bytes)
 {
-    *ret_n = sn_plan_describe(f->plan[i])->n_out;
-    *ret_bytes = 0;
-    sn_plan_outputs(f->plan[i], f->batch < 0 ? 1 : f->batch, ret_out);
-    for (size_t o = 0; o < *ret_n; o++) {
-        const int64_t count = sn_shape_count(&ret_out[o].shape);
-        size_t        bytes;
+    const struct run *r = &f->run[i];
 
-        if (count < 0 ||
-            __builtin_mul_overflow((size_t)count, sn_dtype_bytes(ret_out[o].dtype), &bytes) ||
-            __builtin_add_overflow(*ret_bytes, bytes, ret_bytes))
-            return api_fail(problem(f), P_LIMIT, "outputs", "they take more than all memory");
-    }
+    memcpy(ret_out, r->out, r->n_out * sizeof *r->out);
+    *ret_n = r->n_out;
+    *ret_bytes = r->n_bytes;
     return P_OK;
+}
+
+/* A fresh copy of the running statistics; one at a time, all of one size. */
+static enum problem_code open_state(struct forward *f)
+{
+    const bool first = !f->state;
+    sn_error   err = {0};
+    size_t     n_bytes = 0;
+
+    f->state = sn_state_free(f->state);
+    if (sn_state_create(f->call->model->net, &f->state, &err) != SN_OK)
+        return api_fail_library(problem(f), &err, NULL);
+    for (size_t i = 0; first && i < sn_state_count(f->state); i++) {
+        sn_tensor t;
+
+        sn_state_at(f->state, i, &t);
+        n_bytes += (size_t)sn_shape_count(&t.shape) * sn_dtype_bytes(t.dtype);
+    }
+    return api_call_charge(f->call, n_bytes, "the statistics of the run");
 }
 
 enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
@@ -332,20 +396,20 @@ enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
     const uint64_t n_shared = worker->n_shared;
     sn_error       err = {0};
 
-    if (scratch(f, sn_plan_describe(f->plan[i])->scratch_bytes, &options.scratch) != P_OK)
+    if (open_plan(f, i) != P_OK ||
+        scratch(f, sn_plan_describe(f->run[i].plan)->scratch_bytes, &options.scratch) != P_OK)
         return problem(f)->code;
     if (f->call->req->stop) {
-        options.stop = is_stopped;
+        options.stop = api_budget_stopped;
         options.stop_cls = (void *)f->call->req->stop;
     }
     if (f->train) { /* never the statistics that are served */
-        f->state = sn_state_free(f->state);
-        if (sn_state_create(f->call->model->net, &f->state, &err) != SN_OK)
-            return api_fail_library(problem(f), &err, NULL);
+        if (open_state(f) != P_OK) return problem(f)->code;
         options.state = f->state;
     }
-    if (sn_plan_forward(f->plan[i], f->in, out, &options, &err) != SN_OK)
+    if (sn_plan_forward(f->run[i].plan, f->in, out, &options, &err) != SN_OK)
         return api_fail_library(problem(f), &err, NULL);
+    f->run[i].plan = sn_plan_unref(f->run[i].plan); /* each runs once */
     api_metrics_count_run(&f->call->api->metrics, (uint64_t)(f->batch < 0 ? 1 : f->batch),
                           worker->n_shared > n_shared);
     return P_OK;
@@ -354,7 +418,7 @@ enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
 static void fini(struct forward *f)
 {
     for (size_t i = 0; i < f->n_subnets; i++) {
-        if (f->plan) sn_plan_unref(f->plan[i]);
+        if (f->run) sn_plan_unref(f->run[i].plan);
         sn_subnet_unref(f->subnet[i]);
     }
     for (size_t i = 0; i < SN_MAX_PORTS; i++)
@@ -362,7 +426,6 @@ static void fini(struct forward *f)
     sn_state_free(f->state);
     free(f->probs);
     free(f->weights_of_probs);
-    free(f->plan);
     free(f->subnet);
     sn_weights_unref(f->weights);
 }

@@ -34,6 +34,20 @@ struct said {
     struct json_text json;
 };
 
+/* What the subnets of one forward have in common. */
+struct frame {
+    sn_desc            in[SN_MAX_PORTS], largest[SN_MAX_PORTS];
+    sn_compile_options options;
+};
+
+/* One subnet. Its plan is kept from describing to running while there is room, and compiled again
+ * if not (as a rule it is in the cache). */
+struct run {
+    sn_plan *plan;
+    size_t   n_out, n_bytes; /* of all outputs together */
+    sn_desc *out;
+};
+
 struct forward {
     struct call *call;
 
@@ -47,7 +61,8 @@ struct forward {
 
     /* Subnets in the order of the request. */
     sn_subnet   **subnet;
-    sn_plan     **plan;
+    struct frame  frame;
+    struct run   *run; /* of each subnet */
     size_t        n_subnets;
     const float **probs;            /* by choice: weights of what is soft; NULL: nothing may be */
     float        *weights_of_probs; /* where they are */

@@ -20,15 +20,12 @@ static enum problem_code open_inline(struct forward *f, struct json_text alpha, 
     struct problem *p = &f->call->problem;
     const char     *text = api_body_document(f->call, "{\"alpha\": ", alpha, "}");
     char            place[256];
-    sn_policy      *policy;
-    sn_error        err = {0};
 
     if (!text) return p->code;
-    if (sn_policy_create(f->call->model->net, "differentiable", text, &policy, &err)) {
-        snprintf(place, sizeof place, "%s.%.160s", where, err.where);
-        api_fail_library(p, &err, strcmp(err.where, "alpha") ? place : where);
-    } else {
-        *ret_use = (struct policy_use){policy, NULL};
+    if (api_policy_open_own(f->call, "differentiable", text, ret_use) != P_OK &&
+        api_problem_status(p->code) == 422) { /* about a label of alpha, or all of it */
+        snprintf(place, sizeof place, "%s.%.160s", where, p->where);
+        snprintf(p->where, sizeof p->where, "%s", strcmp(p->where, "alpha") ? place : where);
     }
     return p->code;
 }

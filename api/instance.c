@@ -19,31 +19,45 @@ void api_instances_fini(struct instances *all)
     pthread_mutex_destroy(&all->lock);
 }
 
-enum problem_code api_instance_create(sn_supernet *net, const char *name, const char *cls,
-                                      const char *options, struct instance **ret_instance,
-                                      struct problem *p)
+static struct instance *destroy(struct instance *i)
 {
-    struct instance *i = calloc(1, sizeof *i);
-    sn_error         err = {0};
+    free(i->name);
+    free(i->options);
+    account_discharge(i->account, ACCOUNT_POLICIES, i->n_own);
+    free(i);
+    return NULL;
+}
 
-    if (!i) return api_fail_memory(p);
+enum problem_code api_instance_create(const struct budget *b, sn_supernet *net, const char *name,
+                                      const char *cls, const char *options,
+                                      struct instance **ret_instance, struct problem *p)
+{
+    const size_t     n_own = sizeof(struct instance) + (options ? strlen(options) : 0) + 256;
+    struct instance *i;
+
+    if (!account_charge(b->account, ACCOUNT_POLICIES, n_own))
+        return api_fail_room(p, b->account, ACCOUNT_POLICIES, n_own, "the policy");
+    i = calloc(1, sizeof *i);
+    if (!i) {
+        account_discharge(b->account, ACCOUNT_POLICIES, n_own);
+        return api_fail_memory(p);
+    }
     atomic_init(&i->n_refs, 1);
+    i->account = b->account;
+    i->n_own = n_own;
     i->name = strdup(name);
     i->options = options ? strdup(options) : NULL;
     if (!i->name || (options && !i->options)) {
         api_fail_memory(p);
-    } else if (sn_policy_create(net, cls, options, &i->policy, &err) != SN_OK) {
-        api_fail_library(p, &err, NULL);
-    } else if (pthread_mutex_init(&i->lock, NULL) != 0) {
-        sn_policy_free(i->policy);
+    } else if (api_policy_create(b, net, cls, options, &i->policy, &i->charged, p) == P_OK) {
+        if (pthread_mutex_init(&i->lock, NULL) == 0) {
+            *ret_instance = i;
+            return P_OK;
+        }
+        api_policy_destroy(i->account, i->policy, i->charged);
         api_fail_memory(p);
-    } else {
-        *ret_instance = i;
-        return P_OK;
     }
-    free(i->name);
-    free(i->options);
-    free(i);
+    destroy(i);
     return p->code;
 }
 
@@ -56,12 +70,9 @@ static struct instance *ref(struct instance *i)
 struct instance *api_instance_unref(struct instance *i)
 {
     if (!i || atomic_fetch_sub_explicit(&i->n_refs, 1, memory_order_acq_rel) != 1) return NULL;
-    sn_policy_free(i->policy);
+    api_policy_destroy(i->account, i->policy, i->charged);
     pthread_mutex_destroy(&i->lock);
-    free(i->name);
-    free(i->options);
-    free(i);
-    return NULL;
+    return destroy(i);
 }
 
 /* The index of `name`, or where it would be inserted. */
@@ -142,29 +153,35 @@ size_t api_instances_list(struct instances *all, struct instance *ret_at[API_MAX
 }
 
 /* A policy whose class saves nothing has nothing to lose. */
-static enum problem_code copy_state(sn_policy *to, struct instance *from, struct problem *p)
+static enum problem_code copy_state(const struct budget *b, struct instance *to,
+                                    struct instance *from, struct problem *p)
 {
-    struct api_buf state = {0};
+    struct api_buf state = {.account = b->account, .purpose = ACCOUNT_REQUESTS, .stop = b->stop};
     const sn_sink  sink = api_buf_sink(&state);
-    sn_error       err = {0};
-    sn_status      rc;
+    struct policy_turn turn;
+    sn_error           err = {0};
+    sn_status          rc;
 
     pthread_mutex_lock(&from->lock);
+    turn = api_policy_begin(b, from->policy, &from->charged, POLICY_DRAWS);
     rc = sn_policy_save(from->policy, &sink, &err);
+    api_policy_end(&turn);
     pthread_mutex_unlock(&from->lock);
     api_buf_byte(&state, '\0');
-    if (state.failed) {
-        api_fail_memory(p);
-    } else if (rc != SN_E_UNSUPPORTED) {
-        if (rc == SN_OK) rc = sn_policy_load(to, state.at, &err);
-        if (rc != SN_OK) api_fail_file(p, &err);
+    if (rc != SN_E_UNSUPPORTED && (rc != SN_OK || state.failed)) {
+        api_fail_buf(p, &state, &err);
+    } else if (rc == SN_OK) {
+        turn = api_policy_begin(b, to->policy, &to->charged, POLICY_LEARNS);
+        if (sn_policy_load(to->policy, state.at, &err) != SN_OK)
+            api_fail_policy(p, &turn, &err, NULL);
+        api_policy_end(&turn);
     }
     api_buf_fini(&state);
     return p->code;
 }
 
-enum problem_code api_instances_inherit(struct instances *all, sn_supernet *net,
-                                        struct instances *old, struct problem *p)
+enum problem_code api_instances_inherit(const struct budget *b, struct instances *all,
+                                        sn_supernet *net, struct instances *old, struct problem *p)
 {
     struct instance *from[API_MAX_INSTANCES];
     const size_t     n = api_instances_list(old, from);
@@ -173,9 +190,9 @@ enum problem_code api_instances_inherit(struct instances *all, sn_supernet *net,
         struct instance *to;
 
         if (p->code == P_OK &&
-            api_instance_create(net, from[i]->name, sn_policy_name(from[i]->policy),
+            api_instance_create(b, net, from[i]->name, sn_policy_name(from[i]->policy),
                                 from[i]->options, &to, p) == P_OK) {
-            if (copy_state(to->policy, from[i], p) == P_OK)
+            if (copy_state(b, to, from[i], p) == P_OK)
                 api_instances_put(all, to, false, NULL, p);
             else
                 api_instance_unref(to);

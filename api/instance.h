@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "problem.h"
+#include "budget.h"
 
 enum { API_MAX_INSTANCES = 64 };
 
@@ -20,7 +20,10 @@ struct instance {
     char           *name;
     char           *options; /* a JSON object, NULL for none */
     pthread_mutex_t lock;
-    sn_policy      *policy; /* under lock */
+    sn_policy      *policy;  /* under lock */
+    size_t          charged; /* under lock: what the policy holds */
+    struct account *account;
+    size_t          n_own; /* charged for the rest */
 };
 
 /* Sorted by name. */
@@ -34,9 +37,9 @@ bool api_instances_init(struct instances *all);
 void api_instances_fini(struct instances *all);
 
 /* A new instance of class `cls`. */
-enum problem_code api_instance_create(sn_supernet *net, const char *name, const char *cls,
-                                      const char *options, struct instance **ret_instance,
-                                      struct problem *p);
+enum problem_code api_instance_create(const struct budget *b, sn_supernet *net, const char *name,
+                                      const char *cls, const char *options,
+                                      struct instance **ret_instance, struct problem *p);
 struct instance  *api_instance_unref(struct instance *i);
 
 /* Make it visible under its name; takes `i` in any case. With `keep`, an instance that is
@@ -53,7 +56,7 @@ size_t api_instances_list(struct instances *all, struct instance *ret_at[API_MAX
 
 /* After a reload of the same specification: the instances of `old`, states included, over the
  * new weights. */
-enum problem_code api_instances_inherit(struct instances *all, sn_supernet *net,
-                                        struct instances *old, struct problem *p);
+enum problem_code api_instances_inherit(const struct budget *b, struct instances *all,
+                                        sn_supernet *net, struct instances *old, struct problem *p);
 
 #endif

@@ -30,7 +30,7 @@ static enum problem_code read_file(int fd, const char *what, struct api_buf *ret
     while (got > 0 && ret_text->n <= MAX_SPEC_BYTES) {
         char *to = api_buf_reserve(ret_text, 1 << 16);
 
-        if (!to) return api_fail_memory(p);
+        if (!to) return api_fail_buf(p, ret_text, NULL);
         got = read(fd, to, 1 << 16);
         if (got < 0) return api_fail(p, P_IO, what, "cannot read: %m");
         ret_text->n += (size_t)got;
@@ -50,8 +50,23 @@ static enum problem_code open_spec(const char *dir, const char *below, struct ap
     return p->code;
 }
 
-static enum problem_code open_weights(const char *dir, const char *below, sn_weights_mode mode,
-                                      sn_weights **ret_weights, struct problem *p)
+/* A copy of the weights is charged before it is made; mapped ones are the kernel's. */
+static enum problem_code charge_copy(const struct budget *b, int fd, const char *what,
+                                     size_t *ret_charged, struct problem *p)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) return api_fail(p, P_IO, what, "cannot be examined: %m");
+    if (!account_charge(b->account, ACCOUNT_SUPERNETS, (size_t)st.st_size))
+        return api_fail_room(p, b->account, ACCOUNT_SUPERNETS, (size_t)st.st_size,
+                             "a copy of the weights");
+    *ret_charged = (size_t)st.st_size;
+    return P_OK;
+}
+
+static enum problem_code open_weights(const struct budget *b, const char *dir, const char *below,
+                                      sn_weights_mode mode, sn_weights **ret_weights,
+                                      size_t *ret_charged, struct problem *p)
 {
     static const char file[] = "weights.safetensors";
     sn_error          err = {0};
@@ -59,7 +74,8 @@ static enum problem_code open_weights(const char *dir, const char *below, sn_wei
     int               fd;
 
     if (api_place_open(dir, file, below, path, &fd, p) != P_OK) return p->code;
-    if (sn_weights_open_fd(fd, path, mode, ret_weights, &err) != SN_OK) {
+    if ((mode == SN_WEIGHTS_MAP || charge_copy(b, fd, file, ret_charged, p) == P_OK) &&
+        sn_weights_open_fd(fd, path, mode, ret_weights, &err) != SN_OK) {
         if (!err.where[0] || strncmp(err.where, path, sizeof err.where - 1) == 0)
             snprintf(err.where, sizeof err.where, "%s", file);
         api_fail_file(p, &err);
@@ -68,13 +84,14 @@ static enum problem_code open_weights(const char *dir, const char *below, sn_wei
     return p->code;
 }
 
-static enum problem_code open_dir(const struct api *api, const char *dir, const char *below,
-                                  struct api_buf *spec, sn_weights **ret_weights, struct problem *p)
+static enum problem_code open_dir(const struct api *api, const struct budget *b, const char *dir,
+                                  const char *below, struct api_buf *spec, sn_weights **ret_weights,
+                                  size_t *ret_charged, struct problem *p)
 {
     const sn_weights_mode mode = api->config.copy_weights ? SN_WEIGHTS_COPY : SN_WEIGHTS_MAP;
 
     if (open_spec(dir, below, spec, p) != P_OK) return p->code;
-    return open_weights(dir, below, mode, ret_weights, p);
+    return open_weights(b, dir, below, mode, ret_weights, ret_charged, p);
 }
 
 static enum problem_code open_demo(struct api_buf *spec, sn_weights **ret_weights,
@@ -106,30 +123,66 @@ static enum problem_code publish_only_subnet(struct model *m, struct problem *p)
     return p->code;
 }
 
-enum problem_code api_load_model(struct api *api, const char *name, const char *source,
-                                 const char *dir, const char *below, struct model **ret_model,
-                                 struct problem *p)
+enum { MODEL_BYTES = 48 << 20 }; /* as the library's own limit for a document in memory */
+
+/* The document over the weights, and what it holds charged. */
+static enum problem_code load(const struct api *api, const struct budget *b,
+                              const struct api_buf *spec, sn_weights *weights,
+                              sn_supernet **ret_net, size_t *inout_charged, struct problem *p)
 {
-    struct api_buf spec = {0};
+    const size_t          got = account_reserve(b->account, ACCOUNT_SUPERNETS, MODEL_BYTES);
+    const sn_load_options options = {.size = sizeof options,
+                                     .stop = b->stop ? api_budget_stopped : NULL,
+                                     .stop_cls = (void *)b->stop,
+                                     .memory_limit_bytes = got ? got : 1};
+    sn_error              err = {0};
+    size_t                n_bytes = 0;
+
+    if (sn_supernet_load_with(spec->at ? spec->at : "", spec->n, weights, api->registry, &options,
+                              ret_net, &err) == SN_OK)
+        n_bytes = sn_supernet_bytes(*ret_net);
+    else if (err.code == SN_E_STOPPED)
+        api_fail(p, P_STOPPED, "", "stopped while the document was read; nothing was changed");
+    else if (err.code == SN_E_LIMIT && got < MODEL_BYTES)
+        api_fail_budget(p, b, ACCOUNT_SUPERNETS, got, MODEL_BYTES, &err, "the supernet");
+    else
+        api_fail_file(p, &err);
+    account_settle(b->account, ACCOUNT_SUPERNETS, got, n_bytes);
+    *inout_charged += n_bytes;
+    return p->code;
+}
+
+static enum problem_code fail_full(const struct api *api, struct problem *p)
+{
+    return api_fail(p, P_LIMIT, "path",
+                    "there are %zu supernets already, as many as --max-supernets allows; delete "
+                    "one first",
+                    api->config.max_supernets);
+}
+
+enum problem_code api_load_model(struct api *api, const struct budget *b, const char *name,
+                                 const char *source, const char *dir, const char *below,
+                                 struct model **ret_model, struct problem *p)
+{
+    struct api_buf spec = {.account = b->account, .purpose = ACCOUNT_SUPERNETS};
     sn_weights    *weights = NULL;
     sn_supernet   *net = NULL;
     struct model  *m = NULL;
-    sn_error       err = {0};
+    size_t         charged = 0;
 
-    if ((dir ? open_dir(api, dir, below, &spec, &weights, p) : open_demo(&spec, &weights, p)) !=
-        P_OK)
+    if (!api_store_has_room(&api->store, name, api->config.max_supernets)) return fail_full(api, p);
+    if ((dir ? open_dir(api, b, dir, below, &spec, &weights, &charged, p)
+             : open_demo(&spec, &weights, p)) != P_OK ||
+        load(api, b, &spec, weights, &net, &charged, p) != P_OK)
         goto out;
-    if (sn_supernet_load(spec.at ? spec.at : "", spec.n, weights, api->registry, &net, &err) !=
-        SN_OK) {
-        api_fail_file(p, &err);
-        goto out;
-    }
-    m = api_model_create(name, source, net, sn_weights_bytes(weights), api->config.subnet_cache);
+    m = api_model_create(name, source, net, sn_weights_bytes(weights), api->config.subnet_cache,
+                         b->account, charged);
     if (!m) {
         api_fail_memory(p);
         goto out;
     }
     net = NULL;
+    charged = 0;
     if (publish_only_subnet(m, p) != P_OK || api_model_check(m, p) != P_OK)
         api_model_unref(m);
     else
@@ -137,24 +190,29 @@ enum problem_code api_load_model(struct api *api, const char *name, const char *
 out:
     sn_supernet_unref(net);
     sn_weights_unref(weights);
+    account_discharge(b->account, ACCOUNT_SUPERNETS, charged);
     api_buf_fini(&spec);
     return p->code;
 }
 
 /* One try; false if the name stands for another load by now. Takes `m` if true. */
-static bool install(struct api *api, struct model *m, struct model *old, struct kept *ret_kept,
-                    struct problem *p)
+static bool install(struct api *api, const struct budget *b, struct model *m, struct model *old,
+                    struct kept *ret_kept, struct problem *p)
 {
     enum store_put rc;
 
-    if (old && api_model_inherit(m, old, ret_kept, p) != P_OK) {
+    if (old) api_model_inherit(m, old, b, ret_kept, p);
+    /* the last moment in which nothing was done */
+    if (p->code == P_OK && api_budget_stopped((void *)b->stop))
+        api_fail(p, P_STOPPED, "", "stopped before anything was changed");
+    if (p->code != P_OK) {
         api_model_unref(m);
         return true;
     }
-    rc = api_store_put(&api->store, m, old);
+    rc = api_store_put(&api->store, m, old, api->config.max_supernets);
     if (rc == STORE_OTHER) return false;
-    if (rc == STORE_NO_MEMORY) {
-        api_fail_memory(p);
+    if (rc == STORE_NO_MEMORY || rc == STORE_FULL) {
+        rc == STORE_FULL ? fail_full(api, p) : api_fail_memory(p);
         api_model_unref(m);
     } else if (old) {
         api_plan_cache_purge(&api->plans, old);
@@ -163,8 +221,8 @@ static bool install(struct api *api, struct model *m, struct model *old, struct 
     return true;
 }
 
-enum problem_code api_install_model(struct api *api, struct model *m, bool *ret_replaced,
-                                    struct kept *ret_kept, struct problem *p)
+enum problem_code api_install_model(struct api *api, const struct budget *b, struct model *m,
+                                    bool *ret_replaced, struct kept *ret_kept, struct problem *p)
 {
     bool done = false;
 
@@ -173,7 +231,7 @@ enum problem_code api_install_model(struct api *api, struct model *m, bool *ret_
 
         *ret_replaced = old != NULL;
         if (old) pthread_rwlock_wrlock(&old->handover);
-        if (!old || !atomic_load(&old->retired)) done = install(api, m, old, ret_kept, p);
+        if (!old || !atomic_load(&old->retired)) done = install(api, b, m, old, ret_kept, p);
         if (old) pthread_rwlock_unlock(&old->handover);
         api_model_unref(old);
     }

@@ -21,11 +21,32 @@ static bool has_id(const struct api_lru_node *node, const void *id)
     return strcmp(sn_subnet_id(((const struct entry *)node)->subnet), id) == 0;
 }
 
-static void entry_free(struct entry *e)
+static size_t entry_bytes(const sn_subnet *subnet)
 {
-    if (!e) return;
-    sn_subnet_unref(e->subnet);
-    free(e);
+    return sizeof(struct entry) + sn_subnet_bytes(subnet);
+}
+
+/* A list of entries that were charged. */
+static void entries_free(struct account *a, struct api_lru_node *list)
+{
+    for (struct api_lru_node *older; list; list = older) {
+        struct entry *e = (struct entry *)list;
+
+        older = list->older;
+        account_discharge(a, ACCOUNT_SUBNETS, entry_bytes(e->subnet));
+        sn_subnet_unref(e->subnet);
+        free(e);
+    }
+}
+
+/* Under the lock: out of the table and on `list`. */
+static void take_oldest(struct model *m, struct api_lru_node **list)
+{
+    struct api_lru_node *node = m->subnets.oldest;
+
+    api_lru_remove(&m->subnets, node);
+    node->older = *list;
+    *list = node;
 }
 
 /* Writers first: a controller that learns without pause must not keep a load waiting. */
@@ -42,7 +63,8 @@ static bool handover_init(pthread_rwlock_t *lock)
 }
 
 struct model *api_model_create(const char *name, const char *source, sn_supernet *net,
-                               size_t weight_bytes, size_t max_subnets)
+                               size_t weight_bytes, size_t max_subnets, struct account *account,
+                               size_t charged)
 {
     struct model *m = calloc(1, sizeof *m);
 
@@ -58,6 +80,8 @@ struct model *api_model_create(const char *name, const char *source, sn_supernet
     }
     atomic_init(&m->n_refs, 1);
     m->net = net;
+    m->account = account;
+    m->charged = charged;
     m->weight_bytes = weight_bytes;
     m->max_subnets = max_subnets ? max_subnets : 1;
     for (size_t i = 0; i < sn_supernet_n_modules(net); i++)
@@ -73,17 +97,20 @@ struct model *api_model_ref(struct model *m)
 
 struct model *api_model_unref(struct model *m)
 {
-    if (!m || atomic_fetch_sub_explicit(&m->n_refs, 1, memory_order_acq_rel) != 1) return NULL;
-    while (m->subnets.oldest) {
-        struct entry *e = (struct entry *)m->subnets.oldest;
+    struct api_lru_node *list = NULL;
 
-        api_lru_remove(&m->subnets, &e->node);
-        entry_free(e);
-    }
+    if (!m || atomic_fetch_sub_explicit(&m->n_refs, 1, memory_order_acq_rel) != 1) return NULL;
+    while (m->subnets.oldest)
+        take_oldest(m, &list);
+    entries_free(m->account, list);
     api_lru_fini(&m->subnets);
-    sn_subnet_unref(m->current);
+    if (m->current) {
+        account_discharge(m->account, ACCOUNT_SUBNETS, sn_subnet_bytes(m->current));
+        sn_subnet_unref(m->current);
+    }
     api_instances_fini(&m->instances);
     sn_supernet_unref(m->net);
+    account_discharge(m->account, ACCOUNT_SUPERNETS, m->charged + m->n_packed);
     pthread_mutex_destroy(&m->lock);
     pthread_rwlock_destroy(&m->handover);
     free(m->name);
@@ -106,42 +133,84 @@ void api_model_publish(struct model *m, sn_subnet *subnet)
 {
     sn_subnet *old, *next = sn_subnet_ref(subnet);
 
+    account_force(m->account, ACCOUNT_SUBNETS, sn_subnet_bytes(next)); /* one for each supernet */
     pthread_mutex_lock(&m->lock);
     old = m->current;
     m->current = next;
     pthread_mutex_unlock(&m->lock);
+    if (!old) return;
+    account_discharge(m->account, ACCOUNT_SUBNETS, sn_subnet_bytes(old));
     sn_subnet_unref(old);
+}
+
+enum problem_code api_model_may_pack(struct model *m, struct problem *p)
+{
+    if (!account_is_over(m->account, ACCOUNT_SUPERNETS)) return P_OK;
+    return api_fail_room(p, m->account, ACCOUNT_SUPERNETS, 1,
+                         "what the plan prepares from the weights");
+}
+
+void api_model_packed(struct model *m)
+{
+    size_t n;
+
+    pthread_mutex_lock(&m->lock);
+    n = sn_supernet_packed_bytes(m->net);
+    account_settle(m->account, ACCOUNT_SUPERNETS, m->n_packed, n);
+    m->n_packed = n;
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* Under the lock: charge n bytes, for which older subnets may have to go. */
+static bool make_room(struct model *m, size_t n, struct api_lru_node **gone)
+{
+    struct api_lru_node *own = NULL;
+    bool                 fits = account_charge(m->account, ACCOUNT_SUBNETS, n);
+
+    while (!fits && m->subnets.oldest) {
+        take_oldest(m, &own);
+        entries_free(m->account, own);
+        own = NULL;
+        fits = account_charge(m->account, ACCOUNT_SUBNETS, n);
+    }
+    while (m->subnets.n >= m->max_subnets)
+        take_oldest(m, gone);
+    return fits;
 }
 
 enum problem_code api_model_remember(struct model *m, sn_subnet *subnet, sn_subnet **ret_subnet,
                                      bool *ret_created, struct problem *p)
 {
-    const char    *id = sn_subnet_id(subnet);
-    const uint64_t hash = hash_of(id);
-    struct entry  *fresh = calloc(1, sizeof *fresh), *known, *evicted = NULL;
-    sn_subnet     *kept = NULL;
-    bool           collided = false, inserted = false;
+    const char          *id = sn_subnet_id(subnet);
+    const uint64_t       hash = hash_of(id);
+    const size_t         n = entry_bytes(subnet);
+    struct entry        *fresh = calloc(1, sizeof *fresh), *known;
+    struct api_lru_node *gone = NULL;
+    sn_subnet           *kept = NULL;
+    bool                 collided = false, inserted = false, fits = true;
 
     if (!fresh) return api_fail_memory(p);
-    fresh->subnet = sn_subnet_ref(subnet);
 
     pthread_mutex_lock(&m->lock);
     known = (struct entry *)api_lru_find(&m->subnets, hash, has_id, id);
     if (known) {
         collided = !sn_subnet_equal(known->subnet, subnet);
         kept = sn_subnet_ref(known->subnet);
-    } else if (api_lru_insert(&m->subnets, &fresh->node, hash)) {
-        inserted = true;
-        kept = sn_subnet_ref(subnet);
-        if (m->subnets.n > m->max_subnets) {
-            evicted = (struct entry *)m->subnets.oldest;
-            api_lru_remove(&m->subnets, &evicted->node);
+    } else {
+        fits = make_room(m, n, &gone);
+        inserted = fits && api_lru_insert(&m->subnets, &fresh->node, hash);
+        if (inserted) {
+            fresh->subnet = sn_subnet_ref(subnet);
+            kept = sn_subnet_ref(subnet);
+        } else if (fits) {
+            account_discharge(m->account, ACCOUNT_SUBNETS, n);
         }
     }
     pthread_mutex_unlock(&m->lock);
 
-    entry_free(evicted);
-    if (!inserted) entry_free(fresh);
+    entries_free(m->account, gone);
+    if (!inserted) free(fresh);
+    if (!fits) return api_fail_room(p, m->account, ACCOUNT_SUBNETS, n, "the subnet");
     if (!kept) return api_fail_memory(p);
     if (collided) { /* 128 bits of SHA-256: somebody worked for this */
         api_fail(p, P_INVALID, "choices", "another architecture already has the id %s", id);
@@ -172,6 +241,7 @@ bool api_model_forget(struct model *m, const char *id)
 {
     struct entry *e;
     sn_subnet    *current = NULL;
+    bool          found;
 
     pthread_mutex_lock(&m->lock);
     e = (struct entry *)api_lru_find(&m->subnets, hash_of(id), has_id, id);
@@ -180,11 +250,18 @@ bool api_model_forget(struct model *m, const char *id)
         current = m->current;
         m->current = NULL;
     }
+    found = e || current;
     pthread_mutex_unlock(&m->lock);
 
-    entry_free(e);
-    sn_subnet_unref(current);
-    return e || current;
+    if (e) {
+        e->node.older = NULL;
+        entries_free(m->account, &e->node);
+    }
+    if (current) {
+        account_discharge(m->account, ACCOUNT_SUBNETS, sn_subnet_bytes(current));
+        sn_subnet_unref(current);
+    }
+    return found;
 }
 
 size_t api_model_n_subnets(struct model *m)
@@ -200,10 +277,11 @@ size_t api_model_n_subnets(struct model *m)
 enum problem_code api_model_check(const struct model *m, struct problem *p)
 {
     if (sn_weights_check(sn_supernet_weights(m->net), NULL) == SN_OK) return P_OK;
-    return api_fail(p, P_CHANGED, "weights.safetensors",
-                    "the weights of supernet '%s' were truncated or overwritten in place while they "
-                    "were in use; load it again, and replace files by rename",
-                    m->name);
+    return api_fail(
+        p, P_CHANGED, "weights.safetensors",
+        "the weights of supernet '%s' were truncated or overwritten in place while they "
+        "were in use; load it again, and replace files by rename",
+        m->name);
 }
 
 bool api_model_is_changed(const struct model *m)
@@ -252,8 +330,8 @@ static sn_subnet **snapshot(struct model *m, size_t *ret_n)
     return all;
 }
 
-enum problem_code api_model_inherit(struct model *m, struct model *old, struct kept *ret_kept,
-                                    struct problem *p)
+enum problem_code api_model_inherit(struct model *m, struct model *old, const struct budget *b,
+                                    struct kept *ret_kept, struct problem *p)
 {
     sn_subnet       **all;
     size_t            n;
@@ -267,6 +345,8 @@ enum problem_code api_model_inherit(struct model *m, struct model *old, struct k
         sn_subnet *sealed = NULL, *kept = NULL;
         bool       created;
 
+        if (rc == P_OK && api_budget_stopped((void *)b->stop))
+            rc = api_fail(p, P_STOPPED, "", "stopped before anything was changed");
         if (all[i] && rc == P_OK) rc = reseal(m, all[i], &sealed, p);
         if (sealed && i == n)
             api_model_publish(m, sealed);
@@ -277,7 +357,7 @@ enum problem_code api_model_inherit(struct model *m, struct model *old, struct k
         sn_subnet_unref(all[i]);
     }
     free(all);
-    if (rc == P_OK) rc = api_instances_inherit(&m->instances, m->net, &old->instances, p);
+    if (rc == P_OK) rc = api_instances_inherit(b, &m->instances, m->net, &old->instances, p);
     *ret_kept = (struct kept){api_model_n_subnets(m), m->instances.n};
     return rc;
 }

@@ -20,6 +20,8 @@ struct model {
     uint64_t         n_params;
     size_t           weight_bytes;
     size_t           max_subnets;
+    struct account  *account;
+    size_t           charged;   /* for the supernet itself, and its weights if they are a copy */
     struct instances instances; /* the named policies; it has a lock of its own */
     atomic_bool      told;      /* the log says that its weights have changed */
     atomic_bool      retired;   /* out of the store: nothing of it enters a cache any more */
@@ -30,8 +32,9 @@ struct model {
     pthread_rwlock_t handover;
 
     pthread_mutex_t lock;
-    sn_subnet      *current; /* under lock; NULL: undecided */
-    struct api_lru  subnets; /* under lock; id -> subnet */
+    size_t          n_packed; /* under lock: charged for what is prepared from the weights */
+    sn_subnet      *current;  /* under lock; NULL: undecided */
+    struct api_lru  subnets;  /* under lock; id -> subnet */
 };
 
 /* What another load has taken over. */
@@ -39,9 +42,10 @@ struct kept {
     size_t n_subnets, n_policies;
 };
 
-/* Takes `net` on success. NULL when memory is out. */
+/* Takes `net` and what was charged for it on success. NULL when memory is out. */
 struct model *api_model_create(const char *name, const char *source, sn_supernet *net,
-                               size_t weight_bytes, size_t max_subnets);
+                               size_t weight_bytes, size_t max_subnets, struct account *account,
+                               size_t charged);
 struct model *api_model_ref(struct model *m);
 struct model *api_model_unref(struct model *m);
 
@@ -49,8 +53,13 @@ struct model *api_model_unref(struct model *m);
 sn_subnet *api_model_current(struct model *m);
 void       api_model_publish(struct model *m, sn_subnet *subnet);
 
-/* Make `subnet` findable by its id. `ret_subnet` is referenced and is the one
- * that was remembered already if there is an equal one. */
+/* Before a plan is compiled: is there room for what it prepares from the weights? Behind it: charge
+ * what there is now. */
+enum problem_code api_model_may_pack(struct model *m, struct problem *p);
+void              api_model_packed(struct model *m);
+
+/* Make `subnet` findable by its id: older ones go if there are too many, or no room. `ret_subnet`
+ * is referenced and is the one that was remembered already if there is an equal one. */
 enum problem_code api_model_remember(struct model *m, sn_subnet *subnet, sn_subnet **ret_subnet,
                                      bool *ret_created, struct problem *p);
 
@@ -70,7 +79,7 @@ bool              api_model_is_changed(const struct model *m);
 /* After a reload of the same specification ids stay valid: seal what `old`
  * remembers, and its current subnet, again over the new weights. The named
  * policies go on as they are. The caller holds old->handover. */
-enum problem_code api_model_inherit(struct model *m, struct model *old, struct kept *ret_kept,
-                                    struct problem *p);
+enum problem_code api_model_inherit(struct model *m, struct model *old, const struct budget *b,
+                                    struct kept *ret_kept, struct problem *p);
 
 #endif

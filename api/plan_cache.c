@@ -65,13 +65,14 @@ static void unlink_entry(struct plan_cache *c, struct entry *e, struct entry **l
 {
     api_lru_remove(&c->plans, &e->node);
     c->bytes -= e->bytes;
+    account_discharge(c->account, ACCOUNT_PLANS, e->bytes);
     e->next = *list;
     *list = e;
 }
 
-bool api_plan_cache_init(struct plan_cache *c, size_t max_bytes)
+bool api_plan_cache_init(struct plan_cache *c, size_t max_bytes, struct account *account)
 {
-    *c = (struct plan_cache){.max_bytes = max_bytes};
+    *c = (struct plan_cache){.max_bytes = max_bytes, .account = account};
     return pthread_mutex_init(&c->lock, NULL) == 0;
 }
 
@@ -138,6 +139,7 @@ static void keep(struct plan_cache *c, const struct model *m, const struct key *
         drop = e;
     } else {
         c->bytes += e->bytes;
+        account_force(c->account, ACCOUNT_PLANS, e->bytes); /* what is too much goes below */
         for (; c->bytes > c->max_bytes; c->n_evictions++)
             unlink_entry(c, (struct entry *)c->plans.oldest, &drop);
     }
@@ -145,24 +147,27 @@ static void keep(struct plan_cache *c, const struct model *m, const struct key *
     free_list(drop);
 }
 
-enum problem_code api_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
-                                   sn_plan **ret_plan, struct problem *p)
+enum problem_code api_plan_compile(struct model *m, sn_subnet *subnet,
+                                   const sn_compile_options *options, sn_plan **ret_plan,
+                                   struct problem *p)
 {
     sn_compile_options fewer = *options;
     sn_error           err;
     sn_status          rc;
 
+    if (api_model_may_pack(m, p) != P_OK) return p->code;
     do {
         err = (sn_error){0};
         rc = sn_plan_compile(subnet, &fewer, ret_plan, &err);
         fewer.n_threads /= 2;
     } while (rc == SN_E_LIMIT && fewer.n_threads > 0);
+    api_model_packed(m);
     return rc == SN_OK ? P_OK : api_fail_library(p, &err, NULL);
 }
 
 /* A plan for the larger batch, NULL if it cannot run this one: then `exact` needs its own. That a
  * larger batch does not fit is no failure. It is kept all the same, so that it is compiled once. */
-static sn_plan *compile_larger(struct plan_cache *c, const struct model *m, const struct key *k,
+static sn_plan *compile_larger(struct plan_cache *c, struct model *m, const struct key *k,
                                uint64_t hash, const struct key *exact,
                                const sn_compile_options *options)
 {
@@ -171,7 +176,7 @@ static sn_plan *compile_larger(struct plan_cache *c, const struct model *m, cons
     sn_plan           *plan = NULL;
 
     larger.in = k->in;
-    if (api_plan_compile(k->subnet, &larger, &plan, &ignored) != P_OK) return NULL;
+    if (api_plan_compile(m, k->subnet, &larger, &plan, &ignored) != P_OK) return NULL;
     keep(c, m, k, hash, plan);
     return serves(plan, k, exact) ? plan : sn_plan_unref(plan);
 }
@@ -188,7 +193,7 @@ enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_s
     if (!plan && !same_inputs(&larger, &exact))
         plan = compile_larger(c, m, &larger, hash, &exact, options);
     if (!plan) {
-        if (api_plan_compile(subnet, options, &plan, p) != P_OK) return p->code;
+        if (api_plan_compile(m, subnet, options, &plan, p) != P_OK) return p->code;
         keep(c, m, &exact, hash_of(&exact), plan);
     }
     *ret_plan = plan;

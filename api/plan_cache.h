@@ -15,6 +15,7 @@
 
 struct plan_cache {
     size_t          max_bytes;
+    struct account *account;
     pthread_mutex_t lock;
     struct api_lru  plans; /* under lock, and all below */
     size_t          bytes;
@@ -26,13 +27,14 @@ struct plan_cache_figures {
     uint64_t n_hits, n_misses, n_evictions;
 };
 
-bool api_plan_cache_init(struct plan_cache *c, size_t max_bytes);
+bool api_plan_cache_init(struct plan_cache *c, size_t max_bytes, struct account *account);
 void api_plan_cache_fini(struct plan_cache *c);
 
 /* sn_plan_compile(); for fewer threads, where the temporary memory of `n_threads` is above the
  * limit: what one thread can run is not refused. */
-enum problem_code api_plan_compile(sn_subnet *subnet, const sn_compile_options *options,
-                                   sn_plan **ret_plan, struct problem *p);
+enum problem_code api_plan_compile(struct model *m, sn_subnet *subnet,
+                                   const sn_compile_options *options, sn_plan **ret_plan,
+                                   struct problem *p);
 
 /* A plan of `subnet` that can run the inputs options->in, referenced: from the cache, or compiled
  * now. It is one for `largest`, the same inputs with a larger batch, if the network allows;

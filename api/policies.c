@@ -45,46 +45,57 @@ static enum problem_code unknown_class(struct call *call, const char *name, cons
 /* The instance, referenced; NULL with or without a problem if there is none. */
 static struct instance *find_instance(struct call *call, const char *name)
 {
-    struct instances *all = &call->model->instances;
-    struct instance  *i;
+    const struct budget budget = api_call_budget(call);
+    struct instances   *all = &call->model->instances;
+    struct instance    *i;
 
     if (api_hold(call) != P_OK) return NULL;
     i = api_instances_find(all, name);
     if (i || strcmp(name, API_DEFAULT_INSTANCE) != 0) return i;
-    if (api_instance_create(call->model->net, name, "differentiable", NULL, &i, &call->problem) !=
-            P_OK ||
+    if (api_instance_create(&budget, call->model->net, name, "differentiable", NULL, &i,
+                            &call->problem) != P_OK ||
         api_instances_put(all, i, true, NULL, &call->problem) != P_OK)
         return NULL;
     return api_instances_find(all, name);
 }
 
+enum problem_code api_policy_open_own(struct call *call, const char *cls, const char *options,
+                                      struct policy_use *use)
+{
+    *use = (struct policy_use){.budget = api_call_budget(call)};
+    if (api_policy_create(&use->budget, call->model->net, cls, options, &use->policy, &use->charged,
+                          &call->problem) != P_OK)
+        return call->problem.code;
+    use->turn = api_policy_begin(&use->budget, use->policy, &use->charged, POLICY_DRAWS);
+    return P_OK;
+}
+
 enum problem_code api_policy_open(struct call *call, const char *name, const char *where,
-                                  struct policy_use *ret_use)
+                                  struct policy_use *use)
 {
     struct instance *i = find_instance(call, name);
-    sn_policy       *policy;
-    sn_error         err = {0};
 
+    *use = (struct policy_use){.budget = api_call_budget(call)};
     if (call->problem.code != P_OK) return call->problem.code;
     if (i) {
         pthread_mutex_lock(&i->lock);
-        *ret_use = (struct policy_use){i->policy, i};
+        use->policy = i->policy;
+        use->instance = i;
+        use->turn = api_policy_begin(&use->budget, i->policy, &i->charged, POLICY_DRAWS);
         return P_OK;
     }
     if (!find_class(call->api, name)) return unknown_class(call, name, where);
-    if (sn_policy_create(call->model->net, name, NULL, &policy, &err) != SN_OK)
-        return api_fail_library(&call->problem, &err, NULL);
-    *ret_use = (struct policy_use){policy, NULL};
-    return P_OK;
+    return api_policy_open_own(call, name, NULL, use);
 }
 
 void api_policy_close(struct policy_use *use)
 {
+    api_policy_end(&use->turn);
     if (use->instance) {
         pthread_mutex_unlock(&use->instance->lock);
         api_instance_unref(use->instance);
     } else {
-        sn_policy_free(use->policy);
+        api_policy_destroy(use->budget.account, use->policy, use->charged);
     }
     *use = (struct policy_use){0};
 }
@@ -177,18 +188,28 @@ static enum problem_code check_name(struct call *call)
     return P_OK;
 }
 
+/* The last moment in which nothing was done: then `i` goes. */
+static bool past_deadline(struct call *call, struct instance *i)
+{
+    if (api_call_stopped(call, "before anything was changed") == P_OK) return false;
+    api_instance_unref(i);
+    return true;
+}
+
 enum problem_code api_put_policy(struct call *call)
 {
-    struct problem  *p = &call->problem;
-    struct instance *i = NULL;
-    const char      *cls = NULL, *options = NULL;
-    struct json_text body;
-    bool             there;
+    struct problem     *p = &call->problem;
+    struct instance    *i = NULL;
+    const char         *cls = NULL, *options = NULL;
+    struct json_text    body;
+    bool                there;
+    const struct budget budget = api_call_budget(call);
 
     if (check_name(call) != P_OK || api_body_object(call, &body) != P_OK ||
         api_hold(call) != P_OK || class_of(call, body, &cls) != P_OK ||
         options_of(call, body, &options) != P_OK ||
-        api_instance_create(call->model->net, call->id, cls, options, &i, p) != P_OK)
+        api_instance_create(&budget, call->model->net, call->id, cls, options, &i, p) != P_OK ||
+        past_deadline(call, i))
         return p->code;
     put_instance(&call->body, i);
     api_buf_byte(&call->body, '\n');
@@ -249,16 +270,35 @@ enum problem_code api_list_policies(struct call *call)
 
 /* ---- learning, and states ---- */
 
-typedef sn_status teacher(sn_policy *policy, const char *text, sn_error *err);
+enum problem_code api_instance_teach(struct call *call, struct instance *i, api_teacher *teach,
+                                     const char *text)
+{
+    const struct budget budget = api_call_budget(call);
+    struct policy_turn  turn;
+    sn_error            err = {0};
+
+    /* The lock may have been waited for. From here on the library looks at the deadline, and
+     * leaves the policy as it was if it is over. */
+    if (api_call_stopped(call, "before anything was changed") != P_OK) return call->problem.code;
+    turn = api_policy_begin(&budget, i->policy, &i->charged, POLICY_LEARNS);
+    if (teach(i->policy, text, &err) != SN_OK) {
+        if (err.code == SN_E_STOPPED)
+            api_fail(&call->problem, P_STOPPED, "",
+                     "stopped while the policy learnt; it is as it was");
+        else
+            api_fail_policy(&call->problem, &turn, &err, NULL);
+    }
+    api_policy_end(&turn);
+    return call->problem.code;
+}
 
 /* Hand the body to the instance of the path. */
-static enum problem_code teach(struct call *call, teacher *teach_it)
+static enum problem_code teach(struct call *call, api_teacher *teach_it)
 {
     struct problem  *p = &call->problem;
     struct instance *i = NULL;
     struct json_text body;
     const char      *text;
-    sn_error         err = {0};
 
     if (api_body_object(call, &body) != P_OK) return p->code;
     text = api_body_document(call, "", body, "");
@@ -266,7 +306,7 @@ static enum problem_code teach(struct call *call, teacher *teach_it)
     if (api_policy_instance(call, call->id, &i) == P_OK &&
         api_body_is_said(body, "a reward, a state or an option to change", p) == P_OK) {
         pthread_mutex_lock(&i->lock);
-        if (teach_it(i->policy, text, &err) != SN_OK) api_fail_library(p, &err, NULL);
+        api_instance_teach(call, i, teach_it, text);
         pthread_mutex_unlock(&i->lock);
         put_instance(&call->body, i);
         api_buf_byte(&call->body, '\n');

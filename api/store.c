@@ -67,7 +67,7 @@ static bool make_room(struct store *s)
     return true;
 }
 
-enum store_put api_store_put(struct store *s, struct model *m, struct model *old)
+enum store_put api_store_put(struct store *s, struct model *m, struct model *old, size_t max)
 {
     enum store_put rc = STORE_PUT;
     size_t         i;
@@ -77,6 +77,8 @@ enum store_put api_store_put(struct store *s, struct model *m, struct model *old
     there = find(s, m->name, &i);
     if (old ? !there || s->at[i] != old : there) {
         rc = STORE_OTHER;
+    } else if (!there && s->n >= max) {
+        rc = STORE_FULL;
     } else if (!there && !make_room(s)) {
         rc = STORE_NO_MEMORY;
     } else {
@@ -90,6 +92,17 @@ enum store_put api_store_put(struct store *s, struct model *m, struct model *old
     }
     pthread_mutex_unlock(&s->lock);
     return rc;
+}
+
+bool api_store_has_room(struct store *s, const char *name, size_t max)
+{
+    size_t i;
+    bool   ok;
+
+    pthread_mutex_lock(&s->lock);
+    ok = find(s, name, &i) || s->n < max;
+    pthread_mutex_unlock(&s->lock);
+    return ok;
 }
 
 struct model *api_store_remove(struct store *s, const char *name)

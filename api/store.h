@@ -20,15 +20,18 @@ void api_store_fini(struct store *s);
 /* Referenced; NULL if there is none of this name. */
 struct model *api_store_take(struct store *s, const char *name);
 
+/* Is there one of this name, or room for one more beside those that are there? */
+bool api_store_has_room(struct store *s, const char *name, size_t max);
+
 /* All of them, referenced, in an array to free(); NULL when memory is out. */
 struct model **api_store_list(struct store *s, size_t *ret_n);
 
-enum store_put { STORE_PUT, STORE_OTHER, STORE_NO_MEMORY };
+enum store_put { STORE_PUT, STORE_OTHER, STORE_NO_MEMORY, STORE_FULL };
 
 /* Number `m` and make it visible in place of `old` (NULL: of nothing); takes `m`, and hands the
  * store's reference to `old` to the caller. STORE_OTHER: somebody else has changed what the name
- * stands for. */
-enum store_put api_store_put(struct store *s, struct model *m, struct model *old);
+ * stands for. STORE_FULL: a new one would be more than `max` of them. */
+enum store_put api_store_put(struct store *s, struct model *m, struct model *old, size_t max);
 
 /* Out of the store; to unref. NULL if there was none. */
 struct model *api_store_remove(struct store *s, const char *name);

@@ -138,21 +138,23 @@ static bool climbs(const char *path)
 
 static enum problem_code load_below(struct call *call, const char *path)
 {
-    struct api     *api = call->api;
-    struct problem *p = &call->problem;
-    struct model   *m = NULL;
-    struct kept     kept;
-    char            dir[4096];
-    bool            replaced;
+    struct api         *api = call->api;
+    struct problem     *p = &call->problem;
+    struct model       *m = NULL;
+    struct kept         kept;
+    char                dir[4096];
+    bool                replaced;
+    const struct budget budget = api_call_budget(call);
 
     if (climbs(path) || path[0] == '\0')
         return api_fail(p, P_INVALID, "path",
                         "'%s' must name a folder below the model directory, without '..'", path);
     if ((size_t)snprintf(dir, sizeof dir, "%s/%s", api->model_dir, path) >= sizeof dir)
         return api_fail(p, P_INVALID, "path", "the path is too long");
-    if (api_load_model(api, call->name, path, dir, api->model_dir, &m, p) != P_OK) return p->code;
+    if (api_load_model(api, &budget, call->name, path, dir, api->model_dir, &m, p) != P_OK)
+        return p->code;
     api_model_ref(m);
-    if (api_install_model(api, m, &replaced, &kept, p) == P_OK) {
+    if (api_install_model(api, &budget, m, &replaced, &kept, p) == P_OK) {
         if (!replaced) api_created(call, "", "");
         put_model(&call->body, m, false);
         if (replaced) { /* instead of the brace */

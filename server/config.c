@@ -108,18 +108,21 @@ static const struct option options[] = {
      "Largest batch of one forward."},
     {"max-subnets", "N", COUNT, AT(max_subnets), 1, 1 * M, "256",
      "Most subnets in one call of resample or forward."},
+    {"max-supernets", "N", COUNT, AT(max_supernets), 1, 65536, "256",
+     "Most supernets that are loaded at once."},
     {"max-scratch", "SIZE", BYTES, AT(max_scratch), 64 * K, 1 * T, "128M",
      "Most memory for the activations of one forward. Every worker may hold as much."},
     {"plan-cache", "SIZE", BYTES, AT(plan_cache), 0, 1 * T, "128M",
      "Memory for compiled plans, of all supernets together."},
     {"subnet-cache", "N", COUNT, AT(subnet_cache), 1, 16 * M, "4096",
-     "Sealed subnets that are remembered by id, per supernet."},
+     "Sealed subnets that are remembered by id, per supernet; fewer where memory-limit has no room."},
     {"memory-limit", "SIZE", BYTES, AT(memory_limit), 0, 1024 * T, "0",
      "The sum of all limits above must stay below it, or the daemon does not start; 0: the memory "
-     "of this machine or container. The files of weights are mapped (or copied: --weights) and do not count, nor does "
-     "what is prepared from them in place of their pages: about as much memory as the files take, "
-     "for 3x3 convolutions by Winograd's algorithm up to 7 times as much. GET /v1/supernets says "
-     "how much (packed_bytes)."},
+     "of this machine or container. What the sum leaves is for what is kept: supernets and what is "
+     "prepared from their weights (about as much memory as the files take, for 3x3 convolutions by "
+     "Winograd's algorithm up to 7 times as much; GET /v1/supernets says how much), copied weights, "
+     "policies with their states, remembered subnets. What does not fit is answered 503, or 413 if "
+     "it never could. Files of weights that are mapped do not count."},
     {"log-level", "LEVEL", LEVEL, AT(log_level), 0, 0, "info",
      "What is logged to stderr: error, warn, info (every request) or debug."},
 };

@@ -23,17 +23,17 @@ struct config_list {
 
 /* Times in ms, sizes in bytes. */
 struct config {
-    char                   *host;
-    int64_t                 port;
-    int64_t                 workers, threads_per_request; /* 0: for limits_settle() to decide */
-    int64_t                 kept_memory; /* no option: what the limits leave, see limits_settle() */
-    int64_t                 queue, deadline, max_body, buffer_memory, max_connections, idle_timeout;
-    int64_t                 plan_cache, subnet_cache, max_batch, max_subnets, max_scratch;
-    int64_t                 blas_threads, memory_limit, grace, log_level;
-    int64_t                 copy_weights;    /* 0 or 1 */
-    int64_t                 exact, winograd; /* 0 or 1, not both */
-    char                   *model_dir;       /* NULL: none */
-    struct config_supernet *supernet;        /* as given on the command line, or elsewhere */
+    char   *host;
+    int64_t port;
+    int64_t workers, threads_per_request; /* 0: for limits_settle() to decide */
+    int64_t kept_memory; /* no option: what the limits leave, see limits_settle() */
+    int64_t queue, deadline, max_body, buffer_memory, max_connections, idle_timeout;
+    int64_t plan_cache, subnet_cache, max_batch, max_subnets, max_supernets, max_scratch;
+    int64_t blas_threads, memory_limit, grace, log_level;
+    int64_t copy_weights;             /* 0 or 1 */
+    int64_t exact, winograd;          /* 0 or 1, not both */
+    char   *model_dir;                /* NULL: none */
+    struct config_supernet *supernet; /* as given on the command line, or elsewhere */
     size_t                  n_supernets;
     struct config_list      plugin, allow_host, allow_origin;
     int64_t                 allow; /* bit c: class c of api.h; 0: by the address */

@@ -31,6 +31,7 @@ static struct api *create_api(const struct config *c, char *why, size_t n_why)
                       [POT_KEPT] = (size_t)c->kept_memory},
         .max_batch = c->max_batch,
         .max_subnets = (size_t)c->max_subnets,
+        .max_supernets = (size_t)c->max_supernets,
         .blas_threads = (int)c->blas_threads,
         .n_threads = (int)c->threads_per_request,
         .copy_weights = c->copy_weights,

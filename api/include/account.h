@@ -49,6 +49,16 @@ void account_init(struct account *a, const size_t limit[N_POTS]);
 /* False if the pot has no room for n bytes more; then nothing is charged. */
 bool account_charge(struct account *a, enum account_purpose purpose, size_t n);
 
+/* Charge what there is room for, n bytes at most, and say how much that was: for a call whose need
+ * nobody knows before, which is given this limit; it settles afterwards. */
+size_t account_reserve(struct account *a, enum account_purpose purpose, size_t n);
+
+/* n bytes are charged instead of `before`, in any case. */
+void account_settle(struct account *a, enum account_purpose purpose, size_t before, size_t n);
+
+/* Forced charges have gone beyond the limit. */
+bool account_is_over(const struct account *a, enum account_purpose purpose);
+
 /* Charge in any case: for what is small and must not fail, such as an error document, or for
  * what is there already. */
 void account_force(struct account *a, enum account_purpose purpose, size_t n);

@@ -26,6 +26,7 @@ struct api_config {
     size_t       pot_bytes[N_POTS]; /* limits of the account; 0: none */
     int64_t      max_batch;
     size_t       max_subnets;     /* per call of resample or forward */
+    size_t       max_supernets;   /* loaded at once; 0: any number */
     int          blas_threads;    /* process-wide, set by api_create() before the first plan */
     int          n_threads;       /* most threads of one forward, see api_worker.parallel; 0: 1 */
     bool         copy_weights;    /* private memory instead of a mapped file */

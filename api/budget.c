@@ -1,0 +1,88 @@
+/* budget: calls of the library that take memory as they go.
+ *
+ * Before such a call as much is charged as it may take at most, if there is that much, and the
+ * library is given this as its limit; behind it what is really held stays charged. */
+#include "budget.h"
+
+bool api_budget_stopped(void *cls)
+{
+    return cls && atomic_load_explicit((const atomic_bool *)cls, memory_order_relaxed);
+}
+
+enum problem_code api_fail_budget(struct problem *p, const struct budget *b,
+                                  enum account_purpose purpose, size_t got, size_t most,
+                                  const sn_error *err, const char *what)
+{
+    const size_t limit = account_limit(b->account, purpose);
+
+    if (err->code != SN_E_LIMIT || got >= most) return api_fail_library(p, err, NULL);
+    if (got >= limit)
+        return api_fail(p, P_LIMIT, err->where,
+                        "%s takes more than the %zu bytes that memory-limit leaves", what, limit);
+    return api_fail(p, P_BUSY, err->where,
+                    "%s takes more than %zu bytes, and of the %zu that memory-limit leaves others "
+                    "hold too many now; try again later",
+                    what, got, limit);
+}
+
+static sn_limits limits_of(const struct budget *b, size_t memory_limit_bytes)
+{
+    return (sn_limits){.size = sizeof(sn_limits),
+                       .stop = b->stop ? api_budget_stopped : NULL,
+                       .stop_cls = (void *)b->stop,
+                       .memory_limit_bytes = memory_limit_bytes ? memory_limit_bytes : 1};
+}
+
+enum problem_code api_policy_create(const struct budget *b, sn_supernet *net, const char *cls,
+                                    const char *options, sn_policy **ret_policy,
+                                    size_t *ret_charged, struct problem *p)
+{
+    const size_t    got = account_reserve(b->account, ACCOUNT_POLICIES, POLICY_LEARNS);
+    const sn_limits limits = limits_of(b, got);
+    sn_policy      *policy = NULL;
+    sn_error        err = {0};
+
+    if (sn_policy_create_with(net, cls, options, &limits, &policy, &err) != SN_OK) {
+        account_discharge(b->account, ACCOUNT_POLICIES, got);
+        return api_fail_budget(p, b, ACCOUNT_POLICIES, got, POLICY_LEARNS, &err, "the policy");
+    }
+    sn_policy_limits(policy, NULL); /* the flag does not outlive the call */
+    *ret_charged = sn_policy_bytes(policy);
+    account_settle(b->account, ACCOUNT_POLICIES, got, *ret_charged);
+    *ret_policy = policy;
+    return P_OK;
+}
+
+struct policy_turn api_policy_begin(const struct budget *b, sn_policy *policy, size_t *charged,
+                                    size_t more)
+{
+    const size_t       got = account_reserve(b->account, ACCOUNT_POLICIES, more);
+    const sn_limits    limits = limits_of(b, *charged + got);
+    struct policy_turn t = {b, policy, charged, more, got};
+
+    sn_policy_limits(policy, &limits);
+    return t;
+}
+
+void api_policy_end(struct policy_turn *t)
+{
+    const size_t held = sn_policy_bytes(t->policy);
+
+    sn_policy_limits(t->policy, NULL);
+    account_settle(t->budget->account, ACCOUNT_POLICIES, *t->charged + t->got, held);
+    *t->charged = held;
+}
+
+enum problem_code api_fail_policy(struct problem *p, const struct policy_turn *t,
+                                  const sn_error *err, const char *where)
+{
+    if (where && err->code != SN_E_LIMIT) return api_fail_library(p, err, where);
+    return api_fail_budget(p, t->budget, ACCOUNT_POLICIES, t->got, t->most, err, "the policy");
+}
+
+sn_policy *api_policy_destroy(struct account *a, sn_policy *policy, size_t charged)
+{
+    sn_policy_free(policy);
+    account_discharge(a, ACCOUNT_POLICIES, charged);
+    return NULL;
+}
