@@ -77,8 +77,10 @@ enum problem_code api_put_alpha(struct call *call)
     if (!text) return p->code;
     if (api_policy_instance(call, instance_name(call), &i) == P_OK) {
         pthread_mutex_lock(&i->lock);
-        if (api_instance_teach(call, i, sn_policy_update, text) == P_OK)
+        if (api_instance_teach(call, i, sn_policy_update, text) == P_OK) {
+            call->body.stop = NULL; /* it is done: late or not, the answer says so */
             write_alpha(call, i->policy);
+        }
         pthread_mutex_unlock(&i->lock);
         api_instance_unref(i);
     }

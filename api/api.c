@@ -424,6 +424,15 @@ enum problem_code api_call_stopped(struct call *call, const char *fmt, ...)
     return api_fail(&call->problem, P_STOPPED, "", "stopped %s", text);
 }
 
+bool api_body_is_whole(struct call *call)
+{
+    if (call->body.failed)
+        api_fail_buf(&call->problem, &call->body, NULL);
+    else
+        api_call_stopped(call, "before anything was changed");
+    return call->problem.code == P_OK;
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec t;

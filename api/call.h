@@ -62,6 +62,9 @@ enum problem_code api_call_charge(struct call *call, size_t n, const char *what)
 /* Memory that is charged likewise and lives as long as the call; NULL and a problem. */
 void *api_call_alloc(struct call *call, size_t n);
 
+/* Before anything is changed: is the answer written, and is there still time? Else a problem. */
+bool api_body_is_whole(struct call *call);
+
 /* Past its deadline, or nobody waits for it any more? Then the problem says what was done. */
 __attribute__((format(printf, 2, 3))) enum problem_code api_call_stopped(struct call *call,
                                                                          const char  *fmt, ...);

@@ -65,8 +65,8 @@ enum problem_code api_put_choices(struct call *call)
     if (api_body_object(call, &body) != P_OK) return p->code;
     if (api_hold(call) == P_OK && api_choices_body(call, body, &choices, &completion) == P_OK &&
         api_choices_subnet(call, choices, "choices", &completion, &subnet, &created) == P_OK) {
-        api_model_publish(call->model, subnet);
         api_subnet_write(call, subnet, &completion);
+        if (api_body_is_whole(call)) api_model_publish(call->model, subnet);
     }
     sn_subnet_unref(subnet);
     return p->code;

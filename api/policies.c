@@ -188,14 +188,6 @@ static enum problem_code check_name(struct call *call)
     return P_OK;
 }
 
-/* The last moment in which nothing was done: then `i` goes. */
-static bool past_deadline(struct call *call, struct instance *i)
-{
-    if (api_call_stopped(call, "before anything was changed") == P_OK) return false;
-    api_instance_unref(i);
-    return true;
-}
-
 enum problem_code api_put_policy(struct call *call)
 {
     struct problem     *p = &call->problem;
@@ -208,11 +200,14 @@ enum problem_code api_put_policy(struct call *call)
     if (check_name(call) != P_OK || api_body_object(call, &body) != P_OK ||
         api_hold(call) != P_OK || class_of(call, body, &cls) != P_OK ||
         options_of(call, body, &options) != P_OK ||
-        api_instance_create(&budget, call->model->net, call->id, cls, options, &i, p) != P_OK ||
-        past_deadline(call, i))
+        api_instance_create(&budget, call->model->net, call->id, cls, options, &i, p) != P_OK)
         return p->code;
     put_instance(&call->body, i);
     api_buf_byte(&call->body, '\n');
+    if (!api_body_is_whole(call)) {
+        api_instance_unref(i);
+        return p->code;
+    }
     if (api_instances_put(&call->model->instances, i, false, &there, p) == P_OK && !there)
         api_created(call, "/policies/", call->id);
     return p->code;
@@ -279,7 +274,7 @@ enum problem_code api_instance_teach(struct call *call, struct instance *i, api_
 
     /* The lock may have been waited for. From here on the library looks at the deadline, and
      * leaves the policy as it was if it is over. */
-    if (api_call_stopped(call, "before anything was changed") != P_OK) return call->problem.code;
+    if (!api_body_is_whole(call)) return call->problem.code;
     turn = api_policy_begin(&budget, i->policy, &i->charged, POLICY_LEARNS);
     if (teach(i->policy, text, &err) != SN_OK) {
         if (err.code == SN_E_STOPPED)
@@ -305,11 +300,11 @@ static enum problem_code teach(struct call *call, api_teacher *teach_it)
     if (!text) return p->code;
     if (api_policy_instance(call, call->id, &i) == P_OK &&
         api_body_is_said(body, "a reward, a state or an option to change", p) == P_OK) {
+        put_instance(&call->body, i);
+        api_buf_byte(&call->body, '\n');
         pthread_mutex_lock(&i->lock);
         api_instance_teach(call, i, teach_it, text);
         pthread_mutex_unlock(&i->lock);
-        put_instance(&call->body, i);
-        api_buf_byte(&call->body, '\n');
     }
     api_instance_unref(i);
     return p->code;

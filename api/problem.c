@@ -196,6 +196,7 @@ void api_problem_respond(const struct problem *p, const char *request_id, struct
     assert(p->code != P_OK);
     respond(table[p->code].status, table[p->code].word, p->where, p->text, request_id, ret);
     ret->retry_after = ret->status == 503 ? RETRY_SECONDS : 0;
+    if (p->code == P_STOPPED) snprintf(ret->stopped, sizeof ret->stopped, "%.159s", p->text);
 }
 
 void api_problem(int status, const char *code, const char *where, const char *text,

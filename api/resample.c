@@ -42,7 +42,7 @@ static enum problem_code parse(struct call *call, struct json_text body,
 
 /* One subnet: what was set beforehand, then the policy, then sealed. */
 static enum problem_code draw(struct call *call, const struct resample_args *a, sn_policy *policy,
-                              sn_rng *rng, struct api_buf *memo)
+                              sn_rng *rng, struct api_buf *memo, sn_subnet **ret_subnet)
 {
     struct problem *p = &call->problem;
     struct api_buf *b = &call->body;
@@ -55,7 +55,6 @@ static enum problem_code draw(struct call *call, const struct resample_args *a, 
     if (sn_policy_resample(policy, rng, draft, &err) != SN_OK)
         api_fail_library(p, &err, NULL);
     else if (api_choices_seal(call->model, draft, &subnet, &created, p) == P_OK) {
-        if (a->publish) api_model_publish(call->model, subnet);
         memo->n = 0;
         api_memo_write(memo, call->model->net, draft);
         api_buf_printf(b, "{\"id\": \"%s\", \"choices\": ", sn_subnet_id(subnet));
@@ -66,15 +65,19 @@ static enum problem_code draw(struct call *call, const struct resample_args *a, 
         api_buf_byte(b, '}');
         api_note(call, subnet);
     }
-    sn_subnet_unref(subnet);
     sn_draft_free(draft);
-    return memo->failed ? api_fail_memory(p) : p->code;
+    sn_subnet_unref(*ret_subnet);
+    *ret_subnet = subnet;
+    if (memo->failed) return api_fail_buf(p, memo, NULL);
+    return b->failed ? api_fail_buf(p, b, NULL) : p->code;
 }
 
 enum problem_code api_resample(struct call *call)
 {
     struct problem      *p = &call->problem;
-    struct api_buf      *b = &call->body, memo = {0};
+    struct api_buf      *b = &call->body;
+    struct api_buf       memo = {.account = &call->api->account, .purpose = ACCOUNT_REQUESTS};
+    sn_subnet           *last = NULL;
     struct resample_args a;
     struct policy_use    use = {0};
     struct json_text     body;
@@ -86,13 +89,11 @@ enum problem_code api_resample(struct call *call)
     sn_rng_seed(&rng, a.seed);
     api_buf_text(b, "{\"subnets\": [");
     for (int64_t i = 0; i < a.count; i++) {
-        if (call->req->stop && atomic_load(call->req->stop)) {
-            api_fail(p, P_STOPPED, "", "stopped after %lld of %lld subnets", (long long)i,
-                     (long long)a.count);
+        if (api_call_stopped(call, "after %lld of %lld subnets", (long long)i,
+                             (long long)a.count) != P_OK)
             goto out;
-        }
         if (i) api_buf_text(b, ",\n  ");
-        if (draw(call, &a, use.policy, &rng, &memo) != P_OK) goto out;
+        if (draw(call, &a, use.policy, &rng, &memo, &last) != P_OK) goto out;
     }
     api_buf_text(b, "], \"memo\": "); /* of the last, which is the only one as a rule */
     api_buf_add(b, memo.at, memo.n);
@@ -100,7 +101,9 @@ enum problem_code api_resample(struct call *call)
     api_buf_string(b, a.policy);
     api_buf_printf(b, ", \"seed\": %llu, \"version\": %llu}\n", (unsigned long long)a.seed,
                    (unsigned long long)call->model->version);
+    if (a.publish && api_body_is_whole(call)) api_model_publish(call->model, last);
 out:
+    sn_subnet_unref(last);
     if (use.policy) api_policy_close(&use);
     api_buf_fini(&memo);
     return p->code;

@@ -569,12 +569,13 @@ static void resume(struct job *job)
     MHD_resume_connection(job->conn);
 }
 
-static void set_expired(struct job *job)
+/* `done` says what was done until then. */
+static void set_expired(struct job *job, const char *done)
 {
-    char text[128];
+    char text[256];
 
-    snprintf(text, sizeof text, "not finished within the deadline of %lld ms",
-             (long long)job->h->config->deadline);
+    snprintf(text, sizeof text, "not finished within the deadline of %lld ms: %s",
+             (long long)job->h->config->deadline, done);
     if (job->h->hurry)
         set_problem(job, 503, "draining", "the daemon is stopping");
     else
@@ -583,15 +584,17 @@ static void set_expired(struct job *job)
 
 void conn_finish(struct httpd *h, struct pool_job *list)
 {
-    const uint64_t deadline_ns = (uint64_t)h->config->deadline * 1000000u;
-
     for (struct pool_job *base = list, *next; base; base = next) {
         struct job *job = (struct job *)base;
-        const bool  late = base->done_ns - base->pushed_ns >= deadline_ns;
+        char        done[sizeof job->resp.stopped];
 
+        (void)h;
         next = base->next;
-        /* When hurried, what got done all the same is sent. */
-        if (!job->left && job->expired && (late || job->resp.status == 504)) set_expired(job);
+        /* What got done all the same is sent, late or not: a 504 means that it was not. */
+        if (!job->left && job->expired && job->resp.status == 504) {
+            memcpy(done, job->resp.stopped, sizeof done);
+            set_expired(job, done);
+        }
         resume(job);
     }
 }
@@ -603,7 +606,7 @@ void conn_expire(void *cls, struct due *due)
 
     job->expired = true;
     if (pool_take_back(h->pool, &job->base)) {
-        if (!job->left) set_expired(job);
+        if (!job->left) set_expired(job, "it was not begun");
         resume(job);
     } else {
         atomic_store(&job->stop, true);

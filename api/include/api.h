@@ -98,6 +98,7 @@ struct api_response {
     int               retry_after;   /* seconds; 0: no header */
     char              allow[64];     /* methods, for 405 and OPTIONS */
     char              location[320]; /* of what was created, for 201; a path */
+    char              stopped[160];  /* with 504: what was done until then */
     char              note[160];     /* for the log: "model=digits subnet=9f3a..." */
     const char       *code;          /* for the log: the word of the error document; NULL: none */
     const char       *alarm; /* for the log, once: what somebody has to look at; NULL: nothing */
