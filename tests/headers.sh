@@ -12,6 +12,15 @@ done
 g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ core/include/supernet/supernet.h
 check "supernet.h is strict C++17" $?
 
+g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -shared -fPIC -Icore/include -x c++ - -o "$build/plugin_cxx.so" <<'PLUGIN'
+#include <supernet/supernet.h>
+SN_PLUGIN;
+extern "C" SN_PLUGIN_EXPORT sn_status sn_plugin_main(sn_registry *, sn_error *);
+extern "C" sn_status sn_plugin_main(sn_registry *, sn_error *) { return SN_OK; }
+PLUGIN
+[ $? -eq 0 ] && [ "$(nm -D --defined-only "$build/plugin_cxx.so" | grep -c ' sn_plugin_\(abi\|main\)$')" = 2 ]
+check "a plug-in may be C++" $?
+
 promised=$(gcc -E -P core/include/supernet/supernet.h | tr '\n' ' ' |
     grep -oE '\bsn_[a-z0-9_]+\(' | tr -d ' (' | sort -u)
 exported=$(nm -D --defined-only "$build/libsupernet.so" | awk '{print $3}' | sort -u)

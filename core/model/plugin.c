@@ -11,25 +11,40 @@ enum rule {
     SHARED /* both make it, or it comes in arrays: as large here as there */
 };
 
-/* In the order of SN_PLUGIN. What a newer header has besides is of no use here. */
+/* In the order of SN_PLUGIN_SIZES. What a newer header has besides is of no use here. */
 static const struct {
     const char *name;
-    size_t      size;
     enum rule   rule;
 } structs[] = {
-#define ROW(type, rule)                                                                            \
-    {                                                                                              \
-#type, sizeof(type), rule                                                                  \
-    }
-    ROW(sn_call, GIVEN),     ROW(sn_io, GIVEN),         ROW(sn_arg, SHARED),
-    ROW(sn_op, TABLE),       ROW(sn_variant, TABLE),    ROW(sn_policy_class, TABLE),
-    ROW(sn_arg_def, SHARED), ROW(sn_param_def, SHARED), ROW(sn_tensor, SHARED),
-    ROW(sn_desc, SHARED),    ROW(sn_shape, SHARED),     ROW(sn_growth, SHARED),
-    ROW(sn_value, SHARED),   ROW(sn_slice, SHARED),     ROW(sn_choice, SHARED),
-    ROW(sn_error, SHARED),   ROW(sn_rng, SHARED),       ROW(sn_cost, GIVEN),
-    ROW(sn_epilogue, GIVEN), ROW(sn_parallel, GIVEN),
-#undef ROW
+    {"sn_call",         GIVEN },
+    {"sn_io",           GIVEN },
+    {"sn_arg",          SHARED},
+    {"sn_op",           TABLE },
+    {"sn_variant",      TABLE },
+    {"sn_policy_class", TABLE },
+    {"sn_arg_def",      SHARED},
+    {"sn_param_def",    SHARED},
+    {"sn_tensor",       SHARED},
+    {"sn_desc",         SHARED},
+    {"sn_shape",        SHARED},
+    {"sn_growth",       SHARED},
+    {"sn_value",        SHARED},
+    {"sn_slice",        SHARED},
+    {"sn_choice",       SHARED},
+    {"sn_error",        SHARED},
+    {"sn_rng",          SHARED},
+    {"sn_sink",         SHARED},
+    {"sn_cost",         GIVEN },
+    {"sn_epilogue",     GIVEN },
+    {"sn_parallel",     GIVEN },
+    {"sn_port",         GIVEN },
+    {"sn_module",       GIVEN },
+    {"sn_tensor_info",  GIVEN },
 };
+static const uint32_t ours[] = {SN_PLUGIN_SIZES};
+
+_Static_assert(COUNT(structs) == SN_PLUGIN_N_SIZES && COUNT(ours) == SN_PLUGIN_N_SIZES,
+               "structs and SN_PLUGIN_SIZES belong together");
 
 /* Version 2 said the first three only; the others have not changed since. */
 enum { VERSION_OF_THREE = 2, N_OF_THREE = 3 };
@@ -53,12 +68,12 @@ static sn_status check_abi(void *handle, const char *path, sn_error *err)
     n = theirs[0] == VERSION_OF_THREE ? N_OF_THREE : theirs[1];
     size = theirs + (theirs[0] == VERSION_OF_THREE ? 1 : 2);
     for (size_t i = 0; i < n && i < COUNT(structs); i++)
-        if ((structs[i].rule == SHARED && size[i] != structs[i].size) ||
-            (structs[i].rule == GIVEN && size[i] > structs[i].size))
+        if ((structs[i].rule == SHARED && size[i] != ours[i]) ||
+            (structs[i].rule == GIVEN && size[i] > ours[i]))
             return sn_fail(err, SN_E_UNSUPPORTED, path,
                            "it was built with another supernet.h, in which %s has %u bytes and not "
-                           "%zu: build it again with this library's",
-                           structs[i].name, size[i], structs[i].size);
+                           "%u: build it again with this library's",
+                           structs[i].name, size[i], ours[i]);
     return SN_OK;
 }
 

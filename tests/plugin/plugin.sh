@@ -32,6 +32,15 @@ check "its policy draws" equal '{"width":2}' \
 stop_daemon
 check "the daemon ends with status 0" equal 0 "$status"
 
+# structs only grow at their ends
+python3 tests/plugin/layout.py tests/plugin/frozen/supernet/supernet.h "$PWD/core/include/supernet/supernet.h" \
+    >"$work/layout.c"
+check "what the header of version 2 had is where it was" gcc -std=c11 -fsyntax-only "$work/layout.c"
+sed 's/^    size_t  *n_in, n_out;/int more;&/' tests/plugin/frozen/supernet/supernet.h >"$work/moved.h"
+python3 tests/plugin/layout.py "$work/moved.h" "$PWD/core/include/supernet/supernet.h" >"$work/moved.c"
+check "and it would be noticed if it were not" grep -q 'has moved: plug-ins' \
+    <(gcc -std=c11 -fsyntax-only "$work/moved.c" 2>&1)
+
 # a plug-in that was compiled with the header of version 2, before tables had the member `grow`
 sed '/^\/\* All axes but the last may grow/,/^}/d; /\.grow = grow/d' "$source" >"$work/frozen.c"
 check "the example compiles with the header of version 2" gcc -std=c11 -Wall -Wextra -Werror -O2 \

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "support/alloc.h"
 #include "support/net.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -567,6 +568,45 @@ static void what_cannot_be_added_is_said(void **state)
     free(document);
 }
 
+/* Whatever allocation fails: nothing is added, nothing leaks, and the next one works. */
+static void weights_survive_out_of_memory(void **state)
+{
+    _Alignas(8) char bytes[16] = {0};
+    const sn_shape   two = {1, {2}};
+    const sn_tensor  t = sn_tensor_dense(SN_F32, &two, bytes);
+    bool             failed = true;
+
+    (void)state;
+    for (size_t n = 1; failed; n++) {
+        sn_weights *from = NULL, *w = NULL;
+        size_t      want = 0;
+
+        alloc_fail_at(n);
+        if (sn_weights_create(&from, NULL) == SN_OK &&
+            sn_weights_add_copy(from, "a", &t, NULL) == SN_OK &&
+            sn_weights_create(&w, NULL) == SN_OK) {
+            for (int i = 0; i < 40; i++) {
+                char      name[8];
+                sn_status rc;
+
+                snprintf(name, sizeof name, "t%d", i);
+                rc = i % 2 ? sn_weights_add_copy(w, name, &t, NULL)
+                           : sn_weights_add_from(w, name, from, "a", NULL);
+                assert_true(rc == SN_OK || rc == SN_E_NO_MEMORY);
+                want += rc == SN_OK;
+                assert_int_equal(sn_weights_count(w), want);
+                assert_int_equal(sn_weights_find(w, name, &(sn_tensor){0}), rc == SN_OK);
+            }
+            assert_true(want >= 39);
+        }
+        failed = alloc_failed();
+        alloc_fail_at(0);
+        sn_weights_unref(w);
+        sn_weights_unref(from);
+        assert_true(n < 1000);
+    }
+}
+
 static void weights_do_not_count_against_the_limit_of_a_load(void **state)
 {
     static const char spec[] =
@@ -761,6 +801,7 @@ int main(void)
         cmocka_unit_test(a_document_says_which_tensors_it_needs),
         cmocka_unit_test(weights_come_from_memory_in_any_form),
         cmocka_unit_test(what_cannot_be_added_is_said),
+        cmocka_unit_test(weights_survive_out_of_memory),
         cmocka_unit_test(weights_do_not_count_against_the_limit_of_a_load),
         cmocka_unit_test(choices_are_read_and_written_as_json),
         cmocka_unit_test(a_draft_is_cleared_and_starts_from_a_subnet),

@@ -354,7 +354,7 @@ typedef struct sn_cost {
 
 /* What an operator sees of one node under one assignment: its whole situation. */
 typedef struct sn_call {
-    size_t           size;
+    size_t           size;  /* sizeof of the library: at least that of your header */
     const char      *where; /* for messages: "model.layers[2]" */
     sn_mode          mode;
     bool             nni;   /* "compatibility": "nni-2.8" */
@@ -602,31 +602,19 @@ enum { SN_PLUGIN_ABI = 3 };
 /* Says with which header a plug-in was compiled: the version, and the sizes of all structs that go
  * back and forth, counted. A later library, whose structs have grown at their ends, still takes
  * it: tables are read by their `size`, and what an older header does not know is absent. */
+enum { SN_PLUGIN_N_SIZES = 24 };
+#define SN_PLUGIN_SIZES                                                                            \
+    (uint32_t)sizeof(sn_call), (uint32_t)sizeof(sn_io), (uint32_t)sizeof(sn_arg),                  \
+        (uint32_t)sizeof(sn_op), (uint32_t)sizeof(sn_variant), (uint32_t)sizeof(sn_policy_class),  \
+        (uint32_t)sizeof(sn_arg_def), (uint32_t)sizeof(sn_param_def), (uint32_t)sizeof(sn_tensor), \
+        (uint32_t)sizeof(sn_desc), (uint32_t)sizeof(sn_shape), (uint32_t)sizeof(sn_growth),        \
+        (uint32_t)sizeof(sn_value), (uint32_t)sizeof(sn_slice), (uint32_t)sizeof(sn_choice),       \
+        (uint32_t)sizeof(sn_error), (uint32_t)sizeof(sn_rng), (uint32_t)sizeof(sn_sink),           \
+        (uint32_t)sizeof(sn_cost), (uint32_t)sizeof(sn_epilogue), (uint32_t)sizeof(sn_parallel),   \
+        (uint32_t)sizeof(sn_port), (uint32_t)sizeof(sn_module), (uint32_t)sizeof(sn_tensor_info)
 #define SN_PLUGIN                                                                                  \
     SN_PLUGIN_EXPORT extern const uint32_t sn_plugin_abi[];                                        \
-    SN_PLUGIN_EXPORT const uint32_t        sn_plugin_abi[] = {                                     \
-        SN_PLUGIN_ABI,                                                                             \
-        20,                                                                                        \
-        (uint32_t)sizeof(sn_call),                                                                 \
-        (uint32_t)sizeof(sn_io),                                                                   \
-        (uint32_t)sizeof(sn_arg),                                                                  \
-        (uint32_t)sizeof(sn_op),                                                                   \
-        (uint32_t)sizeof(sn_variant),                                                              \
-        (uint32_t)sizeof(sn_policy_class),                                                         \
-        (uint32_t)sizeof(sn_arg_def),                                                              \
-        (uint32_t)sizeof(sn_param_def),                                                            \
-        (uint32_t)sizeof(sn_tensor),                                                               \
-        (uint32_t)sizeof(sn_desc),                                                                 \
-        (uint32_t)sizeof(sn_shape),                                                                \
-        (uint32_t)sizeof(sn_growth),                                                               \
-        (uint32_t)sizeof(sn_value),                                                                \
-        (uint32_t)sizeof(sn_slice),                                                                \
-        (uint32_t)sizeof(sn_choice),                                                               \
-        (uint32_t)sizeof(sn_error),                                                                \
-        (uint32_t)sizeof(sn_rng),                                                                  \
-        (uint32_t)sizeof(sn_cost),                                                                 \
-        (uint32_t)sizeof(sn_epilogue),                                                             \
-        (uint32_t)sizeof(sn_parallel)}
+    const uint32_t sn_plugin_abi[] = {SN_PLUGIN_ABI, SN_PLUGIN_N_SIZES, SN_PLUGIN_SIZES}
 
 typedef sn_status (*sn_plugin_entry)(sn_registry *reg, sn_error *err);
 
@@ -680,8 +668,8 @@ sn_status sn_weights_add_from(sn_weights *w, const char *name, sn_weights *from,
 /* Are the bytes still those that were opened? SN_E_CHANGED if the mapped file was truncated or
  * overwritten in place since, now and for ever after. Costs one fstat(). Replacing, moving,
  * deleting and linking the file are no changes. Look after a run, before its result is used;
- * always SN_OK for copies, borrowed memory and NULL. sn_weights_is_changed() asks nobody: it says what
- * was found so far, by this or by the handler of SIGBUS. */
+ * always SN_OK for copies, borrowed memory and NULL. sn_weights_is_changed() asks nobody: it says
+ * what was found so far, by this or by the handler of SIGBUS. */
 sn_status sn_weights_check(const sn_weights *w, sn_error *err);
 bool      sn_weights_is_changed(const sn_weights *w);
 
@@ -696,8 +684,8 @@ sn_status sn_sigbus_install(sn_error *err);
 sn_status sn_weights_borrow(const void *bytes, size_t n_bytes, const char *what,
                             sn_weights **ret_weights, sn_error *err);
 
-/* Tensors in the order of the header, or as they were added. The view is valid while the weights live;
- * its data is aligned to its element. */
+/* Tensors in the order of the header, or as they were added. The view is valid while the weights
+ * live; its data is aligned to its element. */
 size_t      sn_weights_count(const sn_weights *w);
 const char *sn_weights_at(const sn_weights *w, size_t i, sn_tensor *ret_tensor);
 bool        sn_weights_find(const sn_weights *w, const char *name, sn_tensor *ret_tensor);
@@ -780,9 +768,9 @@ const sn_module *sn_supernet_module(const sn_supernet *net, size_t i);
 
 /* A tensor that the document needs, as large as the largest values make it. */
 typedef struct sn_tensor_info {
-    const char *name;   /* "body.0.conv.weight" */
-    sn_desc     desc;   /* F32, for which F16 and BF16 are taken too, or I64 */
-    size_t      module; /* whose it is: index for sn_supernet_module() */
+    const char *name;     /* "body.0.conv.weight" */
+    sn_desc     desc;     /* F32, for which F16 and BF16 are taken too, or I64 */
+    size_t      module;   /* whose it is: index for sn_supernet_module() */
     bool        optional; /* may be missing: num_batches_tracked */
     bool        state;    /* a buffer that training mode updates: running_mean */
 } sn_tensor_info;

@@ -1,5 +1,6 @@
-/* The part of supernet.h that plug-ins saw in version 2 of their interface, frozen: plugin.sh
- * compiles a plug-in with it, and a later library must still take it. Never change it. */
+/* The structs of supernet.h as they were in version 2 of the interface of plug-ins, frozen:
+ * plugin.sh compiles a plug-in with them that a later library must still take, and layout.py holds
+ * the structs of today against them. Never change it. */
 #ifndef SUPERNET_FROZEN_2_H
 #define SUPERNET_FROZEN_2_H
 
@@ -385,6 +386,60 @@ typedef struct sn_policy_class {
                       sn_error *err);
     sn_status (*load)(void *state, const sn_supernet *net, const char *state_json, sn_error *err);
 } sn_policy_class;
+
+typedef struct sn_state sn_state;
+
+typedef struct sn_option {
+    sn_value value;
+    double   weight;
+} sn_option;
+
+typedef struct sn_port {
+    const char *name;
+    sn_desc     desc;
+    const char *symbol[SN_MAX_RANK];
+    bool        optional;
+} sn_port;
+
+typedef struct sn_module {
+    const char *path;
+    const char *where;
+    const char *type;
+    int         parent;
+    uint64_t    n_params;
+} sn_module;
+
+typedef struct sn_compile_options {
+    size_t         size;
+    const sn_desc *in;
+    size_t         n_in;
+    sn_mode        mode;
+    size_t         scratch_limit_bytes;
+    sn_exactness   exactness;
+    int            n_threads;
+} sn_compile_options;
+
+typedef struct sn_plan_info {
+    size_t         n_in, n_out;
+    const sn_desc *in, *out;
+    int64_t        max_batch;
+    size_t         n_steps;
+    size_t         scratch_bytes;
+    size_t         packed_bytes;
+    size_t         plan_bytes;
+    sn_cost        cost;
+} sn_plan_info;
+
+typedef struct sn_run_options {
+    size_t size;
+    void  *scratch;
+    bool (*stop)(void *cls);
+    void *stop_cls;
+
+    const float *const *probs;
+    sn_state           *state;
+    const sn_parallel  *parallel;
+} sn_run_options;
 
 int64_t          sn_shape_count(const sn_shape *shape);
 bool             sn_value_int(const sn_value *v, int64_t *ret_integer);
