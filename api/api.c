@@ -104,6 +104,22 @@ struct account *api_account(struct api *api)
     return &api->account;
 }
 
+void api_set_figures(struct api *api, void (*read)(void *cls, struct api_figures *ret), void *cls)
+{
+    api->read_figures = read;
+    api->figures_cls = cls;
+}
+
+void api_count_reply(struct api *api, const struct api_route *route, int status)
+{
+    api_metrics_count_reply(&api->metrics, route ? route->index : METRICS_MAX_ROUTES, status);
+}
+
+void api_count_wait(struct api *api, uint64_t ns)
+{
+    api_metrics_count_wait(&api->metrics, ns);
+}
+
 void api_worker_fini(struct api_worker *worker)
 {
     if (worker->account) account_discharge(worker->account, ACCOUNT_SCRATCH, worker->n_scratch);
@@ -175,6 +191,12 @@ static struct match match(const char *method, const char *path)
     return m;
 }
 
+/* Of its counters. */
+static size_t row_index(const struct api_route_row *row)
+{
+    return row && row != &options_row ? (size_t)(row - api_routes) : METRICS_MAX_ROUTES;
+}
+
 static size_t max_body(const struct api *api, const struct api_route_row *row)
 {
     return row->max_body_bytes == SIZE_MAX ? api->config.max_body_bytes : row->max_body_bytes;
@@ -186,8 +208,13 @@ struct api_route api_route(const struct api *api, const char *method, const char
 
     if (!m.row)
         return (struct api_route){
-            .status = m.status, .name = "none", .lane = API_LOOP, .access = API_READ};
-    return (struct api_route){200, m.row->name, m.row->lane, max_body(api, m.row), m.row->access};
+            .status = m.status, .name = "none", .index = METRICS_MAX_ROUTES, .lane = API_LOOP, .access = API_READ};
+    return (struct api_route){.status = 200,
+                              .name = m.row->name,
+                              .index = row_index(m.row),
+                              .lane = m.row->lane,
+                              .max_body_bytes = max_body(api, m.row),
+                              .access = m.row->access};
 }
 
 /* ---- handling ---- */
@@ -469,8 +496,5 @@ void api_handle(struct api *api, struct api_worker *worker, const struct api_req
     api_model_unref(call.model);
     free(call.query.text);
     api_worker_fini(&own);
-    api_metrics_count(&api->metrics,
-                      m.row && m.row != &options_row ? (size_t)(m.row - api_routes)
-                                                     : METRICS_MAX_ROUTES,
-                      ret->status, now_ns() - start);
+    api_metrics_count_time(&api->metrics, row_index(m.row), now_ns() - start);
 }

@@ -20,6 +20,8 @@ struct api {
     struct plan_cache plans;
     struct metrics    metrics;
     atomic_bool       draining;
+    void (*read_figures)(void *cls, struct api_figures *ret); /* NULL: there is no server */
+    void *figures_cls;
 };
 
 enum { API_MAX_SEGMENTS = 8, API_MAX_NAME = 256, API_MAX_PARAMETERS = 8 };

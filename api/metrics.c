@@ -2,6 +2,7 @@
  * of the histograms, so that a scrape stays short. */
 #include "metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "call.h"
@@ -36,16 +37,38 @@ static void add(atomic_uint_fast64_t *n, uint64_t by)
     atomic_fetch_add_explicit(n, by, memory_order_relaxed);
 }
 
-void api_metrics_count(struct metrics *m, size_t route, int status, uint64_t ns)
-{
-    struct metrics_route *r = &m->route[route];
-    int                   i = 0;
+/* Statuses that are sent; the last counts whatever is not in the list. */
+static const int statuses[METRICS_STATUSES] = {200, 201, 202, 204, 400, 401, 403, 404,
+                                               405, 406, 409, 411, 413, 414, 415, 422,
+                                               429, 431, 500, 501, 503, 504, 505, 0};
 
-    add(&r->n_requests[status / 100 - 1], 1);
-    add(&r->sum_ns, ns);
+void api_metrics_count_reply(struct metrics *m, size_t route, int status)
+{
+    int i = 0;
+
+    while (statuses[i] && statuses[i] != status)
+        i++;
+    add(&m->route[route].n_replies[i], 1);
+}
+
+static void observe(struct metrics_histogram *h, uint64_t ns)
+{
+    int i = 0;
+
+    add(&h->sum_ns, ns);
     while (i < METRICS_BUCKETS && (double)ns * 1e-9 > buckets[i].seconds)
         i++;
-    add(i < METRICS_BUCKETS ? &r->n_within[i] : &r->n_slower, 1);
+    add(i < METRICS_BUCKETS ? &h->n_within[i] : &h->n_slower, 1);
+}
+
+void api_metrics_count_time(struct metrics *m, size_t route, uint64_t ns)
+{
+    observe(&m->route[route].time, ns);
+}
+
+void api_metrics_count_wait(struct metrics *m, uint64_t ns)
+{
+    observe(&m->wait, ns);
 }
 
 void api_metrics_count_run(struct metrics *m, uint64_t n_samples, bool split)
@@ -80,43 +103,89 @@ static struct metrics_route *counters(struct metrics *m, size_t i)
 
 static void put_requests(struct api_buf *b, struct metrics *m)
 {
-    family(b, "requests_total", "counter", "Requests answered, by endpoint and class of status.");
+    family(b, "requests_total", "counter",
+           "Requests answered, also refused ones, by endpoint, class of status and status.");
     for (size_t i = 0; i <= api_n_routes; i++)
-        for (int c = 0; c < METRICS_CLASSES; c++) {
-            const uint64_t n = get(&counters(m, i)->n_requests[c]);
+        for (int k = 0; k < METRICS_STATUSES; k++) {
+            const uint64_t n = get(&counters(m, i)->n_replies[k]);
+            char class[16] = "other", code[16] = "other";
 
-            if (n)
-                api_buf_printf(b, "supernetd_requests_total{route=\"%s\",status=\"%dxx\"} %llu\n",
-                               route_name(i), c + 1, (unsigned long long)n);
+            if (!n) continue;
+            if (statuses[k]) {
+                snprintf(class, sizeof class, "%dxx", statuses[k] / 100);
+                snprintf(code, sizeof code, "%d", statuses[k]);
+            }
+            api_buf_printf(
+                b, "supernetd_requests_total{route=\"%s\",status=\"%s\",code=\"%s\"} %llu\n",
+                route_name(i), class, code, (unsigned long long)n);
         }
+}
+
+/* `label` is "", or begins the braces: "{route=\"space\"". */
+static void put_histogram(struct api_buf *b, const char *name, const char *label,
+                          struct metrics_histogram *h)
+{
+    const char *comma = label[0] ? "," : "{", *end = label[0] ? "}" : "";
+    uint64_t    n = 0;
+
+    for (int k = 0; k < METRICS_BUCKETS; k++) {
+        n += get(&h->n_within[k]);
+        api_buf_printf(b, "supernetd_%s_bucket%s%sle=\"%s\"} %llu\n", name, label, comma,
+                       buckets[k].text, (unsigned long long)n);
+    }
+    n += get(&h->n_slower);
+    api_buf_printf(b, "supernetd_%s_bucket%s%sle=\"+Inf\"} %llu\n", name, label, comma,
+                   (unsigned long long)n);
+    api_buf_printf(b, "supernetd_%s_sum%s%s %.9g\n", name, label, end,
+                   (double)get(&h->sum_ns) * 1e-9);
+    api_buf_printf(b, "supernetd_%s_count%s%s %llu\n", name, label, end, (unsigned long long)n);
 }
 
 static void put_seconds(struct api_buf *b, struct metrics *m)
 {
+    char label[64];
+
     family(b, "run_seconds", "histogram",
            "Time to handle a request, without queueing and transfer.");
     for (size_t i = 0; i <= api_n_routes; i++) {
-        struct metrics_route *r = counters(m, i);
-        const char           *name = route_name(i);
-        uint64_t              n = 0;
+        struct metrics_histogram *h = &counters(m, i)->time;
+        uint64_t                  n = get(&h->n_slower);
 
         for (int k = 0; k < METRICS_BUCKETS; k++)
-            n += get(&r->n_within[k]);
-        if (n + get(&r->n_slower) == 0) continue;
-        n = 0;
-        for (int k = 0; k < METRICS_BUCKETS; k++) {
-            n += get(&r->n_within[k]);
-            api_buf_printf(b, "supernetd_run_seconds_bucket{route=\"%s\",le=\"%s\"} %llu\n", name,
-                           buckets[k].text, (unsigned long long)n);
-        }
-        n += get(&r->n_slower);
-        api_buf_printf(b, "supernetd_run_seconds_bucket{route=\"%s\",le=\"+Inf\"} %llu\n", name,
-                       (unsigned long long)n);
-        api_buf_printf(b, "supernetd_run_seconds_sum{route=\"%s\"} %.9g\n", name,
-                       (double)get(&r->sum_ns) * 1e-9);
-        api_buf_printf(b, "supernetd_run_seconds_count{route=\"%s\"} %llu\n", name,
-                       (unsigned long long)n);
+            n += get(&h->n_within[k]);
+        if (n == 0) continue;
+        snprintf(label, sizeof label, "{route=\"%s\"", route_name(i));
+        put_histogram(b, "run_seconds", label, h);
     }
+    family(b, "queue_seconds", "histogram", "Time that requests waited for a worker.");
+    put_histogram(b, "queue_seconds", "", &m->wait);
+}
+
+static void put_figures(struct api_buf *b, struct api *api)
+{
+    struct api_figures f = {0};
+
+    if (!api->read_figures) return;
+    api->read_figures(api->figures_cls, &f);
+    number(b, "connections", "gauge", "Connections of clients.", f.connections);
+    number(b, "connections_limit", "gauge", "How many there may be.", f.max_connections);
+    number(b, "requests_in_flight", "gauge", "Requests between their headers and the reply's end.",
+           f.in_flight);
+    number(b, "requests_running", "gauge", "Requests that workers compute.", f.running);
+    number(b, "queue_length", "gauge", "Requests that wait for a worker.", f.waiting);
+    number(b, "queue_limit", "gauge", "How many may wait.", f.queue);
+    number(b, "workers", "gauge", "Threads that compute.", f.workers);
+    number(b, "requests_left_total", "counter", "Requests whose clients left before the answer.",
+           f.left);
+    family(b, "hangups_total", "counter", "Connections that were closed on clients, by reason.");
+    api_buf_printf(b,
+                   "supernetd_hangups_total{reason=\"slow\"} %llu\n"
+                   "supernetd_hangups_total{reason=\"stuck\"} %llu\n"
+                   "supernetd_hangups_total{reason=\"room\"} %llu\n",
+                   (unsigned long long)f.slow, (unsigned long long)f.stuck,
+                   (unsigned long long)f.for_room);
+    number(b, "log_dropped_total", "counter", "Lines of the log that were dropped unread.",
+           f.log_dropped);
 }
 
 static void put_plans(struct api_buf *b, struct plan_cache *plans)
@@ -193,6 +262,7 @@ enum problem_code api_get_metrics(struct call *call)
            atomic_load(&api->draining));
     put_requests(b, &api->metrics);
     put_seconds(b, &api->metrics);
+    put_figures(b, api);
     number(b, "forward_runs_total", "counter", "Subnets run by forwards.",
            get(&api->metrics.n_runs));
     number(b, "forward_split_total", "counter", "Those runs that several workers shared.",
@@ -202,6 +272,7 @@ enum problem_code api_get_metrics(struct call *call)
     put_memory(b, &api->account);
     put_plans(b, &api->plans);
     put_models(b, all, n);
+    api_put_process(b);
     for (size_t i = 0; i < n; i++)
         api_model_unref(all[i]);
     free(all);

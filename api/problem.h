@@ -31,6 +31,8 @@
     /* refusals of HTTP, by the API and by the server */  \
     X(P_BAD_FILE,         422, "bad_file")               \
     X(P_FORBIDDEN,        403, "forbidden")              \
+    X(P_FORBIDDEN_HOST,   403, "forbidden_host")         \
+    X(P_FORBIDDEN_ORIGIN, 403, "forbidden_origin")       \
     X(P_NOT_FOUND,        404, "not_found")              \
     X(P_NO_SUPERNET,      404, "unknown_supernet")       \
     X(P_NO_SUBNET,        404, "unknown_subnet")         \
@@ -40,6 +42,9 @@
     X(P_NOT_ACCEPTABLE,   406, "not_acceptable")         \
     X(P_STALE,            409, "stale")                  \
     X(P_TOO_LARGE,        413, "too_large")              \
+    X(P_URI_TOO_LONG,     414, "uri_too_long")           \
+    X(P_HEADERS,          431, "headers_too_large")      \
+    X(P_HTTP_VERSION,     505, "http_version")           \
     X(P_MEDIA_TYPE,       415, "unsupported_media_type") \
     X(P_NOT_FINITE,       422, "not_finite")             \
     X(P_BUSY,             503, "busy")                   \

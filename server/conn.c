@@ -294,6 +294,7 @@ static enum MHD_Result reply(struct job *job)
     if (job->last || job->h->draining) ok &= MHD_add_response_header(m, "Connection", "close");
     if (ok) ok = MHD_queue_response(job->conn, (unsigned)r->status, m);
     MHD_destroy_response(m);
+    if (ok && !job->replied) api_count_reply(job->h->api, &job->route, r->status);
     job->replied = ok == MHD_YES;
     if (job->state != JOB_REFUSED) job->state = JOB_DONE;
     enter(job, PEER_REPLY);
@@ -588,8 +589,8 @@ void conn_finish(struct httpd *h, struct pool_job *list)
         struct job *job = (struct job *)base;
         char        done[sizeof job->resp.stopped];
 
-        (void)h;
         next = base->next;
+        api_count_wait(h->api, base->started_ns - base->pushed_ns);
         /* What got done all the same is sent, late or not: a 504 means that it was not. */
         if (!job->left && job->expired && job->resp.status == 504) {
             memcpy(done, job->resp.stopped, sizeof done);
@@ -606,6 +607,7 @@ void conn_expire(void *cls, struct due *due)
 
     job->expired = true;
     if (pool_take_back(h->pool, &job->base)) {
+        api_count_wait(h->api, job->base.done_ns - job->base.pushed_ns);
         if (!job->left) set_expired(job, "it was not begun");
         resume(job);
     } else {
@@ -620,6 +622,7 @@ void conn_left(void *cls, void *waiting)
     struct job   *job = waiting;
 
     job->left = true;
+    h->n_left++;
     deadline_remove(&h->deadline, &job->due);
     conn_expire(h, &job->due);
     httpd_turn_soon(h); /* not now: the caller goes through the list of connections */

@@ -259,6 +259,25 @@ static bool describe(int fd, char *url, size_t n)
     return is_loopback((const struct sockaddr *)&addr);
 }
 
+static void read_figures(void *cls, struct api_figures *ret)
+{
+    const struct httpd *h = cls;
+    size_t              waiting, running;
+
+    pool_counts(h->pool, &waiting, &running);
+    *ret = (struct api_figures){.connections = h->peers.n,
+                                .max_connections = (uint64_t)h->config->max_connections,
+                                .workers = (uint64_t)h->config->workers,
+                                .running = running,
+                                .waiting = waiting,
+                                .queue = (uint64_t)h->config->queue,
+                                .in_flight = h->n_requests,
+                                .slow = h->peers.n_ends[PEER_SLOW],
+                                .stuck = h->peers.n_ends[PEER_STUCK],
+                                .for_room = h->peers.n_ends[PEER_ROOM],
+                                .left = h->n_left};
+}
+
 static bool start_daemon(struct httpd *h)
 {
     const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
@@ -310,6 +329,7 @@ bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct 
     uv_idle_init(loop, &h->again);
     uv_async_init(loop, &h->wake, on_wake);
     h->turn.data = h->again.data = h->wake.data = h;
+    api_set_figures(api, read_figures, h);
     info = MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD);
     uv_poll_init(loop, &h->poll, info->epoll_fd);
     h->poll.data = h;
@@ -355,6 +375,7 @@ void httpd_close_handles(struct httpd *h)
 
 void httpd_fini(struct httpd *h)
 {
+    api_set_figures(h->api, NULL, NULL);
     h->pool = pool_free(h->pool); /* idle by now, so this waits for nobody */
     MHD_stop_daemon(h->mhd);
 }

@@ -35,6 +35,7 @@ struct httpd {
     uint64_t             marker;     /* of bytes in all sockets, when nothing moved */
     size_t               n_requests; /* from the headers to the end of the reply */
     size_t               n_suspended;
+    uint64_t             n_left;   /* requests whose clients did not wait for the answer */
     uint64_t             id_seed;  /* of request ids */
     bool                 draining; /* nothing new is taken on */
     bool                 hurry;    /* the grace period is over */

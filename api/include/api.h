@@ -50,11 +50,22 @@ enum api_class {
     API_N_CLASSES
 };
 
+/* What the server knows of itself, for /metrics. */
+struct api_figures {
+    uint64_t connections, max_connections;
+    uint64_t workers, running, waiting, queue; /* requests that are computed and wait; its length */
+    uint64_t in_flight;                        /* requests from the headers to the reply's end */
+    uint64_t slow, stuck, for_room;            /* connections hung up on, by reason */
+    uint64_t left;                             /* requests whose clients did not wait */
+    uint64_t log_dropped;                      /* lines of the log that nobody read */
+};
+
 /* What a route allows; `status` is 200, or the refusal (404, 405) that
  * api_handle() would answer anyway. */
 struct api_route {
     int            status;
-    const char    *name; /* "forward", for logs */
+    const char    *name;  /* "forward", for logs */
+    size_t         index; /* of its counters */
     enum api_lane  lane;
     size_t         max_body_bytes;
     enum api_class access;
@@ -120,6 +131,16 @@ struct api *api_free(struct api *api);
 /* Load a supernet at start: a folder with spec.json and weights.safetensors, or
  * NULL for the built-in demo. False and a sentence if that fails. */
 bool api_load(struct api *api, const char *name, const char *dir, char *why, size_t n_why);
+
+/* Where /metrics finds them; `read` is called on the thread that handles the request. */
+void api_set_figures(struct api *api, void (*read)(void *cls, struct api_figures *ret), void *cls);
+
+/* A reply is sent: whoever made it, and whatever it says. `route` is NULL for a request that was
+ * not understood. Any thread. */
+void api_count_reply(struct api *api, const struct api_route *route, int status);
+
+/* A request has waited for a worker. */
+void api_count_wait(struct api *api, uint64_t ns);
 
 /* From now on /readyz answers 503. */
 void api_drain(struct api *api);

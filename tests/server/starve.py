@@ -134,6 +134,53 @@ def gone():
     check("it stops with status 0", d.stop()[0] == 0)
 
 
+def metrics(d):
+    with d.connect() as s:
+        _, _, text = ask(s, "GET", "/metrics")
+    return {name: float(value) for name, value in
+            (line.rsplit(" ", 1) for line in text.decode().splitlines() if line[0] != "#")}
+
+
+def figures():
+    """Overload is seen: every reply is counted, whoever made it, and what is there has a gauge."""
+    d = Daemon("--workers", "1", "--queue", "1", "--deadline", "300ms", "--max-body", "1M")
+    with d.connect() as s:
+        _, _, got = ask(s, "POST", RESAMPLE, b'{"seed": 1, "count": 256}', JSON)
+    subnets = [x["choices"] for x in json.loads(got)["subnets"]]
+    heavy = json.dumps({"inputs": {"image": [[[[0.5] * 8] * 8]] * 512}, "subnets": subnets}).encode()
+    clients = [announce(d, len(heavy), heavy) for _ in range(4)]
+    time.sleep(0.15)
+    busy = metrics(d)
+    for s in clients:
+        answer(s)
+        s.close()
+    with d.connect() as s:
+        ask(s, "POST", FORWARD, b"{", JSON)
+    with d.connect() as s:
+        ask(s, "GET", "/nothing")
+    with d.connect() as s:
+        s.sendall(b"GET /v1/supernets HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        answer(s)
+    announce(d, 2 << 20).close()
+    with d.connect() as s:
+        s.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n")
+        answer(s)
+    m = metrics(d)
+    count = lambda route, code: m.get('supernetd_requests_total{route="%s",status="%dxx",code="%d"}' % (route, code // 100, code), 0)
+    for route, code, n in (("forward", 504, 2), ("forward", 503, 2), ("forward", 400, 1), ("none", 404, 1),
+                           ("list_supernets", 403, 1), ("forward", 413, 1), ("none", 400, 1), ("resample", 200, 1)):
+        check("every %d of %s is counted" % (code, route), count(route, code) == n, count(route, code))
+    check("gauges show a busy daemon", busy["supernetd_requests_running"] == 1 and busy["supernetd_queue_length"] == 1
+          and busy["supernetd_workers"] == 1 and busy["supernetd_connections"] >= 3
+          and busy["supernetd_requests_in_flight"] >= 3, busy)
+    check("and an idle one", m["supernetd_requests_running"] == 0 and m["supernetd_queue_length"] == 0, m)
+    check("bodies are counted while they are held", busy['supernetd_memory_bytes{purpose="bodies"}'] > len(heavy), busy)
+    check("waiting is measured", m["supernetd_queue_seconds_count"] >= 4 and m["supernetd_queue_seconds_sum"] > 0.2, m)
+    check("the process is described", m["process_resident_memory_bytes"] > 1e6 and m["process_open_fds"] > 5, m)
+    check("it stops with status 0", d.stop()[0] == 0)
+
+
+figures()
 bodies()
 connections()
 slow()

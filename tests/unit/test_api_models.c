@@ -1,4 +1,5 @@
 /* loading, replacing, unloading; the caches and what /metrics says about them. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -394,7 +397,7 @@ static void the_text_of_metrics_is_sound(void **state)
         if (strncmp(line, "# TYPE ", 7) == 0 && strstr(line, " counter"))
             assert_non_null(strstr(line, "_total counter"));
         if (line[0] == '#') continue;
-        assert_memory_equal(line, "supernetd_", 10);
+        assert_true(strncmp(line, "supernetd_", 10) == 0 || strncmp(line, "process_", 8) == 0);
         assert_non_null(value);
         *value++ = '\0';
         x = strtod(value, &end);
@@ -415,17 +418,65 @@ static void the_text_of_metrics_is_sound(void **state)
     answer_fini(&a);
 }
 
+/* Handling is timed where it happens; replies are counted by whoever sends them. */
 static void every_request_is_counted(void **state)
 {
-    struct api  *api = fixture_of(state)->api;
-    const double ok = series(api, "supernetd_requests_total{route=\"space\",status=\"2xx\"}");
+    struct api            *api = fixture_of(state)->api;
+    const char            *timed = "supernetd_run_seconds_count{route=\"space\"}";
+    const double           n = series(api, timed);
+    const struct api_route space = api_route(api, "GET", "/v1/supernets/tiny/space");
 
     api_expect(api, 200, "GET " T "/space", NULL);
     api_expect(api, 200, "HEAD " T "/space", NULL);
     api_expect(api, 404, "GET /v1/supernets/nobody/space", NULL);
-    assert_float_equal(series(api, "supernetd_requests_total{route=\"space\",status=\"2xx\"}"),
-                       (ok < 0 ? 0 : ok) + 2, 0);
-    assert_true(series(api, "supernetd_requests_total{route=\"space\",status=\"4xx\"}") >= 1);
+    assert_float_equal(series(api, timed), (n < 0 ? 0 : n) + 3, 0);
+
+    api_count_reply(api, &space, 200);
+    api_count_reply(api, &space, 503);
+    api_count_reply(api, &space, 503);
+    api_count_reply(api, &space, 299);
+    api_count_reply(api, NULL, 400);
+#define COUNT(route, class, code)                                                                  \
+    series(api, "supernetd_requests_total{route=\"" route "\",status=\"" class "\",code=\"" code   \
+                "\"}")
+    assert_float_equal(COUNT("space", "2xx", "200"), 1, 0);
+    assert_float_equal(COUNT("space", "5xx", "503"), 2, 0);
+    assert_float_equal(COUNT("space", "other", "other"), 1, 0);
+    assert_float_equal(COUNT("none", "4xx", "400"), 1, 0);
+#undef COUNT
+
+    api_count_wait(api, 2000000);
+    assert_float_equal(series(api, "supernetd_queue_seconds_bucket{le=\"0.001\"}"), 0, 0);
+    assert_float_equal(series(api, "supernetd_queue_seconds_bucket{le=\"0.0025\"}"), 1, 0);
+    assert_float_equal(series(api, "supernetd_queue_seconds_count"), 1, 0);
+}
+
+static void read_figures(void *cls, struct api_figures *ret)
+{
+    (void)cls;
+    *ret = (struct api_figures){.connections = 3, .waiting = 2, .workers = 4, .for_room = 5};
+}
+
+static void the_server_and_the_process_are_described(void **state)
+{
+    struct api *api = fixture_of(state)->api;
+
+    assert_true(series(api, "supernetd_connections") < 0); /* nobody listens here */
+    api_set_figures(api, read_figures, NULL);
+    assert_float_equal(series(api, "supernetd_connections"), 3, 0);
+    assert_float_equal(series(api, "supernetd_queue_length"), 2, 0);
+    assert_float_equal(series(api, "supernetd_workers"), 4, 0);
+    assert_float_equal(series(api, "supernetd_hangups_total{reason=\"room\"}"), 5, 0);
+    api_set_figures(api, NULL, NULL);
+
+    assert_true(series(api, "process_resident_memory_bytes") > 1 << 20);
+    assert_true(series(api, "process_virtual_memory_bytes") >=
+                series(api, "process_resident_memory_bytes"));
+    assert_true(series(api, "process_cpu_seconds_total") >= 0);
+    assert_true(series(api, "process_open_fds") >= 3);
+    assert_true(series(api, "process_max_fds") > series(api, "process_open_fds"));
+    assert_true(series(api, "process_threads") >= 1);
+    assert_true(fabs(series(api, "process_start_time_seconds") - (double)time(NULL)) < 900);
 }
 
 int main(void)
@@ -445,6 +496,7 @@ int main(void)
         cmocka_unit_test(the_plan_cache_keeps_its_bound),
         cmocka_unit_test(scratch_memory_is_bounded),
         cmocka_unit_test(every_request_is_counted),
+        cmocka_unit_test(the_server_and_the_process_are_described),
         cmocka_unit_test(the_text_of_metrics_is_sound),
     };
 
