@@ -11,20 +11,26 @@
  * A refusal is decided at the headers. If little is to come, the body is read
  * and thrown away before it is sent, so that the connection can live on and no
  * client is cut off while it still writes. */
+#define _GNU_SOURCE /* RTLD_NEXT */
 #include "conn.h"
 
 #include "log.h"
+#include "strict.h"
 
+#include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 enum {
     SWALLOW_BYTES = 1 << 20, /* a refused body up to this is read, not cut off */
     EARLY_BYTES = 64 << 10,  /* a body worth not sending when the queue is full */
     FIRST_CHUNK_BYTES = 64 << 10,
+    REQUEST_ID_BYTES = 68,
     PIECE_BYTES = 32 << 10 /* of a reply that is read while it is sent */
 };
 
@@ -39,16 +45,20 @@ struct job {
     enum { JOB_OPENED, JOB_BODY, JOB_REFUSED, JOB_RUNNING, JOB_DONE } state;
     struct api_route    route;
     bool                counted, replied;
-    bool                last;    /* the connection ends with this reply */
-    bool                expired; /* its stop flag was set, or it never ran */
-    bool                left;    /* the client is gone: nobody wants the reply */
+    bool                last;          /* the connection ends with this reply */
+    bool                expired;       /* its stop flag was set, or it never ran */
+    bool                refused_below; /* by the HTTP library, and logged */
+    bool                left;          /* the client is gone: nobody wants the reply */
     bool                speaks_11;
     bool                on_worker;
     size_t              n_announced; /* by Content-Length */
     size_t              cap;         /* of the body so far */
     size_t              n_received;
     uint64_t            opened_ns;
-    char                request_id[68];
+    char                request_id[REQUEST_ID_BYTES];
+    const char         *uri_at; /* in the HTTP daemon's buffer: n_uri bytes */
+    size_t              n_uri;
+    bool                uri_is_good;
     const char         *authority; /* in uri, if it has one: n_authority bytes */
     size_t              n_authority;
     const char         *origin;    /* whose pages may read the reply; NULL: no other's */
@@ -102,7 +112,9 @@ struct headers {
     const char *content_encoding, *host, *fetch_site, *asked_method;
     char       *accepts; /* where `accept` is, if it is made of several lines */
     int         n_content_length, n_transfer_encoding, n_host;
-    bool        expects_continue, odd_name, twice;
+    bool        expects_continue, twice;
+
+    struct strict strict;
 };
 
 /* Which of two would count is not for us to guess. */
@@ -125,14 +137,14 @@ static void add_accept(struct headers *hd, const char *value)
     hd->accept = hd->accepts = both;
 }
 
-static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key,
-                                 const char *value)
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t n_key,
+                                 const char *value, size_t n_value)
 {
     struct headers *hd = cls;
 
     (void)kind;
     if (!value) value = "";
-    if (key[strcspn(key, " \t")]) hd->odd_name = true;
+    strict_header(&hd->strict, key, n_key, value, n_value);
     if (!strcasecmp(key, "Content-Type"))
         set_once(hd, &hd->content_type, value);
     else if (!strcasecmp(key, "Accept"))
@@ -165,15 +177,16 @@ static const char *check_framing(const struct headers *hd, const char *version, 
 {
     size_t n = 0;
 
-    if (hd->odd_name) return "the name of a header contains white space";
+    const bool old = !strcmp(version, "HTTP/1.0");
+
+    if (hd->strict.wrong) return hd->strict.wrong;
     if (hd->twice)
         return "Content-Type, Content-Encoding, Origin, Sec-Fetch-Site and X-Request-Id may be "
-               "there "
-               "once";
-    if (hd->n_host > 1 || (hd->n_host == 0 && !strcmp(version, "HTTP/1.1")))
-        return "there must be one Host header";
+               "there once";
+    if (hd->n_host > 1 || (hd->n_host == 0 && !old)) return "there must be one Host header";
     if (hd->n_content_length + hd->n_transfer_encoding > 1)
         return "there must be one Content-Length or one Transfer-Encoding, not both";
+    if (hd->transfer_encoding && old) return "HTTP/1.0 has no Transfer-Encoding";
     if (hd->transfer_encoding && strcasecmp(hd->transfer_encoding, "chunked"))
         return "the only Transfer-Encoding is chunked";
     for (const char *c = hd->content_length ? hd->content_length : ""; *c; c++)
@@ -185,7 +198,7 @@ static const char *check_framing(const struct headers *hd, const char *version, 
 }
 
 /* The client's own id if it is short and printable, so that its logs and ours meet. */
-static void set_request_id(struct job *job, const char *sent)
+static void make_request_id(struct httpd *h, const char *sent, char id[REQUEST_ID_BYTES])
 {
     const size_t n = sent ? strlen(sent) : 0;
     bool         good = n > 0 && n <= 64;
@@ -194,14 +207,13 @@ static void set_request_id(struct job *job, const char *sent)
     for (size_t i = 0; i < n && good; i++)
         good = sent[i] > 0x20 && sent[i] < 0x7f;
     if (good) {
-        memcpy(job->request_id, sent, n + 1);
+        memcpy(id, sent, n + 1);
         return;
     }
-    z = job->h->id_seed += 0x9e3779b97f4a7c15u; /* splitmix64: no two alike, and no system call */
+    z = h->id_seed += 0x9e3779b97f4a7c15u; /* splitmix64: no two alike, and no system call */
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    snprintf(job->request_id, sizeof job->request_id, "%016llx",
-             (unsigned long long)(z ^ (z >> 31)));
+    snprintf(id, REQUEST_ID_BYTES, "%016llx", (unsigned long long)(z ^ (z >> 31)));
 }
 
 /* Path and query as sent; "http://host/path" is "/path" here, for that host. */
@@ -221,6 +233,11 @@ static void split_uri(struct job *job)
     job->req.query = query;
 }
 
+static struct peer *peer_of(struct MHD_Connection *conn)
+{
+    return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 void *conn_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 {
     const size_t  n = strlen(uri) + 1;
@@ -232,9 +249,14 @@ void *conn_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
     memcpy(job->uri, uri, n);
     job->h = h;
     job->conn = conn;
+    job->uri_at = uri;
+    job->n_uri = n - 1;
+    job->peer = peer_of(conn);
+    if (job->peer) job->peer->request = job;
     job->opened_ns = uv_hrtime();
     job->req.request_id = job->request_id;
     job->req.stop = &job->stop;
+    job->uri_is_good = strict_uri(job->uri);
     split_uri(job);
     return job;
 }
@@ -270,6 +292,15 @@ static enum MHD_Result add_cors(const struct job *job, struct MHD_Response *m)
     return ok & MHD_add_response_header(m, "Access-Control-Max-Age", "600");
 }
 
+typedef enum MHD_Result queue_response(struct MHD_Connection *conn, unsigned status,
+                                       struct MHD_Response *response);
+
+/* The library's own, see the end of this file. */
+void *conn_find_queue_response(void)
+{
+    return dlsym(RTLD_NEXT, "MHD_queue_response");
+}
+
 static enum MHD_Result reply(struct job *job)
 {
     struct api_response *r = &job->resp;
@@ -292,7 +323,7 @@ static enum MHD_Result reply(struct job *job)
         ok &= MHD_add_response_header(m, "Retry-After", seconds);
     }
     if (job->last || job->h->draining) ok &= MHD_add_response_header(m, "Connection", "close");
-    if (ok) ok = MHD_queue_response(job->conn, (unsigned)r->status, m);
+    if (ok) ok = ((queue_response *)job->h->queue_response)(job->conn, (unsigned)r->status, m);
     MHD_destroy_response(m);
     if (ok && !job->replied) api_count_reply(job->h->api, &job->route, r->status);
     job->replied = ok == MHD_YES;
@@ -392,6 +423,21 @@ static struct access_refusal check_access(struct httpd *h, struct job *job,
     return no;
 }
 
+static void read_headers(struct job *job, const char *method, const char *version,
+                         struct headers *hd)
+{
+    /* Others may lay the lines out in another way. Later ones are strict by themselves. */
+    const bool                      adjacent = !strcmp(MHD_get_version(), "0.9.75");
+    const union MHD_ConnectionInfo *info;
+
+    strict_begin(&hd->strict, adjacent, method, job->uri_at, job->n_uri, version);
+    if (!job->uri_is_good)
+        hd->strict.wrong = "the path contains a space or a control character; %20 is a space";
+    MHD_get_connection_values_n(job->conn, MHD_HEADER_KIND, on_header, hd);
+    info = MHD_get_connection_info(job->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    strict_end(&hd->strict, method, info->header_size);
+}
+
 /* Headers: everything that can be refused is refused now. */
 static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *method,
                                   const char *version)
@@ -401,10 +447,8 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
     struct access_refusal no;
     size_t                n_body = 0;
 
-    MHD_get_connection_values(job->conn, MHD_HEADER_KIND, on_header, &hd);
-    set_request_id(job, hd.request_id);
-    job->peer =
-        MHD_get_connection_info(job->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    read_headers(job, method, version, &hd);
+    make_request_id(h, hd.request_id, job->request_id);
     job->counted = true;
     h->n_requests++;
     job->method = method;
@@ -641,6 +685,7 @@ static void log_request(const struct job *job, enum MHD_RequestTerminationCode c
         log_text(&l, "text", job->resp.alarm);
         log_end(&l);
     }
+    if (job->refused_below) return;
     if (!log_begin(&l, LOG_INFO, sent ? "request" : job->method ? "aborted" : "malformed")) return;
     if (job->method) { /* else the headers could not be read to their end */
         log_text(&l, "request", job->request_id);
@@ -671,6 +716,7 @@ void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
     h->moved = true;
     if (!job) return;
     log_request(job, code);
+    if (job->peer) job->peer->request = NULL;
     enter(job, PEER_HEADERS);
     if (job->counted) h->n_requests--;
     drop_body(job);
@@ -678,4 +724,89 @@ void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
     free(job->accepts);
     free(job);
     *ret_job = NULL;
+}
+
+/* ---- errors that the HTTP library finds by itself ---------------------------------------------
+ */
+
+static const char *word_of(unsigned status, const char **ret_text)
+{
+    switch (status) {
+    case MHD_HTTP_CONTENT_TOO_LARGE:
+        *ret_text = "a size is no number that can be counted to";
+        return "too_large";
+    case MHD_HTTP_URI_TOO_LONG:
+        *ret_text = "the first line of the request is too long";
+        return "uri_too_long";
+    case MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE:
+        *ret_text = "the headers of the request are too long";
+        return "headers_too_large";
+    case MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED:
+        *ret_text = "the version is neither HTTP/1.0 nor HTTP/1.1";
+        return "http_version";
+    default:
+        *ret_text = "this is no HTTP: a line, a length or a chunk of the request is malformed";
+        return "malformed";
+    }
+}
+
+/* What the client has sent is thrown away first: closing a socket with something unread in it
+ * resets the connection, and the answer may be lost. */
+static void send_and_end(int fd, const char *head, const struct api_response *r)
+{
+    struct iovec part[2] = {
+        {(void *)head, strlen(head)},
+        {r->body,      r->n_body   }
+    };
+    struct msghdr message = {.msg_iov = part, .msg_iovlen = 2};
+    char          unread[16 << 10];
+
+    for (int i = 0; i < 16 && recv(fd, unread, sizeof unread, MSG_DONTWAIT) > 0; i++)
+        ;
+    /* Small, and on a connection that no answer is on the way on: it fits, or nobody reads. */
+    if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return;
+}
+
+/* The library answers what it cannot read with a page of HTML, without the request's id, and has
+ * no hook for that. But it hands the page to its own MHD_queue_response(), and a program's
+ * function of this name is found before a library's: so it comes here. The page is replaced by our
+ * document and sent at once; MHD_NO makes the library close the connection, without a second
+ * answer, which it sends after some of these errors. What we answer ourselves does not come here.
+ */
+__attribute__((visibility("default"))) enum MHD_Result
+MHD_queue_response(struct MHD_Connection *conn, unsigned status, struct MHD_Response *page)
+{
+    struct peer        *peer = peer_of(conn);
+    struct httpd       *h;
+    struct job         *job;
+    struct api_response r;
+    struct log_line     l;
+    const char         *word, *text;
+    char                id[REQUEST_ID_BYTES], head[512];
+
+    if (!peer) return MHD_NO; /* there was no memory to know it by */
+    (void)page;
+    h = peer->owner;
+    job = peer->request;
+    if (job) job->refused_below = true;
+    if (job && job->request_id[0])
+        snprintf(id, sizeof id, "%s", job->request_id);
+    else
+        make_request_id(h, MHD_lookup_connection_value(conn, MHD_HEADER_KIND, "X-Request-Id"), id);
+    word = word_of(status, &text);
+    api_problem((int)status, word, "", text, id, &r);
+    snprintf(head, sizeof head,
+             "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+             "X-Request-Id: %s\r\nConnection: close\r\n\r\n",
+             status, MHD_get_reason_phrase_for(status), r.content_type, r.n_body, id);
+    send_and_end(peer->fd, head, &r);
+    api_response_fini(&r);
+    api_count_reply(h->api, job && job->route.name ? &job->route : NULL, (int)status);
+    if (log_begin(&l, LOG_INFO, "malformed")) {
+        log_text(&l, "request", id);
+        log_int(&l, "status", status);
+        log_text(&l, "text", text);
+        log_end(&l);
+    }
+    return MHD_NO;
 }

@@ -14,6 +14,9 @@ enum MHD_Result conn_on_request(void *cls, struct MHD_Connection *conn, const ch
 void            conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
                                   enum MHD_RequestTerminationCode code);
 
+/* What sends a reply; NULL if the library does not have it. */
+void *conn_find_queue_response(void);
+
 /* On a worker: compute one job. `cls` is the struct httpd, of which it reads `api` only. */
 void conn_run(void *cls, struct api_worker *worker, struct pool_job *job);
 

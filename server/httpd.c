@@ -317,6 +317,11 @@ bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct 
 
     h->pool = pool_create((size_t)config->workers, (size_t)config->queue, &class, why, n_why);
     if (!h->pool) goto fail;
+    h->queue_response = conn_find_queue_response();
+    if (!h->queue_response) {
+        snprintf(why, n_why, "libmicrohttpd cannot answer: MHD_queue_response is not found");
+        goto fail;
+    }
     MHD_set_panic_func(on_panic, NULL);
     if (!start_daemon(h)) {
         snprintf(why, n_why, "the HTTP daemon does not start (log-level debug says more)");

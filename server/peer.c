@@ -210,6 +210,7 @@ struct peer *peer_open(struct peers *p, int fd)
     if (!peer) return NULL;
     keep_reserve(p);
     peer->fd = fd;
+    peer->owner = p->cls;
     peer->phase = PEER_WORK; /* any other than the first */
     p->n_work++;
     peer_enter(p, peer, PEER_HEADERS);

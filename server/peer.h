@@ -36,8 +36,9 @@ struct peer {
     bool            hung_up;
     bool            asked; /* whether it is still there, in this phase */
     bool            may_ask;
-    void           *work; /* in PEER_WORK: the caller's */
-    struct {              /* at the last look */
+    void           *work;            /* in PEER_WORK: the caller's */
+    void           *owner, *request; /* the caller's */
+    struct {                         /* at the last look */
         uint64_t            n_calls, n_read_at_call;
         struct sock_figures f;
         int                 n_times; /* looks in a row at which it was stuck */

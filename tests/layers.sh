@@ -50,7 +50,7 @@ only() {
 only cblas.h '^core/kernel/gemm_blas\.c$'
 only sha2.h '^core/base/digest\.[ch]$'
 only jansson.h '^(core/(base/json|model/|structure/|policy/)|api/)'
-only dlfcn.h '^core/model/plugin\.c$'
+only dlfcn.h '^(core/model/plugin|server/conn)\.c$' # plug-ins; what the HTTP library calls
 only uv.h '^server/'
 only microhttpd.h '^server/(httpd|conn)\.[ch]$'
 
