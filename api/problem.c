@@ -199,9 +199,18 @@ void api_problem_respond(const struct problem *p, const char *request_id, struct
     if (p->code == P_STOPPED) snprintf(ret->stopped, sizeof ret->stopped, "%.159s", p->text);
 }
 
+/* What the server refuses by itself has its word and status from the same table. */
+static bool is_in_table(int status, const char *word)
+{
+    for (int code = P_OK + 1; code < PROBLEM_COUNT; code++)
+        if (table[code].status == status && strcmp(table[code].word, word) == 0) return true;
+    return false;
+}
+
 void api_problem(int status, const char *code, const char *where, const char *text,
                  const char *request_id, struct api_response *ret)
 {
+    assert(is_in_table(status, code));
     *ret = (struct api_response){0};
     respond(status, code, where, text, request_id, ret);
 }

@@ -69,7 +69,7 @@ static const struct option options[] = {
      "A shared object with operators and policies of your own, loaded at start. May be given "
      "several times (in the variable: divided by commas)."},
     {"model-dir", "DIR", TEXT, AT(model_dir), 0, 4095, "",
-     "Supernets may be loaded over HTTP from below this folder; empty: from nowhere."},
+     "Supernets may be loaded and unloaded over HTTP, from below this folder; empty: neither."},
     {"weights", "HOW", WEIGHTS, AT(copy_weights), 0, 0, "map",
      "map: files of weights are mapped, so that the kernel can drop their pages; then they must be "
      "replaced by rename, and a supernet whose file is overwritten in place answers 503 until it "

@@ -3,7 +3,7 @@
 # does not describe, no 500, nothing accepted that it excludes. What is valid by its schema may still not
 # fit (422): that two members exclude each other, or what a label takes, is no matter of schemas.
 . "$(dirname "$0")/../server/lib.sh"
-venv=build/interop/venv
+venv=$PWD/build/interop/venv
 mkdir -p "$work/models/digits"
 cp deploy/demo/spec.json deploy/demo/weights.safetensors "$work/models/digits/"
 start_daemon --model-dir "$work/models" --max-body 1M
@@ -16,9 +16,10 @@ positive_data_acceptance.expected-statuses = ["2xx", 404, 409, 413, 422]
 $2
 EOF
 
-    "$venv/bin/schemathesis" --config-file "$work/schemathesis.toml" run "$url/openapi.json" --checks all \
+    # From there, for it keeps files of its own where it runs.
+    (cd "$work" && "$venv/bin/schemathesis" --config-file "$work/schemathesis.toml" run "$url/openapi.json" --checks all \
         --phases examples,coverage,fuzzing --max-examples "${EXAMPLES:-15}" --seed 1 --generation-database none \
-        --request-timeout 20 --warnings off --no-color >"$work/ran" 2>&1
+        --request-timeout 20 --warnings off --no-color) >"$work/ran" 2>&1
     status=$?
     # "947 generated, 947 passed", or "947 generated, 7 found 7 unique failures"
     read -r ok bad < <(awk '/ generated, / { bad = $4 == "found" ? $3 : 0; print $1 - bad, bad }' "$work/ran")
