@@ -32,11 +32,8 @@ SN_EXPORT sn_status sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *
     sn_plan           *p;
     sn_status          rc;
 
-    options_read(&o, sizeof o, options);
-    p = plan_create(subnet, &o);
+    p = plan_create(subnet, options, &o, &budget);
     if (!p) return fail_no_memory(err, "plan");
-    budget = budget_of(o.stop, o.stop_cls, o.memory_limit_bytes, o.step_limit);
-    arena_limit(p->work, &budget);
     rc = infer(p, &o, err);
     arena_limit(p->work, NULL);
     rc = budget_settle(&budget, rc, err);

@@ -51,11 +51,15 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
     return rc ? rc : supernet_check_lost(net, err); /* packing reads weights */
 }
 
-sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *o)
+sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options, sn_compile_options *o,
+                     struct budget *budget)
 {
     sn_arena *mem = arena_create_tight(), *work = sn_arena_create();
     sn_plan  *p = mem && work ? ARENA_NEW(mem, sn_plan) : NULL;
 
+    options_read(o, sizeof *o, options);
+    *budget = budget_of(o->stop, o->stop_cls, o->memory_limit_bytes, o->step_limit);
+    if (p) arena_limit(work, budget);
     if (!p) {
         sn_arena_free(mem);
         sn_arena_free(work);
@@ -88,11 +92,8 @@ SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options 
     sn_plan           *p;
     sn_status          rc;
 
-    options_read(&o, sizeof o, options);
-    p = plan_create(subnet, &o);
+    p = plan_create(subnet, options, &o, &budget);
     if (!p) return fail_no_memory(err, "plan");
-    budget = budget_of(o.stop, o.stop_cls, o.memory_limit_bytes, o.step_limit);
-    arena_limit(p->work, &budget);
     rc = compile(p, &o, err);
     if (p->work) arena_limit(p->work, NULL);
     rc = budget_settle(&budget, rc, err);

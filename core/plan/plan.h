@@ -205,8 +205,10 @@ struct sn_plan {
     const int    *input, *output; /* values; VALUE_ABSENT: absent */
 };
 
-/* A plan of nothing yet for `options`, whose size has been settled; NULL when memory is out. */
-sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options);
+/* A plan of nothing yet, whose work is charged to `budget`, and the options of the caller, who may
+ * know fewer members or more. NULL when memory is out. */
+sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options, sn_compile_options *ret,
+                     struct budget *budget);
 
 /* Before work on `s`: steps of the budget of compiling (base/budget.h), which asks the caller's
  * hook; fails if that is used up. */
