@@ -68,17 +68,25 @@ static enum problem_code open_weights(const struct budget *b, const char *dir, c
                                       sn_weights_mode mode, sn_weights **ret_weights,
                                       size_t *ret_charged, struct problem *p)
 {
-    static const char file[] = "weights.safetensors";
-    sn_error          err = {0};
+    static const char  file[] = "weights.safetensors";
+    sn_weights_options options = {.size = sizeof options,
+                                  .mode = mode,
+                                  .stop = b->stop ? api_budget_stopped : NULL,
+                                  .stop_cls = (void *)b->stop};
+    sn_error           err = {0};
     char              path[PATH_MAX];
     int               fd;
 
     if (api_place_open(dir, file, below, path, &fd, p) != P_OK) return p->code;
-    if ((mode == SN_WEIGHTS_MAP || charge_copy(b, fd, file, ret_charged, p) == P_OK) &&
-        sn_weights_open_fd(fd, path, mode, ret_weights, &err) != SN_OK) {
+    if (mode == SN_WEIGHTS_COPY && charge_copy(b, fd, file, ret_charged, p) == P_OK)
+        options.limit_bytes = *ret_charged; /* it may have grown since */
+    if (p->code == P_OK && sn_weights_open_fd(fd, path, &options, ret_weights, &err) != SN_OK) {
         if (!err.where[0] || strncmp(err.where, path, sizeof err.where - 1) == 0)
             snprintf(err.where, sizeof err.where, "%s", file);
-        api_fail_file(p, &err);
+        if (err.code == SN_E_STOPPED)
+            api_fail(p, P_STOPPED, "", "stopped while the weights were read; nothing was changed");
+        else
+            api_fail_file(p, &err);
     }
     close(fd);
     return p->code;
@@ -125,11 +133,24 @@ static enum problem_code publish_only_subnet(struct model *m, struct problem *p)
 
 enum { MODEL_BYTES = 48 << 20 }; /* as the library's own limit for a document in memory */
 
+/* Weights of 16 bits are widened to 32 in memory of the supernet. */
+static size_t widened_bytes(const sn_weights *weights)
+{
+    size_t    sum = 0;
+    sn_tensor t;
+
+    for (size_t i = 0; sn_weights_at(weights, i, &t); i++)
+        if (t.dtype == SN_F16 || t.dtype == SN_BF16) sum += (size_t)sn_shape_count(&t.shape) * 4;
+    return sum; /* at most twice the file */
+}
+
 /* The document over the weights, and what it holds charged. */
 static enum problem_code load(const struct api *api, const struct budget *b,
                               const struct api_buf *spec, sn_weights *weights,
                               sn_supernet **ret_net, size_t *inout_charged, struct problem *p)
 {
+    const size_t          wide = widened_bytes(weights);
+    const bool            has_room = account_charge(b->account, ACCOUNT_SUPERNETS, wide);
     const size_t          got = account_reserve(b->account, ACCOUNT_SUPERNETS, MODEL_BYTES);
     const sn_load_options options = {.size = sizeof options,
                                      .stop = b->stop ? api_budget_stopped : NULL,
@@ -138,6 +159,10 @@ static enum problem_code load(const struct api *api, const struct budget *b,
     sn_error              err = {0};
     size_t                n_bytes = 0;
 
+    if (!has_room) {
+        account_settle(b->account, ACCOUNT_SUPERNETS, got, 0);
+        return api_fail_room(p, b->account, ACCOUNT_SUPERNETS, wide, "widening the weights");
+    }
     if (sn_supernet_load_with(spec->at ? spec->at : "", spec->n, weights, api->registry, &options,
                               ret_net, &err) == SN_OK)
         n_bytes = sn_supernet_bytes(*ret_net);
@@ -147,7 +172,7 @@ static enum problem_code load(const struct api *api, const struct budget *b,
         api_fail_budget(p, b, ACCOUNT_SUPERNETS, got, MODEL_BYTES, &err, "the supernet");
     else
         api_fail_file(p, &err);
-    account_settle(b->account, ACCOUNT_SUPERNETS, got, n_bytes);
+    account_settle(b->account, ACCOUNT_SUPERNETS, got + wide, n_bytes);
     *inout_charged += n_bytes;
     return p->code;
 }

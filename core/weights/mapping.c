@@ -16,6 +16,8 @@
 
 #include "weights/weights.h"
 
+enum { COPY_BYTES = 4 << 20 }; /* at a time, between two questions whether to stop */
+
 struct mapping {
     const void         *bytes;
     size_t              n_bytes;
@@ -110,7 +112,7 @@ static sn_status map(struct mapping *m, int fd, sn_error *err)
     return mapping_check(m, err);
 }
 
-static sn_status copy(struct mapping *m, int fd, sn_error *err)
+static sn_status copy(struct mapping *m, int fd, const sn_weights_options *o, sn_error *err)
 {
     char       *bytes;
     struct stat now;
@@ -120,12 +122,15 @@ static sn_status copy(struct mapping *m, int fd, sn_error *err)
     if (bytes == MAP_FAILED) return fail_no_memory(err, m->path);
     m->bytes = bytes;
     while (n < m->n_bytes) {
-        const ssize_t got = pread(fd, bytes + n, m->n_bytes - n, (off_t)n);
+        const size_t  left = m->n_bytes - n;
+        const ssize_t got = pread(fd, bytes + n, left < COPY_BYTES ? left : COPY_BYTES, (off_t)n);
 
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return sn_fail(err, SN_E_IO, m->path, "cannot be read: %m");
         if (got == 0) break;
         n += (size_t)got;
+        if (o->stop && o->stop(o->stop_cls))
+            return sn_fail(err, SN_E_STOPPED, m->path, "stopped while it was copied");
     }
     if (fstat(fd, &now) < 0) return sn_fail(err, SN_E_IO, m->path, "cannot be examined: %m");
     if (n < m->n_bytes || !is_same_file(&m->opened, &now, m->path))
@@ -134,20 +139,23 @@ static sn_status copy(struct mapping *m, int fd, sn_error *err)
     return SN_OK;
 }
 
-static sn_status fill(struct mapping *m, int fd, bool private_copy, sn_error *err)
+static sn_status fill(struct mapping *m, int fd, const sn_weights_options *o, sn_error *err)
 {
     if (fstat(fd, &m->opened) < 0) return sn_fail(err, SN_E_IO, m->path, "cannot be examined: %m");
     if (!S_ISREG(m->opened.st_mode)) return sn_fail(err, SN_E_IO, m->path, "is not a regular file");
     if ((uint64_t)m->opened.st_size > SIZE_MAX / 2)
         return sn_fail(err, SN_E_IO, m->path, "%lld bytes do not fit into the address space",
                        (long long)m->opened.st_size);
+    if (o->limit_bytes && (uint64_t)m->opened.st_size > o->limit_bytes)
+        return sn_fail(err, SN_E_LIMIT, m->path, "%lld bytes are above the limit of %llu",
+                       (long long)m->opened.st_size, (unsigned long long)o->limit_bytes);
     m->n_bytes = (size_t)m->opened.st_size;
     if (m->n_bytes == 0) return SN_OK; /* mmap() refuses it; the reader says what is missing */
-    return private_copy ? copy(m, fd, err) : map(m, fd, err);
+    return o->mode == SN_WEIGHTS_COPY ? copy(m, fd, o, err) : map(m, fd, err);
 }
 
-sn_status mapping_open_fd(int fd, const char *path, bool private_copy, struct mapping **ret_mapping,
-                          sn_error *err)
+sn_status mapping_open_fd(int fd, const char *path, const sn_weights_options *o,
+                          struct mapping **ret_mapping, sn_error *err)
 {
     struct mapping *m = calloc(1, sizeof *m);
     sn_status       rc;
@@ -157,7 +165,7 @@ sn_status mapping_open_fd(int fd, const char *path, bool private_copy, struct ma
         return fail_no_memory(err, path);
     }
     m->fd = -1;
-    rc = fill(m, fd, private_copy, err);
+    rc = fill(m, fd, o, err);
     if (rc != SN_OK)
         mapping_close(m);
     else
@@ -167,12 +175,13 @@ sn_status mapping_open_fd(int fd, const char *path, bool private_copy, struct ma
 
 sn_status mapping_open(const char *path, struct mapping **ret_mapping, sn_error *err)
 {
+    const sn_weights_options defaults = {.size = sizeof defaults};
     /* Without O_NONBLOCK a named pipe would wait for a writer that may never come. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     sn_status rc;
 
     if (fd < 0) return sn_fail(err, SN_E_IO, path, "cannot be opened: %m");
-    rc = mapping_open_fd(fd, path, false, ret_mapping, err);
+    rc = mapping_open_fd(fd, path, &defaults, ret_mapping, err);
     close(fd);
     return rc;
 }

@@ -213,12 +213,15 @@ SN_EXPORT sn_status sn_weights_open(const char *path, sn_weights **ret_weights, 
     return rc == SN_OK ? create_over(file, path, ret_weights, err) : rc;
 }
 
-SN_EXPORT sn_status sn_weights_open_fd(int fd, const char *path, sn_weights_mode mode,
+SN_EXPORT sn_status sn_weights_open_fd(int fd, const char *path, const sn_weights_options *options,
                                        sn_weights **ret_weights, sn_error *err)
 {
-    struct mapping *file = NULL;
-    sn_status       rc = mapping_open_fd(fd, path, mode == SN_WEIGHTS_COPY, &file, err);
+    struct mapping    *file = NULL;
+    sn_weights_options o;
+    sn_status          rc;
 
+    options_read(&o, sizeof o, options);
+    rc = mapping_open_fd(fd, path, &o, &file, err);
     return rc == SN_OK ? create_over(file, path, ret_weights, err) : rc;
 }
 

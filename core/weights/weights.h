@@ -23,8 +23,8 @@ sn_status mapping_open(const char *path, struct mapping **ret_mapping, sn_error 
 
 /* Of a file that is open and stays the caller's; `path` is where, for messages and to see whether
  * it was replaced. */
-sn_status mapping_open_fd(int fd, const char *path, bool private_copy, struct mapping **ret_mapping,
-                          sn_error *err);
+sn_status mapping_open_fd(int fd, const char *path, const sn_weights_options *o,
+                          struct mapping **ret_mapping, sn_error *err);
 
 /* Accepts NULL, returns NULL. */
 struct mapping *mapping_close(struct mapping *m);

@@ -174,18 +174,48 @@ static void only_a_change_of_the_bytes_counts(void **state)
     }
 }
 
+static bool stop_at_once(void *cls)
+{
+    (void)cls;
+    return true;
+}
+
+static void a_copy_is_stopped_and_limited(void **state)
+{
+    sn_weights_options options = {.size = sizeof options, .mode = SN_WEIGHTS_COPY};
+    sn_weights        *w = NULL;
+    int                fd;
+
+    (void)state;
+    unlink(file);
+    write_file(file, "wb");
+    fd = open(file, O_RDONLY);
+    options.stop = stop_at_once;
+    assert_int_equal(sn_weights_open_fd(fd, file, &options, &w, NULL), SN_E_STOPPED);
+    options.stop = NULL;
+    options.limit_bytes = 100000;
+    assert_int_equal(sn_weights_open_fd(fd, file, &options, &w, NULL), SN_E_LIMIT);
+    options.limit_bytes = 1000000;
+    assert_int_equal(sn_weights_open_fd(fd, file, &options, &w, NULL), SN_OK);
+    w = sn_weights_unref(w);
+    assert_int_equal(sn_weights_open_fd(fd, file, NULL, &w, NULL), SN_OK);
+    sn_weights_unref(w);
+    close(fd);
+}
+
 static void a_private_copy_does_not_change(void **state)
 {
-    sn_weights *w = NULL, *borrowed = NULL;
-    sn_tensor   t, b;
-    size_t      n;
-    void       *bytes = net_weights(tensors, &n);
-    int         fd;
+    const sn_weights_options copy = {.size = sizeof copy, .mode = SN_WEIGHTS_COPY};
+    sn_weights              *w = NULL, *borrowed = NULL;
+    sn_tensor                t, b;
+    size_t                   n;
+    void                    *bytes = net_weights(tensors, &n);
+    int                      fd;
 
     (void)state;
     write_file(file, "wb");
     fd = open(file, O_RDONLY);
-    assert_int_equal(sn_weights_open_fd(fd, file, SN_WEIGHTS_COPY, &w, NULL), SN_OK);
+    assert_int_equal(sn_weights_open_fd(fd, file, &copy, &w, NULL), SN_OK);
     assert_int_equal(sn_weights_borrow(bytes, n, "memory", &borrowed, NULL), SN_OK);
     close(fd);
     empty();
@@ -366,6 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_a_change_of_the_bytes_counts),
         cmocka_unit_test(a_private_copy_does_not_change),
+        cmocka_unit_test(a_copy_is_stopped_and_limited),
         cmocka_unit_test(lost_weights_are_said_at_every_stage),
         cmocka_unit_test(the_table_knows_every_mapping),
         cmocka_unit_test(the_default_action_stays_for_others),

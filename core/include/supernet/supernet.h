@@ -642,10 +642,18 @@ sn_status sn_weights_open(const char *path, sn_weights **ret_weights, sn_error *
  * COPY: private memory, the whole file is read once; nothing can happen to it afterwards. */
 typedef enum sn_weights_mode { SN_WEIGHTS_MAP, SN_WEIGHTS_COPY } sn_weights_mode;
 
+typedef struct sn_weights_options {
+    size_t          size;
+    sn_weights_mode mode;
+    uint64_t        limit_bytes; /* SN_E_LIMIT for a larger file. 0: none */
+    bool (*stop)(void *cls);     /* asked while a copy is made, every few MB: SN_E_STOPPED; or NULL */
+    void *stop_cls;
+} sn_weights_options;
+
 /* The same from a descriptor, which stays the caller's and may be closed right after: for
  * programs that have rules about where files may be. `path` is where it was opened, for messages
- * and to see whether it was replaced by rename. */
-sn_status sn_weights_open_fd(int fd, const char *path, sn_weights_mode mode,
+ * and to see whether it was replaced by rename. NULL for the options: the defaults. */
+sn_status sn_weights_open_fd(int fd, const char *path, const sn_weights_options *options,
                              sn_weights **ret_weights, sn_error *err);
 
 /* Weights made in memory: none to begin with. Tensors are added under names until a supernet is
