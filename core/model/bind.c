@@ -1,5 +1,6 @@
 /* bind: every tensor that a parameter needs, and nothing besides. F16 and BF16 are
  * widened here, so that the operators see F32 only. */
+#include "base/fence.h"
 #include "model/build.h"
 
 #include <string.h>
@@ -94,6 +95,9 @@ static sn_status bind_tensor(struct builder *b, const struct module *m, const ch
                           sn_dtype_name(have->dtype), integer ? "I64" : "F32, F16 or BF16");
     if (have->dtype != want->dtype) return widen(b, have, name, want);
     *want = *have;
+    want->data =
+        (void *)fence_copy(&b->net->fenced, have->data,
+                           (size_t)sn_shape_count(&have->shape) * sn_dtype_bytes(have->dtype));
     return SN_OK;
 }
 

@@ -115,6 +115,7 @@ struct module {
 struct sn_supernet {
     atomic_size_t n_refs;
     sn_arena     *mem;
+    void         *fenced; /* copies of weights, in builds that fence memory */
     sn_arena     *wide; /* weights in F32 that the file has in fewer bits; NULL: none */
     sn_registry  *registry;
     sn_weights   *weights;

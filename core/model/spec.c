@@ -6,6 +6,7 @@
 
 #include "base/budget.h"
 #include "base/digest.h"
+#include "base/fence.h"
 #include "model/build.h"
 #include "weights/weights.h"
 
@@ -374,10 +375,12 @@ static sn_status load(const char *json, size_t n_bytes, sn_weights *weights, sn_
     if (rc == SN_OK) rc = publish_modules(&b);
     if (rc == SN_OK) rc = sn_weights_check(weights, err);
     json_decref(doc);
-    if (rc == SN_OK)
+    if (rc == SN_OK) {
         *ret_net = net;
-    else
+    } else {
         sn_arena_free(net->wide);
+        fence_drop(&net->fenced);
+    }
     return rc;
 }
 

@@ -1,9 +1,9 @@
 /* supernet: what the public header lets see of a loaded supernet. */
 #include "supernet/supernet.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/fence.h"
 #include "model/model.h"
 
 SN_EXPORT const char *sn_supernet_name(const sn_supernet *net)
@@ -113,10 +113,11 @@ SN_EXPORT sn_supernet *sn_supernet_unref(sn_supernet *net)
     if (net && ref_drop(&net->n_refs)) {
         for (size_t i = 0; i < net->n_modules; i++)
             for (size_t k = 0; k < net->module[i]->n_packed; k++)
-                free(atomic_load_explicit(&net->module[i]->packed[k], memory_order_relaxed));
+                fence_free(atomic_load_explicit(&net->module[i]->packed[k], memory_order_relaxed));
         sn_weights_unref(net->weights);
         sn_registry_unref(net->registry);
         sn_arena_free(net->wide);
+        fence_drop(&net->fenced);
         sn_arena_free(net->mem); /* net itself as well */
     }
     return NULL;

@@ -2,9 +2,9 @@
  * normalisations folded into scale and shift. A slot is filled by whoever needs it first;
  * two that race both prepare, and one throws its work away, so that nobody waits under a
  * lock. Logically constant. */
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/fence.h"
 #include "plan/plan.h"
 #include "weights/weights.h"
 
@@ -12,7 +12,7 @@ static void *pack_alloc(size_t *n_bytes)
 {
     if (*n_bytes > SIZE_MAX - SN_ALIGN_BYTES) return NULL;
     *n_bytes = (*n_bytes + SN_ALIGN_BYTES - 1) & ~(size_t)(SN_ALIGN_BYTES - 1);
-    return aligned_alloc(SN_ALIGN_BYTES, *n_bytes);
+    return fence_alloc(SN_ALIGN_BYTES, *n_bytes);
 }
 
 /* `mine` into the slot, or what somebody else has put there meanwhile. */
@@ -25,7 +25,7 @@ static const void *pack_publish(_Atomic(void *) *slot, void *mine, size_t n_byte
         atomic_fetch_add_explicit(&net->packed_bytes, n_bytes, memory_order_relaxed);
         return mine;
     }
-    free(mine);
+    fence_free(mine);
     return now;
 }
 
@@ -107,7 +107,7 @@ sn_status pack_affine(const struct module *m, sn_supernet *net, const sn_call *c
             arg[a].value = arg[a].super;
         }
         if (!m->op->affine(&whole, mine, mine + room)) {
-            free(mine);
+            fence_free(mine);
             return SN_OK;
         }
         folded = pack_publish(slot, mine, n_bytes, net);

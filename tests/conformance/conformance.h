@@ -67,6 +67,19 @@ bool value_from_json(const json_t *v, sn_arena *mem, sn_value *ret_value);
 /* An ordered space against the expected list of {label, values, size, chosen_size}. */
 void compare_space(const json_t *want, const sn_choice *const *have, size_t n, struct report *r);
 
+/* ---- batches ----------------------------------------------------------------------------- */
+
+struct batches {
+    sn_subnet          *subnet;
+    sn_plan            *plan; /* for all samples */
+    sn_compile_options  options;
+    const sn_tensor    *in; /* all of them */
+    const float *const *probs;
+};
+
+/* The first sample, the first two, ...: alone, and by the plan for all, with the same bits. */
+void compare_batches(const struct batches *b, struct report *r);
+
 /* ---- translate --------------------------------------------------------------------- */
 
 /* The case as a supernet/1 document, to be freed; NULL with a reason. */

@@ -11,18 +11,19 @@ enum { SEED = 20230401 };
 
 /* One case on its way; what it holds is freed at the end, wherever it stopped. */
 struct run {
-    struct trial t;
-    sn_exactness exactness;
-    sn_draft    *draft;
-    sn_policy   *policy;
-    sn_subnet   *subnet;
-    sn_plan     *plan;
-    sn_state    *state;
-    sn_desc     *in_desc;
-    sn_tensor   *in, *out;
-    size_t       n_in, n_out;
-    float      **probs; /* one for each choice, in t.mem; NULL: not soft */
-    void        *scratch;
+    struct trial       t;
+    sn_exactness       exactness;
+    sn_compile_options options;
+    sn_draft          *draft;
+    sn_policy         *policy;
+    sn_subnet         *subnet;
+    sn_plan           *plan;
+    sn_state          *state;
+    sn_desc           *in_desc;
+    sn_tensor         *in, *out;
+    size_t             n_in, n_out;
+    float            **probs; /* one for each choice, in t.mem; NULL: not soft */
+    void              *scratch;
 };
 
 static bool refuse(struct run *x, enum phase at)
@@ -228,15 +229,16 @@ static bool collect_outputs(struct run *x, const sn_plan_info *info)
 
 static bool compile(struct run *x)
 {
-    const bool         train = json_is_true(json_object_get(x->t.g->doc, "training"));
-    sn_compile_options options = {.size = sizeof options, .mode = train ? SN_TRAIN : SN_EVAL};
+    const bool train = json_is_true(json_object_get(x->t.g->doc, "training"));
 
     if (sn_draft_seal(x->draft, &x->subnet, &x->t.err) != SN_OK) return refuse(x, PHASE_RESAMPLE);
     if (!collect_inputs(x)) return false;
-    options.exactness = x->exactness;
-    options.in = x->in_desc;
-    options.n_in = x->n_in;
-    if (sn_plan_compile(x->subnet, &options, &x->plan, &x->t.err) != SN_OK)
+    x->options = (sn_compile_options){.size = sizeof x->options,
+                                      .mode = train ? SN_TRAIN : SN_EVAL,
+                                      .exactness = x->exactness,
+                                      .in = x->in_desc,
+                                      .n_in = x->n_in};
+    if (sn_plan_compile(x->subnet, &x->options, &x->plan, &x->t.err) != SN_OK)
         return refuse(x, PHASE_FORWARD);
     if (train && sn_state_create(x->t.net, &x->state, &x->t.err) != SN_OK)
         return refuse(x, PHASE_FORWARD);
@@ -348,8 +350,11 @@ void run_network(const struct golden *g, sn_registry *reg, sn_exactness exactnes
         else if (x.t.err.code != SN_OK)
             check_refusal(error, x.t.at, &x.t.err, r);
     } else if (done) {
+        const struct batches b = {x.subnet, x.plan, x.options, x.in, (const float *const *)x.probs};
+
         compare_outputs(&x);
         compare_states(&x);
+        compare_batches(&b, r);
     } else if (x.t.err.code != SN_OK) {
         static const char *const doing[] = {"load", "resample", "forward", "evaluate"};
 

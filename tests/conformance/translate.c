@@ -132,14 +132,59 @@ static json_t *module(const json_t *m, bool named)
 
 /* ---- inputs ------------------------------------------------------------------------- */
 
-static json_t *input(const char *name, const sn_tensor *t)
+/* "input" -> "input", "input.query" -> "query", "input.0" -> "input0" */
+static void input_name(const char *tensor, char *buf, size_t n_bytes)
+{
+    const char *dot = strchr(tensor, '.');
+
+    if (dot && dot[1] >= '0' && dot[1] <= '9')
+        snprintf(buf, n_bytes, "input%s", dot + 1);
+    else
+        snprintf(buf, n_bytes, "%s", dot ? dot + 1 : tensor);
+}
+
+/* With the samples on this axis; -1: on none. */
+static json_t *input(const char *name, const sn_tensor *t, int axis)
 {
     json_t *shape = json_array();
 
     for (int i = 0; i < t->shape.rank; i++)
-        json_array_append_new(shape, json_integer(t->shape.dim[i]));
+        json_array_append_new(shape, i == axis ? json_string("N") : json_integer(t->shape.dim[i]));
     return json_pack("{s:s, s:s, s:o}", "name", name, "dtype", sn_dtype_name(t->dtype), "shape",
                      shape);
+}
+
+/* The axis of an input that holds the samples, or -1. */
+static int batch_axis(const struct golden *g, const char *name, const sn_tensor *t)
+{
+    const json_t *first = json_object_get(json_object_get(g->doc, "init"), "batch_first");
+
+    if (strcmp(g->op, "MultiheadAttention") != 0) return t->shape.rank > 1 ? 0 : -1;
+    if (strcmp(name, "attn_mask") == 0) return -1;
+    if (strcmp(name, "key_padding_mask") == 0) return t->shape.rank == 2 ? 0 : -1;
+    return t->shape.rank < 3 ? -1 : json_is_true(first) ? 0 : 1;
+}
+
+/* Do all inputs have as many samples? */
+static bool have_one_batch(const struct golden *g, struct report *r)
+{
+    const json_t *names = json_object_get(g->doc, "inputs");
+    int64_t       batch = -1;
+
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *tensor = json_string_value(json_array_get(names, i));
+        char        text[64];
+        sn_tensor   t;
+        int         axis;
+
+        if (!tensor || !golden_tensor(g, tensor, &t, r)) return false;
+        input_name(tensor, text, sizeof text);
+        axis = batch_axis(g, text, &t);
+        if (axis < 0) continue;
+        if (batch >= 0 && t.shape.dim[axis] != batch) return false;
+        batch = t.shape.dim[axis];
+    }
+    return batch > 0;
 }
 
 /* A case that ends before its forward has no inputs, but a network takes some. */
@@ -155,7 +200,7 @@ static json_t *assumed_inputs(const struct golden *g)
 
     if (strcmp(g->op, "MultiheadAttention") == 0) {
         for (size_t i = 0; i < COUNT(roles); i++)
-            json_array_append_new(list, input(roles[i], &scalar));
+            json_array_append_new(list, input(roles[i], &scalar, -1));
         return list;
     }
     if (strcmp(g->op, "InputChoice") == 0)
@@ -166,29 +211,21 @@ static json_t *assumed_inputs(const struct golden *g)
         char name[32];
 
         snprintf(name, sizeof name, "input%d", (int)i);
-        json_array_append_new(list, input(name, &scalar));
+        json_array_append_new(list, input(name, &scalar, -1));
     }
     return list;
-}
-
-/* "input" -> "input", "input.query" -> "query", "input.0" -> "input0" */
-static void input_name(const char *tensor, char *buf, size_t n_bytes)
-{
-    const char *dot = strchr(tensor, '.');
-
-    if (dot && dot[1] >= '0' && dot[1] <= '9')
-        snprintf(buf, n_bytes, "input%s", dot + 1);
-    else
-        snprintf(buf, n_bytes, "%s", dot ? dot + 1 : tensor);
 }
 
 static json_t *inputs(const struct golden *g, struct report *r)
 {
     const json_t *names = json_object_get(g->doc, "inputs");
     json_t       *list, *name;
+    struct report none = {0}; /* what it says is said again below */
+    bool          batched;
     size_t        i;
 
     if (json_array_size(names) == 0) return assumed_inputs(g);
+    batched = have_one_batch(g, &none);
     list = json_array();
     json_array_foreach((json_t *)names, i, name)
     {
@@ -202,7 +239,7 @@ static json_t *inputs(const struct golden *g, struct report *r)
         }
         if (!golden_tensor(g, tensor, &t, r)) continue;
         input_name(tensor, text, sizeof text);
-        json_array_append_new(list, input(text, &t));
+        json_array_append_new(list, input(text, &t, batched ? batch_axis(g, text, &t) : -1));
     }
     return list;
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "plan/plan.h"
 #include "support/threads.h"
 #include "support/whole.h"
 
@@ -191,7 +192,7 @@ static const struct {
              "{'type':'Conv2d','in_channels':24,'out_channels':24,'kernel_size':5,'padding':2,"
              "'groups':24},{'type':'GELU'},{'type':'Mean','dim':[2,3]},"
              "{'type':'Linear','in_features':24,'out_features':10}")), LARGE},
-    {"shared tokens", DOC("", X("'N',49,24"),
+    {"shared tokens", DOC("", X("'N',131,24"),
          "{'type':'Graph','inputs':['x'],'outputs':['s'],'nodes':["
          NODE("n", "'type':'LayerNorm','normalized_shape':24", "'x'") ","
          "{'name':'a','type':'MultiheadAttention','embed_dim':24,'num_heads':3,"
@@ -202,12 +203,17 @@ static const struct {
          "'out_features':96", "'o'") "," NODE("q", "'type':'GELU'", "'p'") ","
          NODE("t", "'type':'Linear','in_features':96,'out_features':24", "'q'") ","
          NODE("s", "'type':'Add'", "'r','t'") "]}"), LARGE},
-    {"parts", DOC("", X("'N',3,128,130"),
+    {"parts", DOC("", X("'N',3,256,258"),
          SEQ("{'type':'Conv2d','in_channels':3,'out_channels':7,'kernel_size':3,'stride':2,"
              "'padding':1},{'type':'ReLU'},{'type':'MaxPool2d','kernel_size':2},"
              "{'type':'Conv2d','in_channels':7,'out_channels':11,'kernel_size':3,'stride':2},"
              "{'type':'AdaptiveAvgPool2d','output_size':1},{'type':'Flatten'},"
-             "{'type':'Linear','in_features':11,'out_features':4}")), LARGE},
+             "{'type':'Linear','in_features':11,'out_features':4}")), 5},
+    {"one image on threads", DOC("", X("'N',48,11,11"),
+         SEQ("{'type':'Conv2d','in_channels':48,'out_channels':288,'kernel_size':1,'bias':false},"
+             "{'type':'Hardswish'},{'type':'Conv2d','in_channels':288,'out_channels':288,"
+             "'kernel_size':5,'padding':2,'groups':288,'bias':false},"
+             "{'type':'AdaptiveAvgPool2d','output_size':1}")), 2},
 };
 /* clang-format on */
 
@@ -286,6 +292,21 @@ struct subject {
 };
 
 static int n_runs, n_plans_of_all, n_soft, n_parts;
+static int n_spans, n_lanes, n_chains_of_rows, n_chains_of_channels; /* plans with them */
+
+static void count(const sn_plan *p)
+{
+    bool rows = false, channels = false;
+
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        rows = rows || (p->task[i].chain && !p->task[i].chain_of_channels);
+        channels = channels || (p->task[i].chain && p->task[i].chain_of_channels);
+    }
+    n_spans += p->n_spans > 1;
+    n_lanes += p->n_lanes > 1;
+    n_chains_of_rows += rows;
+    n_chains_of_channels += channels;
+}
 
 static sn_status compile(const struct subject *s, int64_t batch, sn_plan **ret_plan, sn_error *err)
 {
@@ -324,6 +345,7 @@ static sn_status run(const struct subject *s, sn_plan *plan, const struct tensor
         assert_int_equal(sn_state_create(sn_subnet_supernet(s->subnet), &options.state, err),
                          SN_OK);
     n_runs++;
+    count(plan);
     rc = sn_plan_forward(plan, in->at, ret_out->at, &options, err);
     sn_state_free(options.state);
     free(options.scratch);
@@ -488,6 +510,7 @@ static void every_batch_gives_the_same_bits(void **state)
     assert_true(n_plans_of_all > 100 / (LARGEST == 7 ? 2 : 1)); /* one plan for all batches */
     assert_true(n_soft >= 5);
     assert_true(n_parts > 100); /* work was shared at all */
+    assert_true(n_spans && n_lanes && n_chains_of_rows && n_chains_of_channels);
 }
 
 static void every_batch_of_the_demo(void **state)
