@@ -295,6 +295,19 @@ static const struct row {
     {"attention with relative positions", DOC("10, 16", LAYER("RelativePositionSelfAttention",
         ", \"embed_dim\": 16, \"num_heads\": 2, \"head_dim\": 8, \"rpe\": true, \"qkv_bias\": true")),
      false, SN_EXACTNESS_SPEC},
+    {"a wide layer", DOC("1030", LINEAR("1030", "515")), false, SN_EXACTNESS_SPEC},
+    {"wide 1x1 convolutions", DOC("96, 14, 14", CHAIN(CONV("96", "130", "1", "") ", " BN("130") ", "
+        LAYER("ReLU6", "") ", " CONV("130", "24", "1", ""))), false, SN_EXACTNESS_SPEC},
+    {"a larger image by Winograd", DOC("40, 15, 15", CONV("40", "48", "3", ", \"padding\": 1")),
+     false, SN_EXACTNESS_WINOGRAD},
+    {"a chain of channels", DOC("24, 16, 16", CHAIN(CONV("24", "72", "1", "") ", "
+        LAYER("SiLU", "") ", "
+        CONV("72", "72", "5", ", \"groups\": 72, \"padding\": 2, \"stride\": 2") ", "
+        LAYER("SiLU", "") ", " LAYER("AdaptiveAvgPool2d", ", \"output_size\": 1") ", "
+        CONV("72", "9", "1", ""))), false, SN_EXACTNESS_SPEC},
+    {"attention over many tokens", DOC("130, 32", "{\"type\": \"Graph\", \"inputs\": [\"x\"], "
+        "\"outputs\": [\"a\"], \"nodes\": [" NODE("a", "MultiheadAttention", "\"x\", \"x\", \"x\"",
+        ", " ATTENTION("32", ", \"need_weights\": false")) "]}"), false, SN_EXACTNESS_SPEC},
     {"joined and cut channels", DOC("6, 4, 4",
         "{\"type\": \"Graph\", \"inputs\": [\"x\"], \"outputs\": [\"cut\"], \"nodes\": ["
         NODE("a", "ReLU", "\"x\"", "") ", " NODE("b", "Conv2d", "\"x\"",
