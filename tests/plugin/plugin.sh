@@ -32,6 +32,9 @@ check "its policy draws" equal '{"width":2}' \
 stop_daemon
 check "the daemon ends with status 0" equal 0 "$status"
 
+flags=$(grep -oE '^ +SN_(ARG|PARAM|OP|FUSES)_[A-Z0-9_]+ = [0-9]+' core/include/supernet/supernet.h | grep -oE 'SN_[A-Z0-9_]+' | grep -v SN_OP_ABI)
+for flag in $flags; do check "the page explains $flag" grep -q "\`$flag\`" api/plugins.md; done
+
 # structs only grow at their ends
 python3 tests/plugin/layout.py tests/plugin/frozen/supernet/supernet.h "$PWD/core/include/supernet/supernet.h" \
     >"$work/layout.c"

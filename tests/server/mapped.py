@@ -1,6 +1,7 @@
 """What mapped.sh needs beside curl.
 
     mapped.py make DIR SEED                      a supernet with weights of many pages, and a request
+    mapped.py large DIR                          weights of 16 MB, more than a connection holds on its way
     mapped.py hammer URL BODY FILE HOW OTHER     requests from four threads while FILE is damaged
 """
 import http.client
@@ -37,6 +38,18 @@ def make(folder, seed):
         f.write(struct.pack("<Q", len(text)) + text + data)
     with open(f"{folder}/body.json", "w") as f:
         json.dump({"inputs": {"x": [[rng.uniform(-1, 1) for _ in range(WIDTH)]]}}, f)
+
+
+def large(folder):
+    os.makedirs(folder)
+    n = 2048
+    spec = {"format": "supernet/1", "name": "large", "inputs": [{"name": "x", "dtype": "F32", "shape": ["N", n]}],
+            "model": {"type": "Linear", "in_features": n, "out_features": n, "bias": False}}
+    text = json.dumps({"weight": {"dtype": "F32", "shape": [n, n], "data_offsets": [0, 4 * n * n]}}).encode()
+    with open(f"{folder}/spec.json", "w") as f:
+        json.dump(spec, f)
+    with open(f"{folder}/weights.safetensors", "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + struct.pack(f"<{n}f", *range(n)) * n)
 
 
 def damage(path, how, other):
@@ -101,5 +114,7 @@ def hammer(url, body, path, how, other):
 if __name__ == "__main__":
     if sys.argv[1] == "make":
         make(sys.argv[2], int(sys.argv[3]))
+    elif sys.argv[1] == "large":
+        large(sys.argv[2])
     else:
         hammer(*sys.argv[2:])

@@ -99,6 +99,22 @@ for how in empty truncate copy; do
     check "$how while requests run: alive" equal 200 "$(code "$url/healthz")"
 done
 
+# in the middle of an answer: it ends early, and nobody can take it for a whole one
+"${python[@]}" large "$models/large"
+put large >/dev/null
+check "a large export comes whole" equal 0 \
+    "$(curl -s -o "$work/large" "$url/v1/supernets/large/export?format=safetensors"; echo $?)"
+curl -s --limit-rate 2M -o "$work/cut" "$url/v1/supernets/large/export?format=safetensors" &
+reader=$!
+sleep 0.5
+: >"$models/large/weights.safetensors"
+wait "$reader"
+check "a large export that lost its weights ends as a failure" test $? -ne 0
+check "and what came of it is right" cmp -n "$(stat -c %s "$work/cut")" "$work/large" "$work/cut"
+check "the next one: 503" equal "503 weights_changed" \
+    "$(code "$url/v1/supernets/large/export?format=safetensors") $(word)"
+curl -s -X DELETE "$url/v1/supernets/large"
+
 # what is no file, or lies elsewhere
 refused() { # STATUS CODE SENTENCE PATH
     local start=$SECONDS
