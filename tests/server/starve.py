@@ -143,13 +143,15 @@ def metrics(d):
 
 def figures():
     """Overload is seen: every reply is counted, whoever made it, and what is there has a gauge."""
-    d = Daemon("--workers", "1", "--queue", "1", "--deadline", "300ms", "--max-body", "1M")
+    d = Daemon("--workers", "1", "--queue", "1", "--deadline", "1s", "--max-body", "1M")
     with d.connect() as s:
         _, _, got = ask(s, "POST", RESAMPLE, b'{"seed": 1, "count": 256}', JSON)
     subnets = [x["choices"] for x in json.loads(got)["subnets"]]
     heavy = json.dumps({"inputs": {"image": [[[[0.5] * 8] * 8]] * 512}, "subnets": subnets}).encode()
-    clients = [announce(d, len(heavy), heavy) for _ in range(4)]
-    time.sleep(0.15)
+    clients = []
+    for _ in range(4):
+        clients.append(announce(d, len(heavy), heavy))
+        time.sleep(0.15)
     busy = metrics(d)
     for s in clients:
         answer(s)
