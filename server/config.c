@@ -721,14 +721,17 @@ void config_write_help(FILE *to)
                   "Read options from this file; --print-config writes one to start from.");
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         fprintf(to, "  %s\n      %s\n", actions[i].flag, actions[i].help);
-    fprintf(to,
-            "\nSizes take k, M or G; times need ms or s. Every option is also a variable\n"
-            "(--max-body 8M is SUPERNETD_MAX_BODY=8M; an empty one counts as not set) and a line\n"
-            "of the configuration file (max-body = 8M). A flag without a value (--exact) is true\n"
-            "or false there. Flags win over variables, variables over the file.\n\n"
-            "SIGTERM or SIGINT: finish the requests in flight, then exit; again: hurry.\n\n"
-            "exit status: 0 stopped as asked; 1 could not start, or failed; 2 an option or the\n"
-            "configuration is wrong\n");
+    fprintf(
+        to,
+        "\nSizes take k, M or G; times need ms or s. Every option is also a variable\n"
+        "(--max-body 8M is SUPERNETD_MAX_BODY=8M; an empty one counts as not set) and a line\n"
+        "of the configuration file (max-body = 8M). A flag without a value (--exact) is true\n"
+        "or false there. Flags win over variables, variables over the file.\n\n"
+        "SIGTERM or SIGINT: finish the requests in flight, then exit; again: hurry.\n"
+        "SIGHUP: the same in a terminal that is closed; else it is logged and changes nothing,\n"
+        "since options are read at start only.\n\n"
+        "exit status: 0 stopped as asked; 1 could not start, or failed; 2 an option or the\n"
+        "configuration is wrong\n");
 }
 
 void config_write_sample(FILE *to)

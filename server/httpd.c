@@ -196,6 +196,7 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *rea
     (void)cls;
     log_event(LOG_ERROR, "panic", "libmicrohttpd: %s (%s:%u)", reason ? reason : "no reason given",
               file, line);
+    log_stop();
     abort();
 }
 
@@ -275,7 +276,8 @@ static void read_figures(void *cls, struct api_figures *ret)
                                 .slow = h->peers.n_ends[PEER_SLOW],
                                 .stuck = h->peers.n_ends[PEER_STUCK],
                                 .for_room = h->peers.n_ends[PEER_ROOM],
-                                .left = h->n_left};
+                                .left = h->n_left,
+                                .log_dropped = log_n_dropped()};
 }
 
 static bool start_daemon(struct httpd *h)

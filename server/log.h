@@ -1,4 +1,4 @@
-/* log.h - one line of key=value pairs for each event, written with one write(2).
+/* log.h - one line of key=value pairs for each event, whole or not at all.
  *
  *     struct log_line l;
  *     if (log_begin(&l, LOG_INFO, "request")) {
@@ -22,6 +22,15 @@ struct log_line {
     bool   full; /* something was left out; said at the end of the line */
     char   text[2048];
 };
+
+/* From now on lines go to a buffer, and a thread writes them: who logs never waits for who reads.
+ * A line that finds no room is dropped, and the log says later how many were. Without this, or if
+ * no thread can be started, a line is written where it ends. */
+void     log_start(void);
+uint64_t log_n_dropped(void);
+
+/* Write what is there, for a moment at most. After that as before log_start(). */
+void log_stop(void);
 
 /* What is less urgent than `level` is not written. */
 void log_open(enum log_level level);

@@ -22,7 +22,7 @@ enum {
 
 struct loop {
     uv_loop_t    uv;
-    uv_signal_t  term, interrupt;
+    uv_signal_t  term, interrupt, hangup;
     uv_timer_t   grace, watchdog;
     struct httpd httpd;
     struct api  *api;
@@ -53,6 +53,7 @@ static void on_drained(void *cls)
     httpd_close_handles(&l->httpd);
     uv_close((uv_handle_t *)&l->term, NULL);
     uv_close((uv_handle_t *)&l->interrupt, NULL);
+    uv_close((uv_handle_t *)&l->hangup, NULL);
     uv_close((uv_handle_t *)&l->grace, NULL);
     uv_close((uv_handle_t *)&l->watchdog, NULL);
 }
@@ -72,7 +73,7 @@ static void on_grace_over(uv_timer_t *timer)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct loop *l = handle->data;
-    const char  *name = number == SIGTERM ? "SIGTERM" : "SIGINT";
+    const char  *name = number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGHUP";
 
     switch (l->n_signals++) {
     case 0:
@@ -89,8 +90,21 @@ static void on_signal(uv_signal_t *handle, int number)
         break;
     default:
         log_event(LOG_ERROR, "stopping", "%s a third time: gone without waiting", name);
+        log_stop();
         _exit(1);
     }
+}
+
+/* To a daemon it means "read your configuration again", which we do not: every limit in it is part
+ * of a sum that was settled at start. To a program in a terminal it means that this is gone. */
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    if (isatty(STDIN_FILENO))
+        on_signal(handle, number);
+    else
+        log_event(
+            LOG_WARN, "hangup",
+            "SIGHUP: nothing is read again; restart to change options, PUT to load a supernet");
 }
 
 /* ---- start --------------------------------------------------------------------------- */
@@ -103,9 +117,11 @@ static void start_timers_and_signals(struct loop *l)
     uv_timer_init(&l->uv, &l->watchdog);
     uv_signal_init(&l->uv, &l->term);
     uv_signal_init(&l->uv, &l->interrupt);
-    l->grace.data = l->watchdog.data = l->term.data = l->interrupt.data = l;
+    uv_signal_init(&l->uv, &l->hangup);
+    l->grace.data = l->watchdog.data = l->term.data = l->interrupt.data = l->hangup.data = l;
     uv_signal_start(&l->term, on_signal, SIGTERM);
     uv_signal_start(&l->interrupt, on_signal, SIGINT);
+    uv_signal_start(&l->hangup, on_hangup, SIGHUP);
     if (watchdog_ms) uv_timer_start(&l->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
 }
 

@@ -122,11 +122,13 @@ int main(int argc, char **argv)
     switch (config_load(&config, argc, argv, environ, why, sizeof why)) {
     case CONFIG_RUN:
         log_open((enum log_level)config.log_level);
+        log_start();
         for (size_t i = 0; config_stray_variable(environ, i); i++)
             log_event(LOG_WARN, "config", "%s is none of our variables and has no effect",
                       config_stray_variable(environ, i));
         rc = serve(&config);
         if (rc == EXIT_OK) log_event(LOG_INFO, "stopped", "all is done");
+        log_stop();
         break;
     case CONFIG_HELP:
         config_write_help(stdout);

@@ -31,11 +31,11 @@ def check(sentence, good, seen=""):
 class Daemon:
     """One that runs, on a free port; its log is in a file."""
 
-    def __init__(self, *options, family=socket.AF_INET, **env):
+    def __init__(self, *options, family=socket.AF_INET, stderr=None, **env):
         self.family = family
         self.log_file = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([PROGRAM, "--port", "0", *options], stdout=subprocess.PIPE,
-                                        stderr=self.log_file, text=True, env={**os.environ, **env})
+                                        stderr=stderr or self.log_file, stdin=subprocess.DEVNULL, text=True, env={**os.environ, **env})
         first = self.process.stdout.readline()
         found = re.search(r"http://(?:127\.0\.0\.1|\[::1\]):(\d+)", first)
         if not found:

@@ -213,6 +213,65 @@ def signals(body):
         check("a second signal does not wait for a client that sends nothing", status == 0 and seconds < 10, (status, seconds))
 
 
+def unread_log():
+    """Nobody reads the log: requests are answered all the same, and later it says what is missing."""
+    r, w = os.pipe()
+    d = Daemon(stderr=w)
+    os.close(w)
+    with d.connect() as s:
+        s.settimeout(20)
+        started = time.monotonic()
+        for _ in range(10):
+            s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500)
+            got = b""
+            while got.count(b"HTTP/1.1 200") < 500:
+                got += s.recv(1 << 16)
+        for seed in range(200):
+            status = ask(s, "POST", "/v1/supernets/digits/resample", b'{"seed": %d}' % seed, JSON)[0]
+            if status != 200:
+                break
+        check("an unread log does not stop the daemon", status == 200, status)
+        _, _, text = ask(s, "GET", "/metrics")
+        dropped = int(re.search(rb"supernetd_log_dropped_total (\d+)", text).group(1))
+        check("what is dropped is counted", dropped > 100, dropped)
+    log = []
+    t = threading.Thread(target=lambda: log.extend(iter(lambda: os.read(r, 1 << 16), b"")))
+    t.start()
+    time.sleep(0.5)
+    with d.connect() as s:
+        ask(s, "GET", "/readyz", b"", "X-Request-Id: after")
+    d.process.send_signal(signal.SIGTERM)
+    check("it stops with status 0", d.process.wait(10) == 0)
+    t.join()
+    os.close(r)
+    text = b"".join(log).decode()
+    lines = re.findall(r"event=log_dropped lines=(\d+)", text)
+    check("the log says how many lines are missing", sum(map(int, lines)) == dropped, (lines, dropped))
+    check("and goes on", "request=after" in text and "event=stopped" in text, text[-1000:])
+    check("every line is whole", all(re.match(r"time=\S+Z level=\w+ event=\w+( |$)", x) for x in text.splitlines()))
+
+    r, w = os.pipe()
+    d = Daemon(stderr=w)
+    os.close(w)
+    with d.connect() as s:
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000)
+        got = b""
+        while got.count(b"HTTP/1.1 200") < 2000:
+            got += s.recv(1 << 16)
+    started = time.monotonic()
+    d.process.send_signal(signal.SIGTERM)
+    check("nor does it keep the daemon from its end", d.process.wait(10) == 0 and time.monotonic() - started < 5)
+    os.close(r)
+
+    d = Daemon()
+    d.process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    with d.connect() as s:
+        check("SIGHUP changes nothing", ask(s, "GET", "/readyz")[0] == 200)
+    check("it stops with status 0", d.stop()[0] == 0)
+    check("and is logged", "event=hangup" in d.log(), d.log())
+
+
 def service_manager():
     with tempfile.TemporaryDirectory() as folder:
         for path in (folder + "/notify", "@supernetd-test-%d" % os.getpid()):
@@ -259,6 +318,7 @@ wire()
 too_much(heavy)
 time_is_over(heavy)
 signals(heavy)
+unread_log()
 service_manager()
 start_up()
 finish()
