@@ -7,7 +7,11 @@ VARIANT ?= release
 PREFIX  ?= /usr/local
 B       := build/$(VARIANT)
 
-flags.release := -O2 -g
+# What makes a mistake in memory a crash instead of a way in. Kernels take no bytes from outside.
+harden      = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+harden.link = $(if $(filter release,$(VARIANT)),-Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now)
+comma      := ,
+flags.release := -O2 -g $(harden)
 flags.debug   := -O0 -g3
 flags.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 flags.tsan    := -O1 -g -fsanitize=thread
@@ -25,7 +29,7 @@ BLAS         := $(or $(BLAS.$(VARIANT)),ref)
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
            -Wvla -Wundef -Wwrite-strings -Wformat=2
 CFLAGS  += -std=gnu11 $(WARN) $(flags.$(VARIANT)) -fPIC -fvisibility=hidden -pthread
-LDFLAGS += $(filter -fsanitize=%,$(flags.$(VARIANT)))
+LDFLAGS += $(filter -fsanitize=%,$(flags.$(VARIANT))) $(harden.link)
 
 # `make V=1` shows the commands.
 Q := $(if $(V),,@)
@@ -100,7 +104,7 @@ endif
 
 # The whole library, visible to plug-ins: they may call what the daemon does not.
 $(B)/supernetd: $(B)/server/main.o $(B)/libserver.a $(B)/libapi.a $(B)/libsupernet.a
-	$(Q)$(CC) $(LDFLAGS) -rdynamic $(filter-out %/libsupernet.a,$^) -Wl,--whole-archive $(B)/libsupernet.a \
+	$(Q)$(CC) $(LDFLAGS) -pie -rdynamic $(filter-out %/libsupernet.a,$^) -Wl,--whole-archive $(B)/libsupernet.a \
 	    -Wl,--no-whole-archive -o $@ $(libs.server) $(libs.core) -pthread
 
 .PHONY: unit
@@ -114,6 +118,8 @@ $(B)/%.o: %.c | $(setup)
 	@mkdir -p $(@D)
 	@echo '  $@'
 	$(Q)$(CC) $(CFLAGS) $(inc.$(firstword $(subst /, ,$<))) -MMD -MP -c $< -o $@
+
+$(B)/core/kernel/%.o: flags.release += -fno-stack-protector
 
 # Plain loops over memory: gcc vectorises those only here.
 $(B)/core/kernel/eltwise.o $(B)/core/plan/combine.o: flags.release += -O3
@@ -131,7 +137,7 @@ install: all  ## install daemon, library, header and pkg-config file below PREFI
 	install -m 755 $(B)/libsupernet.so $(DESTDIR)$(PREFIX)/lib/libsupernet.so.0
 	ln -sf libsupernet.so.0 $(DESTDIR)$(PREFIX)/lib/libsupernet.so
 	install -m 644 core/include/supernet/supernet.h $(DESTDIR)$(PREFIX)/include/supernet/
-	install -m 644 deploy/supernetd.conf $(DESTDIR)$(PREFIX)/share/supernetd/
+	install -m 644 deploy/supernetd.conf deploy/service.conf $(DESTDIR)$(PREFIX)/share/supernetd/
 	install -m 644 deploy/supernetd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBS@|$(libs.core) -pthread|' \
 	    -e "s|@VERSION@|$$(sed -n 's/^#define SN_VERSION "\(.*\)"/\1/p' core/include/supernet/supernet.h)|" \

@@ -43,6 +43,8 @@ config=$(b inspect --type image supernetd:test | jq .Docker.config)
 check "the image does not run as root" $?
 jq -e '.Healthcheck.Test | index("http://127.0.0.1:8080/readyz")' <<<"$config" >/dev/null
 check "the image has a health check" $?
+[ "$(jq '[.Env[]? | select(startswith("SUPERNETD_"))] | length' <<<"$config")" = 0 ]
+check "the image sets no variable that would win over a configuration file" $?
 
 container=$(b from supernetd:test)
 [ "$(b run "$container" -- id -u)" = 10001 ]
@@ -53,7 +55,7 @@ check "that user cannot write to the root file system" $?
 # The container shares the network of this machine here, so it gets a port of its own.
 port=$((20000 + RANDOM % 20000))
 b run "$container" -- env SUPERNETD_HOST=127.0.0.1 SUPERNETD_PORT=$port \
-    supernetd --config /etc/supernetd/supernetd.conf >"$work/daemon" 2>&1 &
+    supernetd --config /usr/share/supernetd/image.conf --config /etc/supernetd/supernetd.conf >"$work/daemon" 2>&1 &
 pid=$!
 for _ in $(seq 100); do curl -fsS "http://127.0.0.1:$port/readyz" >/dev/null 2>&1 && break; sleep 0.1; done
 curl -fsS "http://127.0.0.1:$port/readyz" >/dev/null
@@ -62,7 +64,7 @@ check "the daemon in the container gets ready" $?
 tests/server/tour.sh "http://127.0.0.1:$port"
 check "the README's tour works against the container" $?
 
-daemon=$(pgrep -n -f "^supernetd --config /etc/supernetd/supernetd.conf" || true)
+daemon=$(pgrep -n -f "^supernetd --config /usr/share/supernetd/image.conf" || true)
 [ -n "$daemon" ] && kill -TERM "$daemon"
 wait $pid
 check "SIGTERM ends it with status 0" $?

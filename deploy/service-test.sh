@@ -20,6 +20,8 @@ verify() {
 
 verify deploy/supernetd.service
 check "systemd accepts the unit without a word" $?
+! grep -q '^Environment=SUPERNETD_' deploy/supernetd.service
+check "the unit sets no variable that would win over a configuration file" $?
 sed 's/^WatchdogSec=/WatchdogSecs=/' deploy/supernetd.service >"$root/wrong"
 ! verify "$root/wrong" 2>/dev/null
 check "it would notice a wrong name" $?

@@ -163,6 +163,7 @@ struct source {
     enum { FROM_DEFAULT, FROM_FILE, FROM_ENV, FROM_FLAG } kind;
     const char *file;
     int         line;
+    int         n_file; /* of several files, which */
 };
 
 struct loader {
@@ -409,6 +410,12 @@ static bool parse_classes(const char *value, int64_t *ret_bits)
     }
 }
 
+/* Tells a list's sources apart; a file is one of its own. */
+static int rank_of(const struct source *from)
+{
+    return from->kind == FROM_FILE ? FROM_FLAG + 1 + from->n_file : (int)from->kind;
+}
+
 /* One item, or from the environment several; a stronger source replaces the whole list. */
 static bool add_items(struct loader *l, const struct option *o, const char *value,
                       const struct source *from)
@@ -416,13 +423,13 @@ static bool add_items(struct loader *l, const struct option *o, const char *valu
     int *const list_from = &l->list_from[o - options];
     size_t     n;
 
-    if (*list_from != (int)from->kind) {
+    if (*list_from != rank_of(from)) {
         if (o->type == SUPERNETS)
             forget_supernets(l->config);
         else
             forget_list((struct config_list *)((char *)l->config + o->offset));
     }
-    *list_from = (int)from->kind;
+    *list_from = rank_of(from);
     if (from->kind != FROM_ENV) return add_item(l->config, o, value, strlen(value));
     for (const char *s = value;; s += n + 1) {
         n = strcspn(s, ",");
@@ -525,15 +532,16 @@ static bool load_line(struct loader *l, char *line, struct source *from)
     return set(l, o, value, from);
 }
 
-static bool load_file(struct loader *l, const char *path)
+static bool load_file(struct loader *l, const char *path, int n_file)
 {
-    struct source from = {.kind = FROM_FILE, .file = path};
+    struct source from = {.kind = FROM_FILE, .file = path, .n_file = n_file};
     FILE         *f = fopen(path, "re");
     char         *line = NULL;
     size_t        cap = 0;
     ssize_t       n;
     bool          good = true;
 
+    memset(l->line_of, 0, sizeof l->line_of);
     if (f) {
         while (good && (n = getline(&line, &cap, f)) >= 0) {
             from.line++;
@@ -630,6 +638,7 @@ enum config_action config_load(struct config *config, int argc, char *const *arg
     const struct source defaults = {.kind = FROM_DEFAULT}, flags = {.kind = FROM_FLAG};
     struct loader       l = {.config = config, .why = why, .n_why = n_why};
     const char         *path = variable(env, "SUPERNETD_CONFIG");
+    int                 n_files = 0;
     enum config_action  action = asked_action(argc, argv);
     struct flag         flag;
 
@@ -639,11 +648,13 @@ enum config_action config_load(struct config *config, int argc, char *const *arg
         if (!is_list(&options[k]) && !set(&l, &options[k], options[k].fallback, &defaults))
             return CONFIG_BAD;
 
-    for (int i = 1; i < argc;) { /* where is the file, and are the flags flags? */
+    for (int i = 1; i < argc;) /* are the flags flags? */
         if (!next_flag(&l, argc, argv, &i, &flag)) return CONFIG_BAD;
-        if (!flag.o) path = flag.value;
+    for (int i = 1; i < argc;) { /* what are the files, in their order? */
+        next_flag(&l, argc, argv, &i, &flag);
+        if (!flag.o && !load_file(&l, flag.value, n_files++)) return CONFIG_BAD;
     }
-    if (path && !load_file(&l, path)) return CONFIG_BAD;
+    if (path && n_files == 0 && !load_file(&l, path, 0)) return CONFIG_BAD;
     if (!load_env(&l, env)) return CONFIG_BAD;
     for (int i = 1; i < argc;) {
         next_flag(&l, argc, argv, &i, &flag); /* good, as seen above */
@@ -717,8 +728,10 @@ void config_write_help(FILE *to)
         write_wrapped(to, "      ", o->help);
     }
     fprintf(to, "  --config PATH\n");
-    write_wrapped(to, "      ",
-                  "Read options from this file; --print-config writes one to start from.");
+    write_wrapped(
+        to, "      ",
+        "Read options from this file; --print-config writes one to start from. May be given "
+        "several times: what a later file says wins.");
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
         fprintf(to, "  %s\n      %s\n", actions[i].flag, actions[i].help);
     fprintf(
