@@ -181,9 +181,10 @@ static void put_figures(struct api_buf *b, struct api *api)
     api_buf_printf(b,
                    "supernetd_hangups_total{reason=\"slow\"} %llu\n"
                    "supernetd_hangups_total{reason=\"stuck\"} %llu\n"
-                   "supernetd_hangups_total{reason=\"room\"} %llu\n",
+                   "supernetd_hangups_total{reason=\"room\"} %llu\n"
+                   "supernetd_hangups_total{reason=\"left\"} %llu\n",
                    (unsigned long long)f.slow, (unsigned long long)f.stuck,
-                   (unsigned long long)f.for_room);
+                   (unsigned long long)f.for_room, (unsigned long long)f.gone);
     number(b, "log_dropped_total", "counter", "Lines of the log that were dropped unread.",
            f.log_dropped);
 }

@@ -200,8 +200,9 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *rea
     abort();
 }
 
-/* A listening socket for `host` and `port`, or -1 and a sentence. */
-static int listen_on(const char *host, int port, char *why, size_t n_why)
+/* A listening socket for `host` and `port`, with up to n_waiting connections before it, or -1 and
+ * a sentence. */
+static int listen_on(const char *host, int port, int n_waiting, char *why, size_t n_why)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC,
                                    .ai_socktype = SOCK_STREAM,
@@ -220,7 +221,7 @@ static int listen_on(const char *host, int port, char *why, size_t n_why)
     for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
         fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
         if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-            bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
+            bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, n_waiting) == 0)
             break;
         snprintf(why, n_why, "cannot listen on %s port %d: %s", host, port, strerror(errno));
         if (fd >= 0) close(fd);
@@ -276,6 +277,7 @@ static void read_figures(void *cls, struct api_figures *ret)
                                 .slow = h->peers.n_ends[PEER_SLOW],
                                 .stuck = h->peers.n_ends[PEER_STUCK],
                                 .for_room = h->peers.n_ends[PEER_ROOM],
+                                .gone = h->peers.n_ends[PEER_LEFT],
                                 .left = h->n_left,
                                 .log_dropped = log_n_dropped()};
 }
@@ -310,8 +312,11 @@ bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct 
                                      .n_team = (size_t)config->threads_per_request};
     const union MHD_DaemonInfo *info;
 
+    /* Who waits behind more than are served at once waits long: better told by the kernel. */
+    const int n_backlog = config->max_connections > 128 ? (int)config->max_connections : 128;
+
     *h = (struct httpd){.api = api, .config = config};
-    h->listen_fd = listen_on(config->host, (int)config->port, why, n_why);
+    h->listen_fd = listen_on(config->host, (int)config->port, n_backlog, why, n_why);
     if (h->listen_fd < 0) return false;
     access_init(&h->access, config, describe(h->listen_fd, h->url, sizeof h->url));
     if (getrandom(&h->id_seed, sizeof h->id_seed, GRND_NONBLOCK) != sizeof h->id_seed)

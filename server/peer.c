@@ -24,19 +24,24 @@
 
 enum {
     BYTES_PER_MS = 64,
-    LOOKS_WHEN_STUCK = 5,    /* a second each, or less when idle-timeout is short */
+    SWEEP_MS = 500,
+    LOOKS_WHEN_STUCK = 10,   /* sweeps in a row at which what came in was not read */
     FRAMING_BYTES = 8 << 10, /* of a body, read without any call: more is no framing */
     WATCH_MS = 250,
-    STALLED_MS = 2000, /* without a byte: may go when there is no room */
-    RESERVE = 16,      /* one in so many connections is kept for newcomers */
-    ROOM_AT_ONCE = 4,  /* at the limit, one in so many may have to go */
+    ROOM_MS = 50,     /* between two attempts to make room */
+    NEW_MS = 250,     /* so long a newcomer may take for its first request */
+    PAUSE_MS = 500,   /* in a body: who pauses longer may go when there is no room */
+    UNREAD_MS = 2000, /* the same in a reply, where progress is seen in sweeps only */
+    RESERVE = 16,     /* one in so many connections is kept for newcomers */
     CANDIDATES = 32
 };
 
 static void hang_up(struct peers *p, struct peer *peer, enum peer_end why)
 {
     if (peer->hung_up) return;
+    if (peer->phase == PEER_HEADERS) TAILQ_REMOVE(&p->idle, peer, idle);
     peer->hung_up = true;
+    p->n_hung_up++;
     p->n_ends[why]++;
     shutdown(peer->fd, SHUT_RDWR);
 }
@@ -55,6 +60,18 @@ static void earn(struct peer *peer, const struct sock_figures *f, uint64_t now)
     if (peer->since_ms > now) peer->since_ms = now;
 }
 
+/* The HTTP daemon does not always see that a client has left: its end of the stream makes no news
+ * if it comes together with the last bytes. Who sends a request cannot go on then. */
+static bool has_left(struct peer *peer, const struct sock_figures *f)
+{
+    struct pollfd fd = {.fd = peer->fd, .events = POLLRDHUP};
+    const bool    before = peer->seen.ended;
+
+    peer->seen.ended = peer->phase != PEER_WORK && peer->phase != PEER_REPLY && !f->unread &&
+                       poll(&fd, 1, 0) == 1 && fd.revents & POLLRDHUP;
+    return before && peer->seen.ended; /* twice: a whole request may just have come */
+}
+
 /* Called once in each sweep. */
 static bool is_stuck(struct peer *peer, const struct sock_figures *f)
 {
@@ -63,10 +80,10 @@ static bool is_stuck(struct peer *peer, const struct sock_figures *f)
 
     if (called || peer->phase == PEER_WORK || peer->phase == PEER_REPLY)
         peer->seen.n_read_at_call = f->n_read;
+    else if (peer->phase != PEER_HEADERS && f->n_read - peer->seen.n_read_at_call > FRAMING_BYTES)
+        return true;
     else
-        stuck =
-            (f->unread && f->n_read == peer->seen.f.n_read) ||
-            (peer->phase != PEER_HEADERS && f->n_read - peer->seen.n_read_at_call > FRAMING_BYTES);
+        stuck = f->unread && f->n_read == peer->seen.f.n_read;
     peer->seen.n_calls = peer->n_calls;
     peer->seen.n_times = stuck ? peer->seen.n_times + 1 : 0;
     return peer->seen.n_times >= LOOKS_WHEN_STUCK;
@@ -75,18 +92,18 @@ static bool is_stuck(struct peer *peer, const struct sock_figures *f)
 /* ---- room for others ----------------------------------------------------------------------- */
 
 /* The one who has been between two requests for longest; not one whose request is just
- * coming in, if there are others. */
+ * coming in, if there are others, and no newcomer. */
 static struct peer *longest_idle(const struct peers *p)
 {
-    struct peer *peer, *first = NULL;
-    int          n = 0;
+    const uint64_t now = uv_now(p->sweep.loop);
+    struct peer   *peer, *first = NULL;
+    int            n = 0;
 
     TAILQ_FOREACH(peer, &p->idle, idle)
     {
-        if (peer->hung_up) continue;
+        if (now - peer->since_ms < NEW_MS || n++ == CANDIDATES) break;
         if (!first) first = peer;
         if (!sock_unread(peer->fd)) return peer;
-        if (++n == CANDIDATES) break;
     }
     return first;
 }
@@ -100,7 +117,8 @@ static struct peer *longest_stalled(const struct peers *p)
     LIST_FOREACH(peer, &p->list, link)
     {
         if (peer->hung_up || peer->phase == PEER_WORK || peer->phase == PEER_HEADERS) continue;
-        if (now - peer->moved_ms > STALLED_MS && (!worst || peer->moved_ms < worst->moved_ms))
+        if (now - peer->moved_ms > (peer->phase == PEER_REPLY ? UNREAD_MS : PAUSE_MS) &&
+            (!worst || peer->moved_ms < worst->moved_ms))
             worst = peer;
     }
     return worst;
@@ -113,16 +131,27 @@ void peers_make_room(struct peers *p)
     if (worst) hang_up(p, worst, PEER_ROOM);
 }
 
-/* Is one more than the reserve allows? Then somebody has to go. */
-static bool keep_reserve(struct peers *p)
-{
-    struct peer *goes;
+static void on_room(uv_timer_t *timer);
 
-    if (p->n + p->n_max / RESERVE + 1 <= p->n_max) return false;
-    goes = longest_idle(p);
-    if (!goes) goes = longest_stalled(p);
-    if (goes) hang_up(p, goes, PEER_ROOM);
-    return goes;
+/* Are more connected than the reserve allows? Then somebody has to go, now or soon. */
+static void keep_reserve(struct peers *p)
+{
+    const size_t most = p->n_max - p->n_max / RESERVE - 1;
+
+    while (p->n - p->n_hung_up > most) {
+        struct peer *goes = longest_idle(p);
+
+        if (!goes) goes = longest_stalled(p);
+        if (!goes) break;
+        hang_up(p, goes, PEER_ROOM);
+    }
+    if (p->n - p->n_hung_up > most && !uv_is_active((uv_handle_t *)&p->room))
+        uv_timer_start(&p->room, on_room, ROOM_MS, 0);
+}
+
+static void on_room(uv_timer_t *timer)
+{
+    keep_reserve(timer->data);
 }
 
 /* ---- time -------------------------------------------------------------------------------- */
@@ -139,13 +168,11 @@ static void on_sweep(uv_timer_t *timer)
 
         earn(peer, &f, now);
         if (is_stuck(peer, &f)) hang_up(p, peer, PEER_STUCK);
+        if (has_left(peer, &f)) hang_up(p, peer, PEER_LEFT);
         peer->seen.f = f;
         if (peer->phase != PEER_WORK && now - peer->since_ms > p->idle_ms)
             hang_up(p, peer, PEER_SLOW);
     }
-    /* At the limit nobody is let in, so nobody makes peer_open() look for room. */
-    for (size_t i = 0; i <= p->n_max / ROOM_AT_ONCE && p->n >= p->n_max && keep_reserve(p); i++)
-        ;
 }
 
 uint64_t peers_marker(const struct peers *p)
@@ -198,7 +225,8 @@ void peers_init(struct peers *p, uv_loop_t *loop, uint64_t idle_ms, size_t n_max
     *p = (struct peers){.idle_ms = idle_ms, .n_max = n_max, .left = left, .cls = cls};
     uv_timer_init(loop, &p->sweep);
     uv_timer_init(loop, &p->watch);
-    p->sweep.data = p->watch.data = p;
+    uv_timer_init(loop, &p->room);
+    p->sweep.data = p->watch.data = p->room.data = p;
     LIST_INIT(&p->list);
     TAILQ_INIT(&p->idle);
 }
@@ -208,7 +236,6 @@ struct peer *peer_open(struct peers *p, int fd)
     struct peer *peer = calloc(1, sizeof *peer);
 
     if (!peer) return NULL;
-    keep_reserve(p);
     peer->fd = fd;
     peer->owner = p->cls;
     peer->phase = PEER_WORK; /* any other than the first */
@@ -216,10 +243,11 @@ struct peer *peer_open(struct peers *p, int fd)
     peer_enter(p, peer, PEER_HEADERS);
     LIST_INSERT_HEAD(&p->list, peer, link);
     if (p->n++ == 0) { /* no client, no wake-ups */
-        const uint64_t every = p->idle_ms < 4000 ? p->idle_ms / 4 + 1 : 1000;
+        const uint64_t every = p->idle_ms < 4 * SWEEP_MS ? p->idle_ms / 4 + 1 : SWEEP_MS;
 
         uv_timer_start(&p->sweep, on_sweep, every, every);
     }
+    keep_reserve(p);
     return peer;
 }
 
@@ -227,21 +255,25 @@ struct peer *peer_close(struct peers *p, struct peer *peer)
 {
     peer_enter(p, peer, PEER_REPLY); /* off the other lists */
     LIST_REMOVE(peer, link);
+    p->n_hung_up -= peer->hung_up;
     free(peer);
-    if (--p->n == 0 && !uv_is_closing((uv_handle_t *)&p->sweep)) uv_timer_stop(&p->sweep);
+    if (--p->n == 0 && !uv_is_closing((uv_handle_t *)&p->sweep)) {
+        uv_timer_stop(&p->sweep);
+        uv_timer_stop(&p->room);
+    }
     return NULL;
 }
 
 void peer_enter(struct peers *p, struct peer *peer, enum peer_phase phase)
 {
-    if (peer->phase == PEER_HEADERS) TAILQ_REMOVE(&p->idle, peer, idle);
+    if (peer->phase == PEER_HEADERS && !peer->hung_up) TAILQ_REMOVE(&p->idle, peer, idle);
     if (peer->phase == PEER_WORK && --p->n_work == 0 && !uv_is_closing((uv_handle_t *)&p->watch))
         uv_timer_stop(&p->watch);
     peer->n_calls++;
     peer->phase = phase;
     peer->since_ms = peer->moved_ms = uv_now(p->sweep.loop);
     peer->work = NULL;
-    if (phase == PEER_HEADERS) TAILQ_INSERT_TAIL(&p->idle, peer, idle);
+    if (phase == PEER_HEADERS && !peer->hung_up) TAILQ_INSERT_TAIL(&p->idle, peer, idle);
     if (phase == PEER_WORK && p->n_work++ == 0)
         uv_timer_start(&p->watch, on_watch, WATCH_MS, WATCH_MS);
 }
@@ -266,4 +298,5 @@ void peers_close(struct peers *p)
 {
     uv_close((uv_handle_t *)&p->sweep, NULL);
     uv_close((uv_handle_t *)&p->watch, NULL);
+    uv_close((uv_handle_t *)&p->room, NULL);
 }

@@ -23,11 +23,11 @@ enum peer_phase {
 };
 
 /* Why a connection was hung up on. */
-enum peer_end { PEER_SLOW, PEER_STUCK, PEER_ROOM, PEER_ENDS };
+enum peer_end { PEER_SLOW, PEER_STUCK, PEER_ROOM, PEER_LEFT, PEER_ENDS };
 
 struct peer {
     LIST_ENTRY(peer) link;
-    TAILQ_ENTRY(peer) idle; /* in PEER_HEADERS */
+    TAILQ_ENTRY(peer) idle; /* in PEER_HEADERS, if it is not hung up on */
     int             fd;     /* owned by the HTTP daemon */
     enum peer_phase phase;
     uint64_t        since_ms; /* the phase began; bytes that go on move it forward */
@@ -42,6 +42,7 @@ struct peer {
         uint64_t            n_calls, n_read_at_call;
         struct sock_figures f;
         int                 n_times; /* looks in a row at which it was stuck */
+        bool                ended;   /* the client's end of the stream had come */
     } seen;
 };
 
@@ -49,11 +50,11 @@ LIST_HEAD(peer_list, peer);
 TAILQ_HEAD(peer_queue, peer);
 
 struct peers {
-    uv_timer_t        sweep, watch;
+    uv_timer_t        sweep, watch, room;
     struct peer_list  list;
     struct peer_queue idle; /* those in PEER_HEADERS, the longest first */
     uint64_t          idle_ms;
-    size_t            n, n_work, n_max;
+    size_t            n, n_work, n_hung_up, n_max;
     uint64_t          n_ends[PEER_ENDS];
     void (*left)(void *cls, void *work); /* the client that waits for `work` is gone */
     void *cls;

@@ -55,7 +55,7 @@ struct api_figures {
     uint64_t connections, max_connections;
     uint64_t workers, running, waiting, queue; /* requests that are computed and wait; its length */
     uint64_t in_flight;                        /* requests from the headers to the reply's end */
-    uint64_t slow, stuck, for_room;            /* connections hung up on, by reason */
+    uint64_t slow, stuck, for_room, gone;      /* connections hung up on, by reason */
     uint64_t left;                             /* requests whose clients did not wait */
     uint64_t log_dropped;                      /* lines of the log that nobody read */
 };

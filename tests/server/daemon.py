@@ -246,7 +246,8 @@ def unread_log():
     os.close(r)
     text = b"".join(log).decode()
     lines = re.findall(r"event=log_dropped lines=(\d+)", text)
-    check("the log says how many lines are missing", sum(map(int, lines)) == dropped, (lines, dropped))
+    # the line of that request for the metrics may be missing, too
+    check("the log says how many lines are missing", dropped <= sum(map(int, lines)) <= dropped + 1, (lines, dropped))
     check("and goes on", "request=after" in text and "event=stopped" in text, text[-1000:])
     check("every line is whole", all(re.match(r"time=\S+Z level=\w+ event=\w+( |$)", x) for x in text.splitlines()))
 
