@@ -35,7 +35,8 @@ LDFLAGS += $(filter -fsanitize=%,$(flags.$(VARIANT))) $(harden.link)
 Q := $(if $(V),,@)
 
 # What a module may include is what its include path shows it.
-# (-iquote: a header of ours called limits.h does not hide the system's.)
+# (-iquote: a header of ours does not hide one of the system. But none may be called limits.h,
+# whose system version asks for itself with quotes.)
 inc.core   := -Icore/include -iquote core
 inc.api    := -Iapi/include -iquote api -Icore/include
 inc.server := -iquote server -Iapi/include -Icore/include

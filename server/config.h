@@ -25,8 +25,8 @@ struct config_list {
 struct config {
     char   *host;
     int64_t port;
-    int64_t workers, threads_per_request; /* 0: for limits_settle() to decide */
-    int64_t kept_memory; /* no option: what the limits leave, see limits_settle() */
+    int64_t workers, threads_per_request; /* 0: for resources_settle() to decide */
+    int64_t kept_memory; /* no option: what the limits leave, see resources_settle() */
     int64_t queue, deadline, max_body, buffer_memory, max_connections, idle_timeout;
     int64_t plan_cache, subnet_cache, max_batch, max_subnets, max_supernets, max_scratch;
     int64_t blas_threads, memory_limit, grace, log_level;

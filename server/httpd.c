@@ -5,8 +5,8 @@
 #include "httpd.h"
 
 #include "conn.h"
-#include "limits.h"
 #include "log.h"
+#include "resources.h"
 
 #include <errno.h>
 #include <fcntl.h>

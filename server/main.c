@@ -2,9 +2,9 @@
 #define _GNU_SOURCE /* environ */
 #include "api.h"
 #include "config.h"
-#include "limits.h"
 #include "log.h"
 #include "loop.h"
+#include "resources.h"
 #include "supernet/supernet.h"
 
 #include <malloc.h>
@@ -90,8 +90,8 @@ static int serve(struct config *c)
     sn_error      err = {0};
     int           rc = EXIT_FAILED;
 
-    limits_find(&limits);
-    if (!limits_settle(&limits, c, &bytes, why, sizeof why)) {
+    resources_find(&limits);
+    if (!resources_settle(&limits, c, &bytes, why, sizeof why)) {
         log_event(LOG_ERROR, "config", "%s", why);
         return EXIT_USAGE;
     }

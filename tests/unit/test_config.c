@@ -14,7 +14,7 @@
 
 #include "api.h"
 #include "config.h"
-#include "limits.h"
+#include "resources.h"
 
 enum { MAX_ARGS = 8 };
 
@@ -385,7 +385,7 @@ static void check_budgets(void **state)
 
         assert_int_equal(load(&c, NULL, NULL, budgets[i].arg1, budgets[i].arg2, why, sizeof why),
                          CONFIG_RUN);
-        fits = limits_settle(&machine, &c, &bytes, why, sizeof why);
+        fits = resources_settle(&machine, &c, &bytes, why, sizeof why);
         if (fits != !budgets[i].refusal ||
             (!fits && strncmp(why, budgets[i].refusal, strlen(budgets[i].refusal))))
             fail_msg("%s: %s", budgets[i].name, fits ? "it fits" : why);
@@ -425,7 +425,7 @@ static void check_teams(void **state)
 
         assert_int_equal(load(&c, NULL, NULL, teams[i].arg1, teams[i].arg2, why, sizeof why),
                          CONFIG_RUN);
-        if (!limits_settle(&machine, &c, &bytes, why, sizeof why)) fail_msg("row %zu: %s", i, why);
+        if (!resources_settle(&machine, &c, &bytes, why, sizeof why)) fail_msg("row %zu: %s", i, why);
         if (c.threads_per_request != teams[i].threads_per_request)
             fail_msg("row %zu: %" PRId64 " threads", i, c.threads_per_request);
         config_fini(&c);
@@ -437,7 +437,7 @@ static void this_machine_has_something(void **state)
     struct limits l;
 
     (void)state;
-    limits_find(&l);
+    resources_find(&l);
     assert_true(l.cores >= 1);
     assert_true(l.memory_bytes > 1 << 20);
     assert_true(l.files >= 64);

@@ -1,6 +1,6 @@
-/* limits.h - can what was configured be kept? */
-#ifndef SERVER_LIMITS_H
-#define SERVER_LIMITS_H
+/* resources.h - can what was configured be kept? */
+#ifndef SERVER_RESOURCES_H
+#define SERVER_RESOURCES_H
 
 #include "config.h"
 
@@ -18,12 +18,12 @@ struct limits {
     int64_t files;        /* open files */
 };
 
-void limits_find(struct limits *ret_limits);
+void resources_find(struct limits *ret_limits);
 
 /* Fill in what is automatic (workers, threads per request: never more than workers), the memory
  * that everything together may take, and kept_memory: what is left for what is kept. False and a
  * sentence if that is more than there is. */
-bool limits_settle(const struct limits *limits, struct config *config, int64_t *ret_bytes,
-                   char *why, size_t n_why);
+bool resources_settle(const struct limits *limits, struct config *config, int64_t *ret_bytes,
+                      char *why, size_t n_why);
 
 #endif

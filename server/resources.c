@@ -1,4 +1,4 @@
-/* limits: each limit alone is harmless, their sum is not. It is computed before
+/* resources: each limit alone is harmless, their sum is not. It is computed before
  * anything is started, and what does not fit is refused with the sum spelt out.
  *
  *   plan cache + workers * (scratch + stack) + buffers + connections * 64 KB
@@ -8,7 +8,7 @@
  * what is prepared from their weights, policies with their states, and more or larger subnets.
  * That is charged as it comes (account.h). Files of weights are mapped read-only: the kernel
  * can drop their pages, so they do not count. */
-#include "limits.h"
+#include "resources.h"
 
 #include "pool.h"
 
@@ -70,7 +70,7 @@ static void find_cgroup_limits(struct limits *l)
     }
 }
 
-void limits_find(struct limits *ret_limits)
+void resources_find(struct limits *ret_limits)
 {
     struct limits l = {.cores = (int)uv_available_parallelism()};
     struct rlimit files;
@@ -90,8 +90,8 @@ void limits_find(struct limits *ret_limits)
 
 /* ---- does it fit? ------------------------------------------------------------------ */
 
-bool limits_settle(const struct limits *l, struct config *c, int64_t *ret_bytes, char *why,
-                   size_t n_why)
+bool resources_settle(const struct limits *l, struct config *c, int64_t *ret_bytes, char *why,
+                      size_t n_why)
 {
     const int64_t mib = 1 << 20;
     const int64_t there = c->memory_limit ? c->memory_limit : l->memory_bytes;
