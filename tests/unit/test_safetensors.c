@@ -253,6 +253,7 @@ static void views_are_aligned(void **state)
         sn_weights          *w = NULL;
         sn_error             err = {0};
         sn_tensor            t;
+        const char          *text;
 
         memcpy(at + shift, d.bytes, d.n_bytes);
         assert_int_equal(sn_weights_borrow(at + shift, d.n_bytes, "body", &w, &err), SN_OK);
@@ -281,6 +282,10 @@ static void views_are_aligned(void **state)
         assert_string_equal(sn_weights_metadata(w, "format"), "pt");
         assert_string_equal(sn_weights_metadata(w, "note"), "\xc3\xa9");
         assert_null(sn_weights_metadata(w, "z.weight"));
+        assert_string_equal(sn_weights_metadata_at(w, 0, &text), "format");
+        assert_string_equal(text, "pt");
+        assert_string_equal(sn_weights_metadata_at(w, 1, &text), "note");
+        assert_null(sn_weights_metadata_at(w, 2, &text));
         assert_ptr_equal(sn_weights_ref(w), w);
         assert_null(sn_weights_unref(w));
         assert_int_equal(sn_weights_count(w), 4); /* one owner is left */
