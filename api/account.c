@@ -96,6 +96,11 @@ size_t account_limit(const struct account *a, enum account_purpose purpose)
     return a->limit[purposes[purpose].pot];
 }
 
+size_t account_pot_used(const struct account *a, enum account_purpose purpose)
+{
+    return atomic_load_explicit(&a->used[purposes[purpose].pot], memory_order_relaxed);
+}
+
 size_t account_used(const struct account *a, enum account_purpose purpose)
 {
     return atomic_load_explicit(&a->by[purpose], memory_order_relaxed);

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <jansson.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,6 +357,15 @@ static void begin(struct call *call)
         .account = &call->api->account, .purpose = ACCOUNT_REPLIES, .stop = call->req->stop};
 }
 
+/* Hardly anything is charged that this call does not hold itself. */
+static bool is_alone(const struct call *call)
+{
+    const struct account *a = &call->api->account;
+    const size_t          own = call->n_charged + call->body.charged + call->req->n_body;
+
+    return account_pot_used(a, ACCOUNT_REPLIES) <= own + account_limit(a, ACCOUNT_REPLIES) / 16;
+}
+
 enum { MAX_MOVES = 16 };
 
 /* Nothing was changed yet in a model that has been replaced, so that beginning again with the new
@@ -375,8 +385,9 @@ static enum problem_code handle(struct call *call, const struct api_route_row *r
         call->model = api_model_unref(call->model);
         if (find_model(call) != P_OK) break;
     }
-    if (check_weights(call, row) != P_OK) return p->code;
-    return call->body.failed ? api_fail_buf(p, &call->body, NULL) : P_OK;
+    if (check_weights(call, row) == P_OK && call->body.failed) api_fail_buf(p, &call->body, NULL);
+    if (p->no_buffers && is_alone(call)) api_fail_for_ever(p);
+    return p->code;
 }
 
 static enum problem_code serve(struct call *call, const struct match *m)
@@ -468,6 +479,8 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+enum { TRIM_BYTES = 8 << 20 };
+
 void api_handle(struct api *api, struct api_worker *worker, const struct api_request *req,
                 struct api_response *ret)
 {
@@ -493,6 +506,7 @@ void api_handle(struct api *api, struct api_worker *worker, const struct api_req
     }
     sn_arena_free(call.mem);
     account_discharge(&api->account, ACCOUNT_REQUESTS, call.n_charged);
+    if (call.n_charged > TRIM_BYTES) malloc_trim(0); /* many small objects came and went */
     api_model_unref(call.model);
     free(call.query.text);
     api_worker_fini(&own);

@@ -161,17 +161,21 @@ void api_model_packed(struct model *m)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* Under the lock: charge n bytes, for which older subnets may have to go. */
+/* Under the lock: charge n bytes, for which older subnets may have to go. Half of the pot is left
+ * to others, since subnets come without end. */
 static bool make_room(struct model *m, size_t n, struct api_lru_node **gone)
 {
-    struct api_lru_node *own = NULL;
-    bool                 fits = account_charge(m->account, ACCOUNT_SUBNETS, n);
+    const size_t half = account_limit(m->account, ACCOUNT_SUBNETS) / 2;
+    bool         fits = false;
 
-    while (!fits && m->subnets.oldest) {
+    for (;;) {
+        struct api_lru_node *own = NULL;
+
+        if (account_used(m->account, ACCOUNT_SUBNETS) + n <= half || !m->subnets.oldest)
+            fits = account_charge(m->account, ACCOUNT_SUBNETS, n);
+        if (fits || !m->subnets.oldest) break;
         take_oldest(m, &own);
         entries_free(m->account, own);
-        own = NULL;
-        fits = account_charge(m->account, ACCOUNT_SUBNETS, n);
     }
     while (m->subnets.n >= m->max_subnets)
         take_oldest(m, gone);

@@ -56,6 +56,8 @@ enum problem_code api_fail_memory(struct problem *p)
     return api_fail(p, P_NO_MEMORY, "", "out of memory; try again later");
 }
 
+static const char try_again[] = "; try again later";
+
 enum problem_code api_fail_room(struct problem *p, const struct account *a,
                                 enum account_purpose purpose, size_t n, const char *what)
 {
@@ -71,10 +73,17 @@ enum problem_code api_fail_room(struct problem *p, const struct account *a,
     if (n > limit)
         return api_fail(p, P_LIMIT, "", "%s would take %zu bytes, and %s leaves %zu", what, n,
                         option, limit);
-    return api_fail(p, P_BUSY, "",
-                    "%s would take %zu bytes, and of the %zu that %s leaves others hold too many "
-                    "now; try again later",
-                    what, n, limit, option);
+    if (p->code == P_OK) p->no_buffers = account_pot(purpose) == POT_BUFFERS;
+    return api_fail(p, P_BUSY, "", "%s would take %zu bytes, and %s leaves %zu for all together%s",
+                    what, n, option, limit, try_again);
+}
+
+void api_fail_for_ever(struct problem *p)
+{
+    char *end = strstr(p->text, try_again);
+
+    p->code = P_LIMIT;
+    if (end) *end = '\0';
 }
 
 /* No default: the compiler lists a status that nobody mapped. */

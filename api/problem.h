@@ -62,6 +62,7 @@ enum problem_code {
 /* Zeroed to begin with; keeps the first problem, like sn_error. */
 struct problem {
     enum problem_code code;
+    bool              no_buffers; /* P_BUSY, for --buffer-memory had no room */
     char              where[256];
     char              text[1024];
 };
@@ -76,6 +77,9 @@ enum problem_code api_fail_memory(struct problem *p);
 /* The account has no room for n bytes of `what`: never (P_LIMIT), or not now (P_BUSY). */
 enum problem_code api_fail_room(struct problem *p, const struct account *a,
                                 enum account_purpose purpose, size_t n, const char *what);
+
+/* It was no_buffers, but nobody else had any: P_LIMIT. */
+void api_fail_for_ever(struct problem *p);
 
 struct api_buf;
 

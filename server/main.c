@@ -119,6 +119,10 @@ int main(int argc, char **argv)
     /* One heap for all workers: with one each, every heap grows to hold all cached plans, since
      * any worker may compile any of them. Nothing is allocated while a plan runs. */
     mallopt(M_ARENA_MAX, 1);
+    /* Large blocks are the system's again when they are freed: without this the first one of up to
+     * 32 MB makes all that follow part of the heap, whose top alone can shrink. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
     switch (config_load(&config, argc, argv, environ, why, sizeof why)) {
     case CONFIG_RUN:
         log_open((enum log_level)config.log_level);

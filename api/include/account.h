@@ -69,6 +69,7 @@ const char      *account_pot_name(enum account_purpose purpose); /* "buffers" */
 
 /* The limit of the purpose's pot, and what is charged to the purpose alone. */
 size_t      account_limit(const struct account *a, enum account_purpose purpose);
+size_t      account_pot_used(const struct account *a, enum account_purpose purpose); /* by all */
 size_t      account_used(const struct account *a, enum account_purpose purpose);
 const char *account_name(enum account_purpose purpose);
 
