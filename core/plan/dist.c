@@ -4,6 +4,9 @@
 #include "base/hash.h"
 #include "plan/plan.h"
 
+/* Numbers that all distributions of a plan are made of: each run goes through them. */
+enum { MAX_COMBOS = 1 << 22 };
+
 static sn_status fill_combos(struct sn_plan *p, const struct arg_slot *slot, struct dist *d,
                              sn_error *err)
 {
@@ -26,11 +29,18 @@ static sn_status fill_combos(struct sn_plan *p, const struct arg_slot *slot, str
     }
     rc = expr_combos(slot->expr, soft, value, p->work, &option, &d->n_options, &combo_option,
                      &combo_index, &d->n_combos, err);
+    if (rc) return rc;
+    p->n_combos += d->n_combos * (d->n_soft + 2);
+    if (p->n_combos > MAX_COMBOS)
+        return sn_fail(err, SN_E_LIMIT, slot->where,
+                       "\"%.300s\" has %zu combinations of candidates, too many for every run to "
+                       "weigh beside those of the arguments before it",
+                       expr_text(slot->expr), d->n_combos);
     d->soft = choice;
     d->option = option;
     d->combo_option = combo_option;
     d->combo_index = combo_index;
-    return rc;
+    return SN_OK;
 }
 
 sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choice, int *ret_dist,

@@ -202,8 +202,9 @@ sn_status plan_lower(struct sn_plan *p, const struct network *w, const sn_desc *
     }
     for (size_t i = 0; i < w->n_nodes; i++)
         if (w->node[i].live) {
-            const sn_status rc = lower_node(p, &w->node[i], map, err);
+            sn_status rc = plan_ask(p, 256, err);
 
+            if (!rc) rc = lower_node(p, &w->node[i], map, err);
             if (rc) return rc;
         }
     for (size_t i = 0; i < n_out; i++)

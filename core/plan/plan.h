@@ -17,6 +17,7 @@
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
 
+#include "base/budget.h"
 #include "subnet/network.h"
 
 /* ---- values: tensors between steps ------------------------------------------------ */
@@ -189,6 +190,7 @@ struct sn_plan {
     struct slot *slot;
     const int   *in_slot, *out_slot; /* VALUE_ABSENT: absent */
     size_t       n_dists, cap_dists;
+    size_t       n_combos; /* numbers that the distributions of arguments are made of */
     struct dist *dist;
 
     struct fence *fence; /* of builds that fence memory; NULL in others */
@@ -217,6 +219,12 @@ sn_status plan_spend(struct sn_plan *p, const struct step *s, uint64_t n_steps, 
 /* ---- the stages of compiling, in this order; all memory from plan->work ------------------- */
 
 /* A new value; -1 when memory is out. */
+/* Before so much work (steps of sn_compile_options): the caller may have asked to stop. */
+static inline sn_status plan_ask(const struct sn_plan *p, uint64_t n_steps, sn_error *err)
+{
+    return budget_step(arena_budget(p->work), n_steps, "plan", err);
+}
+
 int plan_add_value(struct sn_plan *p);
 
 /* Append a copy of `s`, with copies of its lists of values; false when memory is out. */

@@ -190,7 +190,8 @@ sn_status plan_seal(struct sn_plan *p, sn_error *err)
     p->in_slot = copy_ports(&t, p->input, p->info.n_in, io);
     p->out_slot = copy_ports(&t, p->output, p->info.n_out, io + p->info.n_in);
     for (size_t i = 0; rc == SN_OK && i < p->n_steps; i++) {
-        rc = seal_step(p, &t, &p->step[i], &p->task[i], err);
+        rc = plan_ask(p, 64, err);
+        if (rc == SN_OK) rc = seal_step(p, &t, &p->step[i], &p->task[i], err);
         keeps = keeps || stays(&p->step[i]);
     }
     if (rc != SN_OK) return rc;

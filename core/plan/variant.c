@@ -132,8 +132,10 @@ sn_status plan_variants(struct sn_plan *p, sn_error *err)
     memset(c.twin, -1, (size_t)c.cap * sizeof *c.twin); /* a twin has no twin: 2 n are enough */
     p->step = NULL;
     p->n_steps = p->cap_steps = 0;
-    for (size_t i = 0; rc == SN_OK && i < n; i++)
-        rc = convert(&c, &c.from[i], err);
+    for (size_t i = 0; rc == SN_OK && i < n; i++) {
+        rc = plan_ask(p, 256, err);
+        if (rc == SN_OK) rc = convert(&c, &c.from[i], err);
+    }
     for (size_t i = 0; rc == SN_OK && i < p->info.n_out; i++)
         rc = in_layout(&c, &((int *)p->output)[i], SN_LAYOUT_ROWS, p->subnet->net->root, err);
     sn_arena_free(work);
