@@ -54,7 +54,7 @@ UNIT  := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 SUPPORT := $(call objs,tests/support)
 
 # Unit tests count allocations and make them fail: tests/support/alloc.c.
-WRAP := $(foreach f,malloc calloc realloc aligned_alloc posix_memalign strdup strndup,-Wl,--wrap=$(f))
+WRAP := $(foreach f,malloc calloc realloc free aligned_alloc posix_memalign strdup strndup,-Wl,--wrap=$(f))
 
 .PHONY: all
 all: $(B)/supernetd $(B)/libsupernet.a $(B)/libsupernet.so $(B)/conformance  ## build daemon, library and conformance runner

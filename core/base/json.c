@@ -42,14 +42,17 @@ static sn_status check_depth(const char *text, size_t n_bytes, const char *where
 size_t json_tree_bytes(const char *text, size_t n_bytes)
 {
     /* Of jansson 2.14 with the allocator's rounding: an object with its first buckets, an array
-     * with its first slots, a member, a text, any other value with its slot. */
-    enum { OBJECT = 256, ARRAY = 144, MEMBER = 112, TEXT = 96, VALUE = 64 };
+     * with its first slots, a text or the member that it is the key of, any other value with its
+     * slot; a member has more buckets. */
+    enum { OBJECT = 240, ARRAY = 144, MEMBER = 32, TEXT = 96, VALUE = 64 };
     bool   in_string = false;
-    size_t n = VALUE;
+    size_t n = VALUE, from = 0, longest = 0; /* the longest word, which the parser buffers */
 
     for (size_t i = 0; i < n_bytes; i++) {
         const char c = text[i];
 
+        if (i - from > longest) longest = i - from;
+        if (c == '"' || c == ',') from = i;
         if (in_string) {
             n++;
             if (c == '\\')
@@ -63,7 +66,7 @@ size_t json_tree_bytes(const char *text, size_t n_bytes)
             n += c == '{' ? OBJECT : c == '[' ? ARRAY : c == ':' ? MEMBER : c == ',' ? VALUE : 0;
         }
     }
-    return n;
+    return n + 4 * longest;
 }
 
 sn_status json_parse_within(struct budget *budget, const char *text, size_t n_bytes,

@@ -194,6 +194,7 @@ static bool subscript(struct ops *o, const sn_value *a, const sn_value *index, s
 
     if (a->kind != SN_KIND_TEXT && a->kind != SN_KIND_TUPLE) return refuse(o, "indexing", a, NULL);
     if (!sn_value_int(index, &i)) return refuse(o, "an index", index, NULL);
+    if (a->kind == SN_KIND_TEXT && !ops_spend(o, strlen(a->as.text) / 4)) return false;
     n = (int64_t)(a->kind == SN_KIND_TEXT ? n_characters(a->as.text) : a->as.tuple.n);
     if (i < -n || i >= n) {
         o->code = SN_E_EVALUATE;
@@ -337,7 +338,7 @@ bool ops_compare(struct ops *o, enum relation what, const sn_value *a, const sn_
     static const char *const sign[] = {"<", "<=", "==", "!=", ">=", ">"};
     enum value_order         order;
 
-    if (a->kind >= SN_KIND_TEXT && !ops_spend(o, value_size(a) / 8)) return false;
+    if (a->kind >= SN_KIND_TEXT && !ops_spend(o, value_size(a) / 4)) return false;
     if (what == RELATION_EQ || what == RELATION_NE) {
         *ret = sn_value_equal(a, b) == (what == RELATION_EQ);
         return true;
@@ -360,6 +361,7 @@ static bool extreme(struct ops *o, enum relation better, const sn_value *arg, si
     const sn_value *found = &arg[0];
     bool            is_better;
 
+    if (!ops_spend(o, n)) return false;
     for (size_t i = 1; i < n; i++) {
         if (!ops_compare(o, better, &arg[i], found, &is_better)) return false;
         if (is_better) found = &arg[i];
@@ -397,7 +399,7 @@ static bool to_whole(struct ops *o, enum function what, const sn_value *a, sn_va
 
     if (sn_value_int(a, &i)) return give_int(ret, i);
     if (what == FUNCTION_TO_INT && a->kind == SN_KIND_TEXT)
-        return done(o, number_text_to_int(a->as.text, &i)) && give_int(ret, i);
+        return ops_spend(o, value_size(a)) && done(o, number_text_to_int(a->as.text, &i)) && give_int(ret, i);
     if (a->kind != SN_KIND_FLOAT)
         return refuse(o,
                       what == FUNCTION_FLOOR   ? "floor"
@@ -461,7 +463,8 @@ static bool to_float(struct ops *o, const sn_value *a, sn_value *ret)
 
     if (is_number(a)) return give_real(ret, real_of(a));
     if (a->kind != SN_KIND_TEXT) return refuse(o, "to_float", a, NULL);
-    return done(o, number_text_to_real(a->as.text, &x)) && give_real(ret, x);
+    return ops_spend(o, value_size(a)) && done(o, number_text_to_real(a->as.text, &x)) &&
+           give_real(ret, x);
 }
 
 bool ops_call(struct ops *o, enum function what, const sn_value *arg, size_t n, sn_value *ret)

@@ -553,7 +553,7 @@ static sn_status parse(struct parser *p, const char *text, sn_expr **ret_expr)
     sn_status rc;
 
     p->out = (struct program){.mem = p->mem, .where = p->where, .err = p->err};
-    rc = budget_step(arena_budget(p->mem), strlen(text), p->where, p->err);
+    rc = budget_step(arena_budget(p->mem), 8 * strlen(text), p->where, p->err);
     if (rc == SN_OK) rc = parse_text(p, text);
     if (rc == SN_OK) rc = program_finish(&p->out, text, ret_expr);
     program_fini(&p->out);
