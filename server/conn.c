@@ -432,6 +432,8 @@ static void read_headers(struct job *job, const char *method, const char *versio
     strict_begin(&hd->strict, adjacent, method, job->uri_at, job->n_uri, version);
     if (!job->uri_is_good)
         hd->strict.wrong = "the path contains a space or a control character; %20 is a space";
+    if (!job->authority && job->uri[0] != '/' && strcmp(job->uri, "*"))
+        hd->strict.wrong = "what is asked for is neither a path nor a URL of http or https";
     MHD_get_connection_values_n(job->conn, MHD_HEADER_KIND, on_header, hd);
     info = MHD_get_connection_info(job->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     strict_end(&hd->strict, method, info->header_size);
