@@ -136,7 +136,7 @@ static void on_room(uv_timer_t *timer);
 /* Are more connected than the reserve allows? Then somebody has to go, now or soon. */
 static void keep_reserve(struct peers *p)
 {
-    const size_t most = p->n_max - p->n_max / RESERVE - 1;
+    const size_t most = p->n_max - p->n_max / RESERVE - (p->n_max > 4);
 
     while (p->n - p->n_hung_up > most) {
         struct peer *goes = longest_idle(p);
