@@ -20,6 +20,7 @@ struct doc {
     char  *at;
     size_t n, cap;
     int    n_cells, n_modules;
+    bool   nni; /* in the compatibility mode, which knows no depth of 0 */
 };
 
 /* How many data streams a module takes and makes, and whether a mask runs beside them. */
@@ -237,7 +238,8 @@ static void repeat(struct doc *d, const char *name, const struct ref *from, stru
                    int depth)
 {
     head(d, name, "Repeat");
-    put(d, ", \"depth\": \"%s\", \"blocks\": [", below(d, 2) ? "d" : "2 - d");
+    put(d, ", \"depth\": \"%s\", \"blocks\": [",
+        below(d, 2) ? "d" : d->nni ? "3 - d" : "2 - d");
     module(d, NULL, NULL, p, depth - 1);
     put(d, ", ");
     module(d, NULL, NULL, p, depth - 1);
@@ -341,10 +343,14 @@ _Bool random_document(uint64_t seed, char *buf, size_t n_bytes)
 
     sn_rng_seed(&d.rng, seed);
     p = (struct ports){2, 1 + below(&d, 2), below(&d, 3) > 0};
-    put(&d, "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [{\"name\": \"key\", "
+    d.nni = below(&d, 4) == 0;
+    put(&d, "{\"format\": \"supernet/1\", \"name\": \"t\", ");
+    if (d.nni) put(&d, "\"compatibility\": \"nni-2.8\", ");
+    put(&d, "\"inputs\": [{\"name\": \"key\", "
             "\"shape\": [\"N\", 4, 4]}, {\"name\": \"query\", \"shape\": [\"N\", 4, 4]}");
     if (p.mask) put(&d, ", {\"name\": \"mask\", \"shape\": [4, 4], \"optional\": true}");
-    put(&d, "], \"choices\": {\"w\": [2, 3, 4], \"d\": [0, 1, 2]}, \"outputs\": [");
+    put(&d, "], \"choices\": {\"w\": [2, 3, 4], \"d\": [%s1, 2]}, \"outputs\": [",
+        d.nni ? "" : "0, ");
     for (int o = 0; o < p.out + p.mask; o++)
         put(&d, "%s\"o%d\"", o ? ", " : "", o);
     put(&d, "], \"model\": ");

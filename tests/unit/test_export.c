@@ -94,7 +94,9 @@ static void same_everywhere(const char *spec, sn_subnet *subnet)
         run(twice, mask, &got);
         expect_same("the export of the export differs", spec, &want, &got);
     }
-    if (strcmp(sn_supernet_spec(first.net), sn_supernet_spec(second.net)) != 0) {
+    /* The compatibility mode exports also what does not run; the export is in no such mode. */
+    if (!strstr(spec, "\"compatibility\"") &&
+        strcmp(sn_supernet_spec(first.net), sn_supernet_spec(second.net)) != 0) {
         print_error("%s", sn_supernet_spec(first.net));
         print_error("%s", sn_supernet_spec(second.net));
         fail_msg("this document's export is exported as another one\n%s", spec);
