@@ -62,8 +62,18 @@ sn_status scan_expect(struct scan *s, char c)
 
 sn_status scan_end(struct scan *s)
 {
+    size_t left, n_nul = 0;
+
     scan_peek(s);
-    return s->at == s->end ? SN_OK : unexpected(s, "nothing more");
+    left = (size_t)(s->end - s->at);
+    if (left == 0) return SN_OK;
+    while (n_nul < left && s->at[n_nul] == '\0')
+        n_nul++;
+    if (n_nul == left) /* as json_parse() says it */
+        return sn_fail(s->err, SN_E_SYNTAX, s->where,
+                       "the last %zu of %zu bytes are NUL; what pads a document is white space",
+                       n_nul, (size_t)(s->end - s->start));
+    return unexpected(s, "nothing more");
 }
 
 /* Behind the opening bracket, or behind an item: is there another one? */
