@@ -356,6 +356,15 @@ sn_status header_parse(const void *bytes, size_t n_bytes, const char *what, sn_a
                        "header: was it written to the end?");
     if (length == 0 || text[0] != '{')
         return sn_fail(err, SN_E_SYNTAX, what, "the header does not start with \"{\"");
+    if (text[length - 1] == '\0') { /* a valid header ends otherwise */
+        size_t n = 1;
+
+        while (text[length - 1 - n] == '\0')
+            n++;
+        return sn_fail(err, SN_E_SYNTAX, what,
+                       "the last %zu of %zu bytes of the header are NUL; what pads it is spaces", n,
+                       (size_t)length);
+    }
 
     snprintf(place, sizeof place, "%.200s, header", what);
     r.tmp = sn_arena_create();

@@ -153,7 +153,7 @@ static void padding_of_nul_bytes_is_called_that(void **state)
     } row[] = {
         {sizeof spaces - 1, 0, 0, 0, NULL}, /* as it should be */
         {sizeof spaces - 1, sizeof spaces - 3, sizeof spaces - 1, 0,
-         "the last 2 of 57 bytes are NUL; what pads a document is white space"},
+         "the last 2 of 57 bytes of the header are NUL; what pads it is spaces"},
         {sizeof spaces - 1, 0, 0, 5,
          "the last 5 of 17 data bytes belong to no tensor; all are NUL: is the file padded?"},
         {0, 0, sizeof spaces - 1, 0,
