@@ -33,22 +33,38 @@ static sn_limits limits_of(const struct budget *b, size_t memory_limit_bytes)
                        .memory_limit_bytes = memory_limit_bytes ? memory_limit_bytes : 1};
 }
 
+/* One try with at most `most` bytes. */
+static sn_status create(const struct budget *b, sn_supernet *net, const char *cls,
+                        const char *options, size_t most, size_t *ret_got, sn_policy **ret_policy,
+                        sn_error *err)
+{
+    const size_t    got = account_reserve(b->account, ACCOUNT_POLICIES, most);
+    const sn_limits limits = limits_of(b, got);
+    const sn_status rc = sn_policy_create_with(net, cls, options, &limits, ret_policy, err);
+
+    account_settle(b->account, ACCOUNT_POLICIES, got,
+                   rc == SN_OK ? sn_policy_bytes(*ret_policy) : 0);
+    *ret_got = got;
+    return rc;
+}
+
 enum problem_code api_policy_create(const struct budget *b, sn_supernet *net, const char *cls,
                                     const char *options, sn_policy **ret_policy,
                                     size_t *ret_charged, struct problem *p)
 {
-    const size_t    got = account_reserve(b->account, ACCOUNT_POLICIES, POLICY_LEARNS);
-    const sn_limits limits = limits_of(b, got);
-    sn_policy      *policy = NULL;
-    sn_error        err = {0};
+    sn_policy *policy = NULL;
+    sn_error   err = {0};
+    size_t     got;
+    sn_status  rc = create(b, net, cls, options, BUDGET_USUAL, &got, &policy, &err);
 
-    if (sn_policy_create_with(net, cls, options, &limits, &policy, &err) != SN_OK) {
-        account_discharge(b->account, ACCOUNT_POLICIES, got);
-        return api_fail_budget(p, b, ACCOUNT_POLICIES, got, POLICY_LEARNS, &err, "the policy");
+    if (rc == SN_E_LIMIT) { /* most are small; what is not does not keep others waiting before */
+        err = (sn_error){0};
+        rc = create(b, net, cls, options, POLICY_BYTES, &got, &policy, &err);
     }
+    if (rc != SN_OK)
+        return api_fail_budget(p, b, ACCOUNT_POLICIES, got, POLICY_BYTES, &err, "the policy");
     sn_policy_limits(policy, NULL); /* the flag does not outlive the call */
     *ret_charged = sn_policy_bytes(policy);
-    account_settle(b->account, ACCOUNT_POLICIES, got, *ret_charged);
     *ret_policy = policy;
     return P_OK;
 }

@@ -10,6 +10,9 @@ struct budget {
     const atomic_bool *stop; /* NULL: nobody */
 };
 
+/* Bytes that a call is offered first, before it may take all there is. */
+enum { BUDGET_USUAL = 8 << 20 };
+
 /* What the library asks; `cls` is the flag. */
 bool api_budget_stopped(void *cls);
 
@@ -32,7 +35,7 @@ struct policy_turn {
     sn_policy           *policy;
     size_t              *charged, most, got;
 };
-enum { POLICY_DRAWS = 4 << 20, POLICY_LEARNS = 256 << 20 };
+enum { POLICY_DRAWS = 4 << 20, POLICY_LEARNS = 16 << 20, POLICY_BYTES = 256 << 20 };
 
 struct policy_turn api_policy_begin(const struct budget *b, sn_policy *policy, size_t *charged,
                                     size_t more);

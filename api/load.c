@@ -74,8 +74,8 @@ static enum problem_code open_weights(const struct budget *b, const char *dir, c
                                   .stop = b->stop ? api_budget_stopped : NULL,
                                   .stop_cls = (void *)b->stop};
     sn_error           err = {0};
-    char              path[PATH_MAX];
-    int               fd;
+    char               path[PATH_MAX];
+    int                fd;
 
     if (api_place_open(dir, file, below, path, &fd, p) != P_OK) return p->code;
     if (mode == SN_WEIGHTS_COPY && charge_copy(b, fd, file, ret_charged, p) == P_OK)
@@ -144,36 +144,51 @@ static size_t widened_bytes(const sn_weights *weights)
     return sum; /* at most twice the file */
 }
 
+/* One try with at most `most` bytes. */
+static sn_status try_load(const struct api *api, const struct budget *b, const struct api_buf *spec,
+                          sn_weights *weights, size_t most, size_t *ret_got, sn_supernet **ret_net,
+                          sn_error *err)
+{
+    const size_t          got = account_reserve(b->account, ACCOUNT_SUPERNETS, most);
+    const sn_load_options options = {.size = sizeof options,
+                                     .stop = b->stop ? api_budget_stopped : NULL,
+                                     .stop_cls = (void *)b->stop,
+                                     .memory_limit_bytes = got ? got : 1};
+    const sn_status       rc = sn_supernet_load_with(spec->at ? spec->at : "", spec->n, weights,
+                                               api->registry, &options, ret_net, err);
+
+    account_settle(b->account, ACCOUNT_SUPERNETS, got,
+                   rc == SN_OK ? sn_supernet_bytes(*ret_net) : 0);
+    *ret_got = got;
+    return rc;
+}
+
 /* The document over the weights, and what it holds charged. */
 static enum problem_code load(const struct api *api, const struct budget *b,
                               const struct api_buf *spec, sn_weights *weights,
                               sn_supernet **ret_net, size_t *inout_charged, struct problem *p)
 {
-    const size_t          wide = widened_bytes(weights);
-    const bool            has_room = account_charge(b->account, ACCOUNT_SUPERNETS, wide);
-    const size_t          got = account_reserve(b->account, ACCOUNT_SUPERNETS, MODEL_BYTES);
-    const sn_load_options options = {.size = sizeof options,
-                                     .stop = b->stop ? api_budget_stopped : NULL,
-                                     .stop_cls = (void *)b->stop,
-                                     .memory_limit_bytes = got ? got : 1};
-    sn_error              err = {0};
-    size_t                n_bytes = 0;
+    const size_t wide = widened_bytes(weights);
+    sn_error     err = {0};
+    size_t       got;
+    sn_status    rc;
 
-    if (!has_room) {
-        account_settle(b->account, ACCOUNT_SUPERNETS, got, 0);
+    if (!account_charge(b->account, ACCOUNT_SUPERNETS, wide))
         return api_fail_room(p, b->account, ACCOUNT_SUPERNETS, wide, "widening the weights");
+    rc = try_load(api, b, spec, weights, BUDGET_USUAL, &got, ret_net, &err);
+    if (rc == SN_E_LIMIT) {
+        err = (sn_error){0};
+        rc = try_load(api, b, spec, weights, MODEL_BYTES, &got, ret_net, &err);
     }
-    if (sn_supernet_load_with(spec->at ? spec->at : "", spec->n, weights, api->registry, &options,
-                              ret_net, &err) == SN_OK)
-        n_bytes = sn_supernet_bytes(*ret_net);
-    else if (err.code == SN_E_STOPPED)
+    account_discharge(b->account, ACCOUNT_SUPERNETS, wide); /* what was widened is in it now */
+    if (rc == SN_OK)
+        *inout_charged += sn_supernet_bytes(*ret_net);
+    else if (rc == SN_E_STOPPED)
         api_fail(p, P_STOPPED, "", "stopped while the document was read; nothing was changed");
-    else if (err.code == SN_E_LIMIT && got < MODEL_BYTES)
+    else if (rc == SN_E_LIMIT && got < MODEL_BYTES)
         api_fail_budget(p, b, ACCOUNT_SUPERNETS, got, MODEL_BYTES, &err, "the supernet");
     else
         api_fail_file(p, &err);
-    account_settle(b->account, ACCOUNT_SUPERNETS, got + wide, n_bytes);
-    *inout_charged += n_bytes;
     return p->code;
 }
 
