@@ -70,8 +70,9 @@ static bool find_candidate(const sn_supernet *net, const sn_choice *c, const sn_
         snprintf(digits, sizeof digits, "%lld", (long long)v->as.integer);
         return find_candidate(net, c, &name, ret_index);
     }
+    if (!net->nni || v->as.integer >= 0) return false;
     k = v->as.integer + (int64_t)c->n_candidates;
-    if (!net->nni || v->as.integer >= 0 || k < 0) return false;
+    if (k < 0) return false;
     *ret_index = (uint32_t)k;
     return true;
 }

@@ -311,6 +311,7 @@ static void a_policy_softens_the_edges_of_open_nodes(void **state)
     };
     const sn_value same = {.kind = SN_KIND_TEXT, .as.text = "same"};
     const sn_value one = {.kind = SN_KIND_INT, .as.integer = 1};
+    const sn_value far = {.kind = SN_KIND_INT, .as.integer = INT64_MAX};
     struct whole   w;
     sn_draft      *draft;
     sn_policy     *policy;
@@ -324,6 +325,7 @@ static void a_policy_softens_the_edges_of_open_nodes(void **state)
     assert_int_equal(sn_draft_create(w.net, &draft, NULL), SN_OK);
     assert_int_equal(sn_draft_set(draft, "c/op_2_0", &same, NULL), SN_OK);
     assert_int_equal(sn_draft_set(draft, "c/op_2_1", &same, NULL), SN_OK);
+    assert_int_equal(sn_draft_set(draft, "c/input_2_0", &far, NULL), SN_E_NOT_CANDIDATE);
     assert_int_equal(sn_draft_set(draft, "c/input_2_0", &one, NULL), SN_OK);
     assert_int_equal(sn_draft_set(draft, "c/input_2_1", &one, NULL), SN_OK);
     assert_int_equal(sn_policy_create(w.net, "differentiable", NULL, &policy, NULL), SN_OK);
