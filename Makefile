@@ -100,8 +100,8 @@ test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=
 .PHONY: setup-build setup-test setup-ci setup-bench setup-interop
 setup-build setup-test setup-ci setup-bench setup-interop:
 	@deploy/setup.sh $(@:setup-%=%)
-ifneq ($(filter run test conformance bench bench-demo fuzz image-test interop,$(MAKECMDGOALS)),)
-setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz,$(MAKECMDGOALS)),setup-ci) $(if $(filter interop,$(MAKECMDGOALS)),setup-interop)
+ifneq ($(filter run test conformance bench bench-demo fuzz image-test fuzz-coverage interop,$(MAKECMDGOALS)),)
+setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz fuzz-coverage,$(MAKECMDGOALS)),setup-ci) $(if $(filter interop,$(MAKECMDGOALS)),setup-interop)
 endif
 
 # The whole library, visible to plug-ins: they may call what the daemon does not.
@@ -195,30 +195,75 @@ build/interop/typescript/node_modules/.package-lock.json: tests/interop/typescri
 	$(Q)cd build/interop/typescript && npm ci --ignore-scripts --silent
 	@touch $@
 
+# Documents of the fuzzer's grammar, and what the library answers to them.
+$(B)/tests/interop/interpreter/dump: $(patsubst %,$(B)/tests/%.o,interop/interpreter/dump fuzz/grammar fuzz/pipeline) $(B)/libsupernet.a
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@ $(libs.core) -pthread
+
 .PHONY: interop
-interop: setup-build setup-interop $(B)/supernetd | $(INTEROP)  ## clients and requests that others' tools make of api/openapi.json, against the daemon
+interop: setup-build setup-interop $(B)/supernetd $(B)/tests/interop/interpreter/dump | $(INTEROP)  ## clients and requests that others' tools make of api/openapi.json, against the daemon
 	@SUPERNETD=$(B)/supernetd tests/run.sh $(shell find tests/interop -maxdepth 1 -name '*.sh' -perm -u+x | sort)
 
 # ---- fuzzing: clang's libFuzzer over the parsers -----------------------------------------
 
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
-FUZZ_FLAGS   := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-                $(inc.tests)
+FUZZ_FLAGS   := -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+fuzz_objs     = $(patsubst %.c,build/fuzz/%.o,$(filter-out core/kernel/%,$(call src,$(1))))
 
-# Parsers and everything around them are instrumented, in one compilation for each target.
-# The kernels are not: they take no bytes from outside, and clang needs minutes for them.
-FUZZ_PLAIN   := $(patsubst %.c,$(B)/%.o,$(filter-out core/kernel/gemm_blas.c,$(shell find core/kernel -name '*.c')))
-FUZZ_SOURCES := $(filter-out core/kernel/%,$(shell find core api -name '*.c'))
+# The library and the API are compiled once for all targets, and tell the fuzzer which way they went.
+# Kernels do not: clang needs minutes for them, and their way follows from shapes. gcc's address
+# checks, which clang's runtime understands, watch over what they read and write; as calls, for
+# they are compiled in half the time. Those for rare CPUs go without.
+fuzz_plain   := core/kernel/packed/set_c.c core/kernel/packed/set_avx512.c
+fuzz_kernels := $(filter-out $(fuzz_plain) core/kernel/gemm_blas.c,$(shell find core/kernel -name '*.c'))
+build/fuzz/lib.a: $(call fuzz_objs,core) $(call fuzz_objs,api) $(fuzz_kernels:%.c=build/fuzz/%.o) $(fuzz_plain:%.c=$(B)/%.o)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
-build/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) $(shell find core api -name '*.h') $(FUZZ_PLAIN) $(B)/api/embedded.o | $(setup)
+build/fuzz/core/kernel/%.o: core/kernel/%.c | $(setup)
 	@mkdir -p $(@D)
 	@echo '  $@'
-	$(Q)clang $(FUZZ_FLAGS) $< $(FUZZ_SOURCES) $(FUZZ_PLAIN) -o $@ -ljansson -lmd -lm -ldl -pthread
+	$(Q)$(CC) -std=gnu11 -O1 -g1 -fsanitize=address --param asan-instrumentation-with-call-threshold=0 \
+	    -fno-omit-frame-pointer -fPIC $(inc.core) -MMD -MP -c $< -o $@
+
+build/fuzz/%.o: %.c | $(setup)
+	@mkdir -p $(@D)
+	@echo '  $@'
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(inc.tests) -MMD -MP -c $< -o $@
+
+build/fuzz/api/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
+
+# What targets have in common: tests/fuzz/*.c that are none.
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o \
+                   $(patsubst %.c,build/fuzz/%.o,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c))) build/fuzz/lib.a
+	@echo '  $@'
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer $^ -o $@ -ljansson -lmd -lm -ldl -pthread
+
+-include $(shell find build/fuzz -name '*.d' 2>/dev/null)
 
 .PHONY: fuzz
 fuzz: setup-build setup-ci $(FUZZERS)  ## fuzz every parser for FUZZ_SECONDS in all (60)
 	@tests/run.sh "tests/fuzz/smoke.sh $(FUZZ_SECONDS) $(FUZZERS)"
+
+# Which lines of core and api the corpora reach, all targets together. Kernels for other CPUs are left out.
+cover_objs = $(patsubst %.c,build/cover/%.o,$(filter-out core/kernel/packed/set_% core/kernel/gemm_%,$(call src,$(1)))) $(if $(filter core,$(1)),build/cover/core/kernel/gemm_ref.o)
+build/cover/%.o: %.c | $(setup)
+	@mkdir -p $(@D)
+	@echo '  $@'
+	$(Q)clang -std=gnu11 -O1 -g -fprofile-instr-generate -fcoverage-mapping $(inc.tests) -MMD -MP -c $< -o $@
+
+build/cover/fuzz_%: build/cover/tests/fuzz/fuzz_%.o $(patsubst %.c,build/cover/%.o,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c))) \
+                    $(call cover_objs,core) $(call cover_objs,api) $(patsubst %.c,$(B)/%.o,$(wildcard core/kernel/packed/set_*.c))
+	$(Q)clang -fprofile-instr-generate -fsanitize=fuzzer $^ -o $@ -ljansson -lmd -lm -ldl -pthread
+
+build/cover/api/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
+-include $(shell find build/cover -name '*.d' 2>/dev/null)
+
+# CORPUS=DIR: with folders named like the targets, instead of tests/fuzz/corpus.
+CORPUS ?= tests/fuzz/corpus
+.PHONY: fuzz-coverage
+fuzz-coverage: setup-build setup-ci $(patsubst build/fuzz/%,build/cover/%,$(FUZZERS))  ## which lines of core and api the corpora of the fuzz targets reach
+	@tests/fuzz/coverage.sh $(CORPUS) $(patsubst build/fuzz/%,build/cover/%,$(FUZZERS))
 
 .PHONY: image-test
 image-test: setup-build setup-ci  ## check the systemd unit, and the container image without a container engine
