@@ -51,15 +51,17 @@ void account_discharge(struct account *a, enum account_purpose purpose, size_t n
     atomic_fetch_sub_explicit(&a->used[purposes[purpose].pot], n, memory_order_relaxed);
 }
 
-size_t account_reserve(struct account *a, enum account_purpose purpose, size_t n)
+size_t account_reserve(struct account *a, enum account_purpose purpose, size_t n, size_t part)
 {
     const enum account_pot pot = purposes[purpose].pot;
     size_t                 used = atomic_load_explicit(&a->used[pot], memory_order_relaxed), got;
 
-    do
-        got = used >= a->limit[pot] ? 0 : n < a->limit[pot] - used ? n : a->limit[pot] - used;
-    while (!atomic_compare_exchange_weak_explicit(&a->used[pot], &used, used + got,
-                                                  memory_order_relaxed, memory_order_relaxed));
+    do {
+        const size_t room = used < a->limit[pot] ? (a->limit[pot] - used) / part : 0;
+
+        got = n < room ? n : room;
+    } while (!atomic_compare_exchange_weak_explicit(&a->used[pot], &used, used + got,
+                                                    memory_order_relaxed, memory_order_relaxed));
     atomic_fetch_add_explicit(&a->by[purpose], got, memory_order_relaxed);
     return got;
 }

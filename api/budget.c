@@ -16,7 +16,7 @@ enum problem_code api_fail_budget(struct problem *p, const struct budget *b,
     const size_t limit = account_limit(b->account, purpose);
 
     if (err->code != SN_E_LIMIT || got >= most) return api_fail_library(p, err, NULL);
-    if (got >= limit)
+    if (got >= limit - limit / 16) /* hardly anything is anybody else's */
         return api_fail(p, P_LIMIT, err->where,
                         "%s takes more than the %zu bytes that memory-limit leaves", what, limit);
     return api_fail(p, P_BUSY, err->where,
@@ -38,7 +38,8 @@ static sn_status create(const struct budget *b, sn_supernet *net, const char *cl
                         const char *options, size_t most, size_t *ret_got, sn_policy **ret_policy,
                         sn_error *err)
 {
-    const size_t    got = account_reserve(b->account, ACCOUNT_POLICIES, most);
+    const size_t got =
+        account_reserve(b->account, ACCOUNT_POLICIES, most, most > BUDGET_USUAL ? 1 : 2);
     const sn_limits limits = limits_of(b, got);
     const sn_status rc = sn_policy_create_with(net, cls, options, &limits, ret_policy, err);
 
@@ -72,7 +73,7 @@ enum problem_code api_policy_create(const struct budget *b, sn_supernet *net, co
 struct policy_turn api_policy_begin(const struct budget *b, sn_policy *policy, size_t *charged,
                                     size_t more)
 {
-    const size_t       got = account_reserve(b->account, ACCOUNT_POLICIES, more);
+    const size_t       got = account_reserve(b->account, ACCOUNT_POLICIES, more, 2);
     const sn_limits    limits = limits_of(b, *charged + got);
     struct policy_turn t = {b, policy, charged, more, got};
 

@@ -149,7 +149,8 @@ static sn_status try_load(const struct api *api, const struct budget *b, const s
                           sn_weights *weights, size_t most, size_t *ret_got, sn_supernet **ret_net,
                           sn_error *err)
 {
-    const size_t          got = account_reserve(b->account, ACCOUNT_SUPERNETS, most);
+    const size_t got =
+        account_reserve(b->account, ACCOUNT_SUPERNETS, most, most > BUDGET_USUAL ? 1 : 2);
     const sn_load_options options = {.size = sizeof options,
                                      .stop = b->stop ? api_budget_stopped : NULL,
                                      .stop_cls = (void *)b->stop,

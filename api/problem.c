@@ -128,6 +128,8 @@ static enum problem_code code_of(sn_status s)
 
 enum problem_code api_fail_library(struct problem *p, const sn_error *err, const char *where)
 {
+    if (err->code == SN_E_STOPPED) /* whoever has changed something by then says so himself */
+        return api_fail(p, P_STOPPED, "", "stopped before it was done; nothing was changed");
     return api_fail(p, code_of(err->code), where ? where : err->where, "%s",
                     err->text[0] ? err->text : sn_status_text(err->code));
 }

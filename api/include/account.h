@@ -49,9 +49,9 @@ void account_init(struct account *a, const size_t limit[N_POTS]);
 /* False if the pot has no room for n bytes more; then nothing is charged. */
 bool account_charge(struct account *a, enum account_purpose purpose, size_t n);
 
-/* Charge what there is room for, n bytes at most, and say how much that was: for a call whose need
- * nobody knows before, which is given this limit; it settles afterwards. */
-size_t account_reserve(struct account *a, enum account_purpose purpose, size_t n);
+/* Charge what there is room for (a 1/part of it), n bytes at most, and say how much that was: for a
+ * call whose need nobody knows before, which is given this limit; it settles afterwards. */
+size_t account_reserve(struct account *a, enum account_purpose purpose, size_t n, size_t part);
 
 /* n bytes are charged instead of `before`, in any case. */
 void account_settle(struct account *a, enum account_purpose purpose, size_t before, size_t n);
