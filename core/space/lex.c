@@ -23,8 +23,8 @@ size_t lex_column(const struct lex *x, const char *at)
 
 bool lex_is(const struct token *t, const char *spelling)
 {
-    return (t->kind == TOKEN_SIGN || t->kind == TOKEN_NAME) && t->n == strlen(spelling) &&
-           memcmp(t->at, spelling, t->n) == 0;
+    return *t->at == *spelling && (t->kind == TOKEN_SIGN || t->kind == TOKEN_NAME) &&
+           t->n == strlen(spelling) && memcmp(t->at, spelling, t->n) == 0;
 }
 
 /* Letters beyond ASCII are letters here. */

@@ -102,7 +102,7 @@ static size_t all_names(const struct parser *p, const char **known)
     return all;
 }
 
-static sn_status unknown_name(struct parser *p, const char *name, size_t n, size_t at)
+static sn_status unknown_name(struct parser *p, const char *name, size_t n, const char *at)
 {
     const char  *known[LISTED], *what = p->name ? "an argument" : "a choice", *closest;
     const size_t n_known = all_names(p, known);
@@ -111,7 +111,7 @@ static sn_status unknown_name(struct parser *p, const char *name, size_t n, size
     snprintf(wrong, sizeof wrong, "%.*s", (int)(n < sizeof wrong ? n : sizeof wrong), name);
     closest = names_closest(wrong, known, n_known < LISTED ? n_known : LISTED);
     if (closest) snprintf(hint, sizeof hint, "did you mean \"%.120s\"? ", closest);
-    sn_fail(p->err, SN_E_UNKNOWN_NAME, p->where, "column %zu: \"%s\" is not %s; %s%s%s", at, wrong,
+    sn_fail(p->err, SN_E_UNKNOWN_NAME, p->where, "column %zu: \"%s\" is not %s; %s%s%s", lex_column(&p->x, at), wrong,
             what, hint,
             n_known == 0 ? "there are none"
             : p->name    ? "arguments are "
@@ -120,7 +120,8 @@ static sn_status unknown_name(struct parser *p, const char *name, size_t n, size
     return SN_E_UNKNOWN_NAME;
 }
 
-static sn_status emit_name(struct parser *p, const char *name, size_t n, size_t at)
+/* `at`: where it stands in the text; which column that is takes time to count. */
+static sn_status emit_name(struct parser *p, const char *name, size_t n, const char *at)
 {
     const sn_choice *choice = p->name ? NULL : find_choice(p->scope, name, n);
     size_t           i = 0;
@@ -138,10 +139,10 @@ static sn_status emit_name(struct parser *p, const char *name, size_t n, size_t 
         return sn_fail(p->err, SN_E_INVALID, p->where,
                        "column %zu: \"%.200s\" decides on several candidates at once; expressions "
                        "read choices of one",
-                       at, choice->label);
+                       lex_column(&p->x, at), choice->label);
     if (choice->n_candidates == 0)
         return sn_fail(p->err, SN_E_INVALID, p->where, "column %zu: \"%.200s\" has no candidates",
-                       at, choice->label);
+                       lex_column(&p->x, at), choice->label);
     return program_label(&p->out, choice);
 }
 
@@ -230,7 +231,7 @@ static sn_status parse_choice(struct parser *p)
     TRY(lex_next(&p->x, p->err));
     if (lex_is(&p->x.now, ",")) TRY(lex_next(&p->x, p->err));
     TRY(expect(p, ")", "\")\""));
-    return emit_name(p, text.value.as.text, strlen(text.value.as.text), lex_column(&p->x, text.at));
+    return emit_name(p, text.value.as.text, strlen(text.value.as.text), text.at);
 }
 
 /* `name` is consumed, and "(" is next. */
@@ -283,7 +284,7 @@ static sn_status parse_name(struct parser *p)
         return program_constant(
             &p->out, &(sn_value){.kind = SN_KIND_BOOL, .as.boolean = lex_is(&name, "True")});
     if (lex_is(&p->x.now, "(")) return parse_call(p, &name);
-    return emit_name(p, name.at, name.n, lex_column(&p->x, name.at));
+    return emit_name(p, name.at, name.n, name.at);
 }
 
 /* A number, or texts: "a" "b" is "ab". */
@@ -553,7 +554,7 @@ static sn_status parse(struct parser *p, const char *text, sn_expr **ret_expr)
     sn_status rc;
 
     p->out = (struct program){.mem = p->mem, .where = p->where, .err = p->err};
-    rc = budget_step(arena_budget(p->mem), 8 * strlen(text), p->where, p->err);
+    rc = budget_step(arena_budget(p->mem), 16 * strlen(text), p->where, p->err);
     if (rc == SN_OK) rc = parse_text(p, text);
     if (rc == SN_OK) rc = program_finish(&p->out, text, ret_expr);
     program_fini(&p->out);
