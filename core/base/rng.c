@@ -1,6 +1,5 @@
 /* rng: xoshiro256** (Blackman, Vigna), seeded with splitmix64. Integer arithmetic
  * only: a seed gives the same numbers on every machine. */
-#include <assert.h>
 
 #include "base/base.h"
 
@@ -41,11 +40,10 @@ SN_EXPORT uint64_t sn_rng_next(sn_rng *rng)
 
 SN_EXPORT uint64_t sn_rng_below(sn_rng *rng, uint64_t n)
 {
-    /* The lowest 2^64 mod n numbers would favour small remainders: draw again. */
-    const uint64_t excess = -n % n;
-    uint64_t       x;
+    uint64_t excess, x;
 
-    assert(n > 0);
+    if (n == 0) return 0;
+    excess = -n % n; /* the lowest 2^64 mod n numbers would favour small remainders: draw again */
     do
         x = sn_rng_next(rng);
     while (x < excess);

@@ -101,7 +101,15 @@ static sn_status infer_step(struct sn_plan *p, struct step *s, sn_error *err)
         in[k] = s->in[k] == VALUE_ABSENT ? (sn_desc){.dtype = SN_NONE} : p->value[s->in[k]].desc;
     if (s->kind != STEP_OP && s->kind != STEP_ALIAS) return combine_infer(s, in, s->call.out, err);
     rc = check_present(s, in, err);
-    return rc ? rc : s->module->op->infer(&s->call, err);
+    if (!rc) rc = s->module->op->infer(&s->call, err);
+    /* An operator of a plug-in may say anything. */
+    for (size_t k = 0; !rc && k < s->call.n_out; k++)
+        if ((unsigned)s->call.out[k].dtype >= SN_DTYPE_COUNT ||
+            (s->call.out[k].dtype != SN_NONE && sn_shape_count(&s->call.out[k].shape) < 0))
+            rc = sn_fail(err, SN_E_SHAPE, s->call.where,
+                         "output %zu of %s has an impossible shape or element type", k,
+                         s->module->type);
+    return rc;
 }
 
 /* Everything that the subnet computes, before steps are fused. */

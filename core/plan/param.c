@@ -50,6 +50,30 @@ static sn_slice full_slice(const sn_tensor *t)
     return s;
 }
 
+/* What an operator, of a plug-in too, says is cut: inside of the tensor, in pieces there is room
+ * for. */
+static sn_status ask_slice(const struct module *m, const sn_call *call, size_t k, int s,
+                           const sn_value *value, sn_slice *ret_slice, sn_error *err)
+{
+    const sn_shape *whole = &call->param[k].shape;
+    sn_status       rc = m->op->slice(call, k, s, value, ret_slice, err);
+
+    if (rc) return rc;
+    if (ret_slice->rank != whole->rank) goto outside;
+    for (int d = 0; d < whole->rank; d++) {
+        if (ret_slice->axis[d].n < 1 || ret_slice->axis[d].n > SN_MAX_PIECES) goto outside;
+        for (int i = 0; i < ret_slice->axis[d].n; i++) {
+            const sn_range r = ret_slice->axis[d].piece[i];
+
+            if (r.start < 0 || r.stop < r.start || r.stop > whole->dim[d]) goto outside;
+        }
+    }
+    return SN_OK;
+outside:
+    return sn_fail(err, SN_E_SHAPE, call->where, "%s cuts \"%s\" where that has nothing", m->type,
+                   m->op->params[k].name);
+}
+
 /* Narrow `cut` by `by`. Two steps that cut one axis keep what both keep. */
 static sn_status narrow(sn_slice *cut, const sn_slice *by, const sn_tensor *whole,
                         const char *where, sn_error *err)
@@ -145,7 +169,7 @@ static sn_status bind_mask(struct sn_plan *p, const struct module *m, const sn_c
     slice = arena_array(p->work, d->n_options, sizeof *slice);
     if (!slice) return fail_no_memory(err, m->where);
     for (size_t o = 0; o < d->n_options; o++) {
-        rc = m->op->slice(call, k, s, &d->option[o].value, &slice[o], err);
+        rc = ask_slice(m, call, k, s, &d->option[o].value, &slice[o], err);
         if (rc) return rc;
         for (int i = 0; i < slice[o].rank; i++)
             mask->axis[i] = mask->axis[i] || !is_full(&slice[o], i, whole->shape.dim[i]);
@@ -198,7 +222,7 @@ static sn_status bind_param(struct sn_plan *p, struct step *step, const sn_call 
             if (!b) return fail_no_memory(err, m->where);
             rc = bind_mask(p, m, call, k, s, b, err);
         } else {
-            rc = m->op->slice(call, k, s, &arg->value, &one, err);
+            rc = ask_slice(m, call, k, s, &arg->value, &one, err);
             if (!rc) rc = narrow(&cut, &one, whole, m->where, err);
         }
         if (rc) return rc;

@@ -1,5 +1,4 @@
 /* shape: count, compare, print. */
-#include <assert.h>
 #include <stdio.h>
 
 #include "base/base.h"
@@ -9,7 +8,7 @@ SN_EXPORT int64_t sn_shape_count(const sn_shape *shape)
     int64_t n = 1;
     bool    empty = false, overflow = false;
 
-    assert(shape->rank >= 0 && shape->rank <= SN_MAX_RANK);
+    if (shape->rank < 0 || shape->rank > SN_MAX_RANK) return -1;
     for (int i = 0; i < shape->rank; i++) {
         if (shape->dim[i] < 0) return -1;
         if (shape->dim[i] == 0)

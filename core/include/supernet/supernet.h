@@ -146,7 +146,7 @@ size_t      sn_dtype_bytes(sn_dtype dtype);
 const char *sn_dtype_name(sn_dtype dtype);
 bool        sn_dtype_find(const char *name, sn_dtype *ret_dtype);
 
-/* Product of the dimensions; -1 if one is negative or the product overflows. */
+/* Product of the dimensions; -1 if one is negative, there are too many, or the product overflows. */
 int64_t sn_shape_count(const sn_shape *shape);
 bool    sn_shape_equal(const sn_shape *a, const sn_shape *b);
 
@@ -863,7 +863,7 @@ typedef struct sn_rng {
 
 void     sn_rng_seed(sn_rng *rng, uint64_t seed);
 uint64_t sn_rng_next(sn_rng *rng);
-uint64_t sn_rng_below(sn_rng *rng, uint64_t n); /* uniform in [0, n), n > 0 */
+uint64_t sn_rng_below(sn_rng *rng, uint64_t n); /* uniform in [0, n); 0 for n = 0 */
 double   sn_rng_unit(sn_rng *rng);              /* uniform in [0, 1), 53 bits */
 
 /* Who decides. State belongs to one instance (sn_policy), never to a supernet. */
