@@ -179,8 +179,9 @@ static sn_status conflict(const char *where, const sn_choice *a, const sn_choice
 SN_EXPORT sn_status sn_expr_dedup(const sn_expr *const *expr, size_t n, sn_arena *mem,
                                   sn_choice **ret_choices, size_t *ret_n, sn_error *err)
 {
-    size_t     n_found = 0, most = 0;
-    sn_choice *found;
+    struct table by_label = {0};
+    size_t       n_found = 0, most = 0;
+    sn_choice   *found;
 
     for (size_t e = 0; e < n; e++)
         most += expr[e]->n_labels;
@@ -189,14 +190,17 @@ SN_EXPORT sn_status sn_expr_dedup(const sn_expr *const *expr, size_t n, sn_arena
     for (size_t e = 0; e < n; e++) {
         for (size_t i = 0; i < expr[e]->n_labels; i++) {
             const sn_choice *c = expr[e]->label[i];
-            size_t           k = 0;
+            size_t           k;
 
-            while (k < n_found && strcmp(found[k].label, c->label) != 0)
-                k++;
-            if (k < n_found && !same_candidates(&found[k], c))
-                return conflict(expr[e]->where, &found[k], c, err);
-            if (k == n_found && !code_copy_choice(mem, c, &found[n_found++]))
+            if (table_find(&by_label, c->label, &k)) {
+                if (!same_candidates(&found[k], c))
+                    return conflict(expr[e]->where, &found[k], c, err);
+                continue;
+            }
+            if (!code_copy_choice(mem, c, &found[n_found]) ||
+                !table_add(&by_label, mem, found[n_found].label, n_found))
                 return fail_no_memory(err, expr[e]->where);
+            n_found++;
         }
     }
     *ret_choices = found;

@@ -141,6 +141,36 @@ static void weights_must_be_given(void **state)
     assert_string_equal(err.where, "width");
 }
 
+/* As many as there are candidates: where the lengths are said, another one is refused. */
+static void weights_have_the_length_of_their_choice(void **state)
+{
+    struct soft        *s = *state;
+    float               logits[IMAGES * CLASSES];
+    const sn_plan_info *info = sn_plan_describe(s->plan);
+    const sn_tensor     in = sn_tensor_dense(SN_F32, &info->in[0].shape, s->image);
+    sn_tensor           out = sn_tensor_dense(SN_F32, &info->out[0].shape, logits);
+    const size_t        n = sn_supernet_n_choices(s->net);
+    size_t             *n_probs = calloc(n, sizeof *n_probs), width = 0, right;
+    sn_run_options      run = {.size = sizeof run,
+                               .scratch = s->scratch,
+                               .probs = (const float *const *)s->probs,
+                               .n_probs = n_probs};
+
+    assert_true(sn_supernet_find_choice(s->net, "width", &width));
+    for (size_t i = 0; i < n; i++)
+        n_probs[i] = sn_supernet_choice(s->net, i)->n_candidates;
+    right = n_probs[width];
+    assert_int_equal(sn_plan_forward(s->plan, &in, &out, &run, NULL), SN_OK);
+    for (n_probs[width] = 0; n_probs[width] < right + 2; n_probs[width]++) {
+        sn_error err = {0};
+
+        if (n_probs[width] == right) continue;
+        assert_int_equal(sn_plan_forward(s->plan, &in, &out, &run, &err), SN_E_INVALID);
+        assert_string_equal(err.where, "width");
+    }
+    free(n_probs);
+}
+
 /* Heads have no blend: refused when the subnet is sealed, naming the argument. */
 static void heads_cannot_follow_a_distribution(void **state)
 {
@@ -164,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_logits_need_no_new_plan),
         cmocka_unit_test(weights_must_be_given),
+        cmocka_unit_test(weights_have_the_length_of_their_choice),
         cmocka_unit_test(heads_cannot_follow_a_distribution),
     };
 
