@@ -138,8 +138,9 @@ enum problem_code api_fail_buf(struct problem *p, const struct api_buf *b, const
 {
     if (b->refused)
         return api_fail_room(p, b->account, b->purpose, b->refused,
-                             b->purpose == ACCOUNT_REPLIES ? "the answer"
-                                                           : "what the request says");
+                             b->purpose == ACCOUNT_REPLIES     ? "the answer"
+                             : b->purpose == ACCOUNT_SUPERNETS ? "the document"
+                                                               : "what the request says");
     if (b->failed) return api_fail_memory(p);
     if (b->stop && atomic_load(b->stop))
         return api_fail(p, P_STOPPED, "", "stopped while the answer was written");
