@@ -291,12 +291,21 @@ static enum problem_code find_model(struct call *call)
 enum problem_code api_check_answer(struct call *call, const char *what)
 {
     const size_t n = call->body.n, max = call->api->config.max_body_bytes;
+    const size_t most = account_limit(&call->api->account, ACCOUNT_REQUESTS);
+    size_t       need;
 
-    if (n <= max) return P_OK;
+    if (n > max)
+        return api_fail(&call->problem, P_LIMIT, what,
+                        "%zu bytes are above the limit of %zu, which --max-body sets: PUT would "
+                        "not take them back",
+                        n, max);
+    /* PUT has the body, a copy that the library reads, and what it makes of that. */
+    need = 2 * n + api_json_tree_bytes((struct json_text){call->body.at, call->body.at + n});
+    if (most == 0 || call->body.failed || need <= most) return P_OK;
     return api_fail(&call->problem, P_LIMIT, what,
-                    "%zu bytes are above the limit of %zu, which --max-body sets: PUT would not "
-                    "take them back",
-                    n, max);
+                    "%zu bytes take %zu to read, above the limit of %zu, which --buffer-memory "
+                    "sets: PUT would not take them back",
+                    n, need, most);
 }
 
 void api_created(struct call *call, const char *rest, const char *id)
