@@ -78,7 +78,7 @@ enum problem_code api_resample(struct call *call)
     struct api_buf      *b = &call->body;
     struct api_buf       memo = {.account = &call->api->account, .purpose = ACCOUNT_REQUESTS};
     sn_subnet           *last = NULL;
-    struct resample_args a;
+    struct resample_args a = {0};
     struct policy_use    use = {0};
     struct json_text     body;
     sn_rng               rng;

@@ -208,7 +208,7 @@ sn_status scan_text(struct scan *s, sn_arena *mem, const char **ret_text)
 {
     const char *close;
     char       *to;
-    size_t      n, used = 0;
+    size_t      n = 0, used = 0;
     sn_status   rc = scan_peek(s) == '"' ? SN_OK : unexpected(s, "a text");
 
     if (rc != SN_OK) return rc;

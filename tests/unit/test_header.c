@@ -260,7 +260,7 @@ static void options_are_read_by_their_size(void **state)
         sn_run_options o;
         char           more[64];
     } newer = {.o = {.size = sizeof newer}};
-    const size_t    old_bytes = offsetof(sn_run_options, stop);
+    const volatile size_t old_bytes = offsetof(sn_run_options, stop); /* compilers look ahead */
     sn_run_options *older = malloc(old_bytes);
     sn_supernet    *net = net_demo();
     sn_subnet      *subnet;
