@@ -73,7 +73,7 @@ static const struct option options[] = {
     {"weights", "HOW", WEIGHTS, AT(copy_weights), 0, 0, "map",
      "map: files of weights are mapped, so that the kernel can drop their pages; then they must be "
      "replaced by rename, and a supernet whose file is overwritten in place answers 503 until it "
-     "is loaded again. copy: they are read into memory of the daemon, beside all limits below."},
+     "is loaded again. copy: they are read into memory of the daemon, within memory-limit."},
     {"workers", "N", COUNT, AT(workers), 0, 48, "0",
      "Threads that compute, one request each; 0: as many as there are cores."},
     {"threads-per-request", "N", COUNT, AT(threads_per_request), 0, 48, "0",
