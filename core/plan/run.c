@@ -275,13 +275,14 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
 {
     sn_run_options o;
     struct run     r = {.plan = plan, .options = &o, .in = in, .out = out};
+    char           none = 0; /* what a run without scratch memory counts its offsets of 0 from */
     int64_t        batch = 0;
     bool           stopped;
     sn_status      rc = find_batch(plan, in, &batch, err);
 
     options_read(&o, sizeof o, options);
     r.parallel = o.parallel;
-    r.scratch = o.scratch;
+    r.scratch = plan->info.scratch_bytes ? o.scratch : &none;
     if (!rc) rc = check_memory(plan, batch, out, o.scratch, err);
     if (!rc && batch == 0) return check_empty(plan, err);
     if (!rc) rc = check_probs(plan, o.probs, o.n_probs, err);

@@ -41,9 +41,11 @@ static void require(bool ok)
 
 static void check_value(const sn_value *v, sn_arena *mem)
 {
-    const struct hash_key key = {.k = {1, 2}};
-    sn_value              copy;
-    char                  text[64];
+    const struct hash_key key = {
+        .k = {1, 2}
+    };
+    sn_value copy;
+    char     text[64];
 
     require(strlen(sn_value_text(v, text, sizeof text)) < sizeof text);
     require(value_copy(mem, v, &copy) && sn_value_same(v, &copy));

@@ -27,7 +27,8 @@ struct session {
     struct api_worker worker;
     char              id[MOST_IDS][ID_BYTES]; /* of subnets in answers, the latest ones */
     int               n_ids;
-    struct text       state; /* of a policy, as it was given */
+    struct text       state;      /* of a policy, as it was given */
+    bool              misspelled; /* the body that was made last has a key that nobody knows */
 };
 
 /* ---- supernets that lie below the model directory --------------------------------------- */
@@ -377,11 +378,13 @@ static void tensor_body(struct session *s, const char *metadata, struct text *re
     if (dice_once_in(&s->dice, 4)) {
         key[n_meta] = keys[text ? 1 + dice_below(&s->dice, COUNT(keys) - 1)
                                 : dice_below(&s->dice, COUNT(keys))];
+        s->misspelled = strcmp(key[n_meta], "chioces") == 0;
         value[n_meta++] = s->n_ids ? s->id[0] : "1";
     }
     sn_tensors_write(name, tensor, shape->rank == 3 && dice_once_in(&s->dice, 2) ? 2 : 1, key,
                      value, n_meta, &sink, NULL);
     if (dice_once_in(&s->dice, 5) && ret->n > 8) { /* a slip in the header */
+        s->misspelled = false;
         memcpy(&n, ret->at, 8);
         text_add(&header, ret->at + 8, (size_t)n);
         grammar_slip(&s->dice, &header);
@@ -503,6 +506,7 @@ static void one_request(struct session *s)
     char                    *exact = NULL, *query;
     size_t                   at;
 
+    s->misspelled = false;
     expand(s, call->ask, &ask_text);
     if (call->body && call->body[0] == 1) {
         struct text metadata = {0};
@@ -519,6 +523,7 @@ static void one_request(struct session *s)
     if (dice_once_in(&s->dice, 12) && body.n) { /* any byte */
         at = dice_below(&s->dice, 256) * body.n / 256;
         body.at[at] = (char)dice_below(&s->dice, 256);
+        s->misspelled = false;
     }
     if (dice_once_in(&s->dice, 16)) { /* of the path as well */
         at = dice_below(&s->dice, 256) * ask_text.n / 256;
@@ -549,6 +554,8 @@ static void one_request(struct session *s)
         fprintf(stderr, "-> %d %.*s\n", resp.status, (int)(answer.n < 500 ? answer.n : 500),
                 answer.at);
     remember_ids(s, &answer);
+    REQUIRE(!s->misspelled || resp.status >= 400, "a key that nobody knows is taken: %d",
+            resp.status);
     if (is_repeatable(&req)) {
         ask(s, &req, &resp_again, &again);
         REQUIRE(resp.status == resp_again.status && answer.n == again.n &&
@@ -572,9 +579,9 @@ static void one_request(struct session *s)
 /* What passes is given back at once, what was loaded when it is unloaded. */
 static void close_session(struct session *s)
 {
-    static const char *const paths[] = {"/v1/supernets/tiny", "/v1/supernets/mixed",
-                                        "/v1/supernets/cells", "/v1/supernets/new",
-                                        "/v1/supernets/digits"};
+    static const char *const paths[] = {"/v1/supernets/tiny",   "/v1/supernets/mixed",
+                                        "/v1/supernets/cells",  "/v1/supernets/new",
+                                        "/v1/supernets/digits", "/v1/supernets/no-such"};
     struct account          *account = api_account(s->api);
     struct api_response      resp;
 

@@ -296,9 +296,11 @@ static bool choose(struct trial *t)
     REQUIRE(sn_draft_create(t->net, &draft, NULL) == SN_OK, "draft");
     for (size_t i = 0; i < n && i < 16; i++)
         decide_one(t, draft, sn_supernet_choice(t->net, i));
-    snprintf(options, sizeof options, "{\"seed\": %u}", dice_below(&t->dice, 256));
-    rc = sn_policy_create(t->net, class, class[0] == 'd' || class[0] == 'g' ? options : NULL,
-                          &t->policy, &err);
+    /* a small controller, for its state is written and read */
+    snprintf(options, sizeof options, "{\"seed\": %u%s}", dice_below(&t->dice, 256),
+             class[0] == 'e' ? ", \"lstm_size\": 2" : "");
+    rc =
+        sn_policy_create(t->net, class, strchr("dge", class[0]) ? options : NULL, &t->policy, &err);
     if (rc == SN_OK) {
         teach(t);
         rc = dice_once_in(&t->dice, 4) ? sn_policy_best(t->policy, &rng, draft, &err)
@@ -399,6 +401,72 @@ static void run_until_stopped(struct trial *t, const sn_plan *plan)
 
     REQUIRE(rc == SN_OK || rc == SN_E_STOPPED, "%s", err.text);
     outputs_fini(&o);
+}
+
+/* What does not fit the plan is refused, or was no misuse of this one. */
+static void run_badly(struct trial *t, const sn_plan *plan)
+{
+    struct run r = {.batch = t->request.largest,
+                    .probs = t->probs,
+                    .n_probs = t->n_probs,
+                    .misuse = 1 + dice_below(&t->dice, N_MISUSES - 1)};
+    const bool has_output =
+        plan->info.n_out && plan->info.out[0].dtype == SN_F32 && plan->info.out[0].shape.rank > 0;
+    const bool     has_input = plan->info.n_in && plan->info.in[0].dtype != SN_NONE;
+    struct outputs o;
+    sn_error       err = {0};
+    sn_status      rc = pipeline_run(plan, &t->request, &r, &o, &err);
+
+    if (r.misuse == NO_SCRATCH   ? plan->info.scratch_bytes > 0
+        : r.misuse == LONG_INPUT ? has_input
+                                 : has_output)
+        REQUIRE(rc != SN_OK && *err.text, "misuse %d is not noticed", r.misuse);
+    outputs_fini(&o);
+}
+
+/* Too few weights for a distribution are refused. */
+static void run_with_few_weights(struct trial *t, const sn_plan *plan)
+{
+    const size_t   n = sn_supernet_n_choices(t->net);
+    struct run     r = {.batch = t->request.largest, .probs = t->probs, .n_probs = t->n_probs};
+    struct outputs o;
+    float         *few;
+    const float   *all;
+    sn_error       err = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        if (!t->probs[i]) continue;
+        all = t->probs[i];
+        few = malloc(--t->n_probs[i] * sizeof *few);
+        memcpy(few, all, t->n_probs[i] * sizeof *few);
+        t->probs[i] = few;
+        REQUIRE(pipeline_run(plan, &t->request, &r, &o, &err) != SN_OK && *err.text, "few weights");
+        outputs_fini(&o);
+        t->probs[i] = all;
+        t->n_probs[i]++;
+        free(few);
+        return;
+    }
+}
+
+/* What a subnet costs is no matter of how it is planned. */
+static void same_cost(struct trial *t, const sn_plan *plan)
+{
+    const sn_cost *a = &plan->info.cost, *b;
+    const sn_mode  mode = t->mode;
+    sn_error       err = {0};
+    sn_plan       *other;
+
+    t->mode = mode == SN_EVAL ? SN_TRAIN : SN_EVAL;
+    other = compile(t, t->subnet, t->request.largest, 1, &err);
+    t->mode = mode;
+    if (!other) return;
+    b = &other->info.cost;
+    REQUIRE(a->params == b->params && a->macs == b->macs,
+            "%llu parameters and %llu products, but in the other mode %llu and %llu",
+            (unsigned long long)a->params, (unsigned long long)a->macs,
+            (unsigned long long)b->params, (unsigned long long)b->macs);
+    sn_plan_unref(other);
 }
 
 /* An empty batch has an empty answer, or is refused. */
@@ -530,6 +598,9 @@ static void check_plan(struct trial *t, const sn_plan *plan)
     }
     if (t->mode == SN_EVAL) {
         run_until_stopped(t, plan);
+        run_badly(t, plan);
+        if (t->subnet->soft) run_with_few_weights(t, plan);
+        same_cost(t, plan);
         run_nothing(t, plan);
     }
     if (certain) {

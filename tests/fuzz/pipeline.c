@@ -243,6 +243,27 @@ sn_tensor pipeline_input(const sn_supernet *net, size_t i, const sn_desc *desc,
     return t;
 }
 
+static void use_badly(enum misuse misuse, size_t n_in, sn_tensor *in, struct outputs *out,
+                      sn_run_options *options)
+{
+    sn_tensor *t = misuse == LONG_INPUT ? (n_in ? &in[0] : NULL) : out->n ? &out->tensor[0] : NULL;
+    sn_shape   shape;
+
+    if (misuse == NO_SCRATCH) {
+        free(options->scratch);
+        options->scratch = NULL;
+        return;
+    }
+    if (misuse == USED_WELL || !t || t->dtype == SN_NONE || t->shape.rank == 0) return;
+    shape = t->shape;
+    if (misuse == SHORT_OUTPUT) shape.dim[0]--;
+    if (misuse == LONG_INPUT) shape.dim[shape.rank - 1]++;
+    free(t->data);
+    *t = sn_tensor_dense(misuse == OTHER_DTYPE ? SN_I8 : t->dtype, &shape, NULL);
+    t->data = malloc((size_t)sn_shape_count(&shape) * sn_dtype_bytes(t->dtype));
+    memset(t->data, 0, (size_t)sn_shape_count(&shape) * sn_dtype_bytes(t->dtype));
+}
+
 sn_status pipeline_run(const sn_plan *plan, const struct request *r, const struct run *run,
                        struct outputs *ret, sn_error *err)
 {
@@ -274,6 +295,7 @@ sn_status pipeline_run(const sn_plan *plan, const struct request *r, const struc
     }
     REQUIRE(posix_memalign(&options.scratch, SN_ALIGN_BYTES, info->scratch_bytes) == 0, "memory");
     memset(options.scratch, run->fill, info->scratch_bytes);
+    use_badly(run->misuse, info->n_in, in, ret, &options);
     rc = sn_plan_forward(plan, in, ret->tensor, &options, err);
     free(options.scratch);
     for (size_t i = 0; i < info->n_in; i++)

@@ -40,6 +40,9 @@ struct request {
 void request_describe(const struct request *r, const sn_supernet *net, int64_t batch,
                       sn_desc *ret_in);
 
+/* What a careless caller might do; each is refused, and nothing is written. */
+enum misuse { USED_WELL, SHORT_OUTPUT, OTHER_DTYPE, NO_SCRATCH, LONG_INPUT, N_MISUSES };
+
 struct run {
     int64_t             batch, first; /* `batch` rows of the request, from row `first` */
     unsigned char       fill;         /* of outputs and scratch memory before */
@@ -48,7 +51,8 @@ struct run {
     const size_t       *n_probs;
     sn_state           *state;
     bool (*stop)(void *cls);
-    void *stop_cls;
+    void       *stop_cls;
+    enum misuse misuse;
 };
 
 struct outputs {
