@@ -203,7 +203,7 @@ $(B)/tests/interop/interpreter/dump: $(patsubst %,$(B)/tests/%.o,interop/interpr
 interop: setup-build setup-interop $(B)/supernetd $(B)/tests/interop/interpreter/dump | $(INTEROP)  ## clients and requests that others' tools make of api/openapi.json, against the daemon
 	@SUPERNETD=$(B)/supernetd tests/run.sh $(shell find tests/interop -maxdepth 1 -name '*.sh' -perm -u+x | sort)
 
-# ---- fuzzing: clang's libFuzzer over the parsers -----------------------------------------
+# ---- fuzzing: clang's libFuzzer over parsers, the whole pipeline and rows of requests ------
 
 FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
@@ -242,7 +242,7 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o \
 -include $(shell find build/fuzz -name '*.d' 2>/dev/null)
 
 .PHONY: fuzz
-fuzz: setup-build setup-ci $(FUZZERS)  ## fuzz every parser for FUZZ_SECONDS in all (60)
+fuzz: setup-build setup-ci $(FUZZERS)  ## fuzz parsers, the pipeline and the API for FUZZ_SECONDS in all (60)
 	@tests/run.sh "tests/fuzz/smoke.sh $(FUZZ_SECONDS) $(FUZZERS)"
 
 # Which lines of core and api the corpora reach, all targets together. Kernels for other CPUs are left out.

@@ -18,7 +18,7 @@ llvm-profdata-14 merge -sparse "$work"/*.raw -o "$work/merged" || exit 1
 objects=("$1")
 for target in "${@:2}"; do objects+=(-object "$target"); done
 llvm-cov-14 report "${objects[@]}" -instr-profile="$work/merged" core api 2>/dev/null |
-    awk '/\.(c|h) / { split($1, part, "/"); sub(/[^\/]*$/, "", $1)
+    awk '/\.(c|h) / && $8 > 0 { split($1, part, "/"); sub(/[^\/]*$/, "", $1)
                       lines[$1] += $8; missed[$1] += $9; all += $8; none += $9
                       if (ENVIRON["FILES"]) printf "%6.1f %% of %5d lines  %s%s\n", 100 * (1 - $9 / $8), $8, $1, part[length(part)] }
          END { for (d in lines) printf "%6.1f %% of %5d lines  %s\n", 100 * (1 - missed[d] / lines[d]), lines[d], d | "sort -k 6"

@@ -576,27 +576,40 @@ static void one_request(struct session *s)
     free(again.at);
 }
 
+static void unload(struct session *s, const char *name)
+{
+    char                     path[256];
+    const struct api_request req = {.method = "DELETE", .path = path, .request_id = "fuzz-1"};
+    struct api_response      resp;
+
+    snprintf(path, sizeof path, "/v1/supernets/%s", name);
+    api_handle(s->api, &s->worker, &req, &resp);
+    REQUIRE(resp.status == 204, "%s: %d", path, resp.status);
+    api_response_fini(&resp);
+}
+
 /* What passes is given back at once, what was loaded when it is unloaded. */
 static void close_session(struct session *s)
 {
-    static const char *const paths[] = {"/v1/supernets/tiny",   "/v1/supernets/mixed",
-                                        "/v1/supernets/cells",  "/v1/supernets/new",
-                                        "/v1/supernets/digits", "/v1/supernets/no-such"};
-    struct account          *account = api_account(s->api);
-    struct api_response      resp;
+    const struct api_request req = {
+        .method = "GET", .path = "/v1/supernets", .request_id = "fuzz-1"};
+    struct account     *account = api_account(s->api);
+    struct api_response resp;
+    struct text         body = {0};
+    json_t             *json, *one;
+    size_t              i;
 
-    for (size_t i = 0; i < COUNT(paths); i++) {
-        const struct api_request req = {
-            .method = "DELETE", .path = paths[i], .request_id = "fuzz-1"};
-
-        api_handle(s->api, &s->worker, &req, &resp);
-        REQUIRE(resp.status == 204 || resp.status == 404, "%d", resp.status);
-        api_response_fini(&resp);
-    }
+    ask(s, &req, &resp, &body);
+    json = json_loadb(body.at, body.n, 0, NULL);
+    json_array_foreach(json_object_get(json, "supernets"), i, one)
+        unload(s, json_string_value(json_object_get(one, "name")));
+    json_decref(json);
+    free(body.at);
+    api_response_fini(&resp);
     api_worker_fini(&s->worker);
-    for (int i = 0; i < N_PURPOSES; i++)
-        REQUIRE(account_used(account, i) == 0, "%zu bytes of %s are not given back",
-                account_used(account, i), account_name(i));
+    for (int k = 0; k < N_PURPOSES; k++)
+        REQUIRE(account_used(account, k) == 0, "%zu bytes of %s are not given back",
+                account_used(account, k), account_name(k));
     api_free(s->api);
     free(s->state.at);
 }

@@ -14,7 +14,7 @@ for fuzzer in "$@"; do
     mkdir -p "$work/$name"
     seeds=$(find "tests/fuzz/corpus/$name" "tests/fuzz/regression/$name" -maxdepth 0 2>/dev/null)
     # shellcheck disable=SC2086  # folders
-    if "$fuzzer" -max_total_time=$((share > 0 ? share : 1)) -seed=1 -max_len=65536 -rss_limit_mb=4096 \
+    if "$fuzzer" -max_total_time=$((share > 0 ? share : 1)) -seed=1 -entropic=0 -max_len=65536 -rss_limit_mb=4096 \
         -timeout=20 -artifact_prefix="$work/" "$work/$name" $seeds >"$work/log" 2>&1; then
         passed=$((passed + 1))
         grep -E '^Done' "$work/log" | sed "s/^/$name: /"
