@@ -11,6 +11,8 @@
 
 #include "base/base.h"
 
+enum { MOST_THREADS = 1 << 16 };
+
 static const double LEAST_SECONDS = 50e-6; /* of a run that says something */
 static const double LEARNING = 0.125;      /* of a run, in the moving average */
 static const double SLOWEST = 0.5, FASTEST = 2.0;
@@ -20,11 +22,14 @@ static const double NONE = 0.015;      /* of a speed from that of an average thr
 SN_EXPORT sn_status sn_balance_create(int n_threads, sn_balance **ret_balance, sn_error *err)
 {
     const size_t n = n_threads > 1 ? (size_t)n_threads : 1;
-    sn_balance  *b = n < SIZE_MAX / 2 / sizeof b->thread[0]
-                         ? aligned_alloc(_Alignof(sn_balance), sizeof *b + n * sizeof b->thread[0])
-                         : NULL;
-    double      *share = malloc(n * sizeof *share);
+    sn_balance  *b;
+    double      *share;
 
+    if (n > MOST_THREADS)
+        return sn_fail(err, SN_E_LIMIT, "balance", "%d threads are too many, at most %d can be",
+                       n_threads, MOST_THREADS);
+    b = aligned_alloc(_Alignof(sn_balance), sizeof *b + n * sizeof b->thread[0]);
+    share = malloc(n * sizeof *share);
     if (!b || !share) {
         free(b);
         free(share);

@@ -42,6 +42,9 @@ const struct hash_key *arena_hash_key(sn_arena *a);
 /* "no memory" with the place. */
 sn_status fail_no_memory(sn_error *err, const char *where);
 
+/* What a function of a plug-in returned: a failure has a code of this library, and a message. */
+sn_status fail_foreign(sn_error *err, sn_status rc, const char *where, const char *what);
+
 /* ---- text: a growing string, for messages and JSON ---------------------------- */
 
 struct text {

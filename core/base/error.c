@@ -34,3 +34,11 @@ SN_EXPORT sn_status sn_fail(sn_error *err, sn_status code, const char *where, co
     }
     return code;
 }
+
+sn_status fail_foreign(sn_error *err, sn_status rc, const char *where, const char *what)
+{
+    if (rc == SN_OK) return SN_OK;
+    if ((unsigned)rc >= SN_STATUS_COUNT) rc = SN_E_INVALID;
+    if (err && (unsigned)err->code >= SN_STATUS_COUNT) err->code = rc;
+    return sn_fail(err, rc, where, "%s gave up without saying why", what);
+}

@@ -74,7 +74,8 @@ static sn_status export_op(struct export *x, const struct module *m, const char 
     if (rc) return rc;
     for (size_t a = 0; a < m->n_args; a++)
         value[a] = s.call.arg[a].value;
-    if (m->op->export_args) rc = m->op->export_args(&s.call, value, x->mem, err);
+    if (m->op->export_args)
+        rc = fail_foreign(err, m->op->export_args(&s.call, value, x->mem, err), m->where, m->type);
     if (rc) return rc;
     export_open(x, name, m->type);
     for (size_t a = 0; a < m->n_args; a++) {
@@ -144,10 +145,9 @@ static sn_status export_chain(struct export *x, const struct module *m, size_t n
     text_printf(&x->spec, ", \"layers\": [");
     for (size_t i = 0; i < n; i++) {
         const struct module *c = m->child[i];
-        const sn_status      rc =
-            x->live[c->index] || x->unread
-                     ? export_module(x, c, c->name, export_join(x, path, c->name), err)
-                     : export_unread(x, c, err);
+        const sn_status      rc = x->live[c->index] || x->unread
+                                      ? export_module(x, c, c->name, export_join(x, path, c->name), err)
+                                      : export_unread(x, c, err);
 
         if (rc) return rc;
         text_printf(&x->spec, i + 1 < n ? "}, " : "}");
@@ -663,6 +663,7 @@ SN_EXPORT size_t sn_weights_reader_read(const sn_weights_reader *r, uint64_t at,
         at += part;
         left -= part;
     }
-    if (sn_weights_check(r->subnet->net->weights, NULL) != SN_OK) return 0; /* who knows what it is */
+    if (sn_weights_check(r->subnet->net->weights, NULL) != SN_OK)
+        return 0; /* who knows what it is */
     return n;
 }

@@ -152,7 +152,8 @@ static sn_status all_shapes(struct builder *b, struct module *m, const sn_call *
         const unsigned flags = m->op->params[k].flags;
         sn_shape       shape = {0};
         int64_t        n;
-        sn_status      rc = m->op->shape(call, k, &shape, b->err);
+        sn_status      rc =
+            fail_foreign(b->err, m->op->shape(call, k, &shape, b->err), m->where, m->type);
 
         if (rc != SN_OK) return rc;
         m->state[k] = -1;
@@ -197,7 +198,7 @@ static sn_status ask(struct builder *b, struct module *m)
                           .position = slot->position};
     }
     if (m->op->check) {
-        sn_status rc = m->op->check(&call, b->err);
+        sn_status rc = fail_foreign(b->err, m->op->check(&call, b->err), m->where, m->type);
 
         if (rc != SN_OK) return rc;
     }

@@ -20,13 +20,16 @@ static void *grow(void *list, size_t n)
 
 static sn_status check_args(const sn_op *op, size_t *ret_n, sn_error *err)
 {
-    size_t n = 0;
+    const unsigned all_kinds = SN_KINDS(SN_KIND_TUPLE + 1) - 1;
+    size_t         n = 0;
 
     for (; op->args && op->args[n].name; n++) {
         if (n == SN_MAX_ARGS)
             return sn_fail(err, SN_E_LIMIT, op->type, "the operator has more than %d arguments",
                            SN_MAX_ARGS);
-        if (!op->args[n].kinds)
+        if (!*op->args[n].name)
+            return sn_fail(err, SN_E_INVALID, op->type, "argument %zu has an empty name", n);
+        if (!(op->args[n].kinds & all_kinds))
             return sn_fail(err, SN_E_INVALID, op->type,
                            "the argument \"%s\" allows no kind of value", op->args[n].name);
         if (op->args[n].flags & SN_ARG_DERIVED && !op->args[n].fallback)
@@ -54,6 +57,12 @@ static sn_status check_params(const sn_op *op, size_t n_args, sn_error *err)
         if (k == SN_MAX_PARAMS)
             return sn_fail(err, SN_E_LIMIT, op->type, "the operator has more than %d parameters",
                            SN_MAX_PARAMS);
+        if (!*p->name)
+            return sn_fail(err, SN_E_INVALID, op->type, "parameter %zu has an empty name", k);
+        for (size_t i = 0; i < k; i++)
+            if (strcmp(op->params[i].name, p->name) == 0)
+                return sn_fail(err, SN_E_INVALID, op->type, "there are two parameters \"%s\"",
+                               p->name);
         if (p->n_steps < 0 || p->n_steps > SN_MAX_STEPS)
             return sn_fail(err, SN_E_LIMIT, op->type, "the parameter \"%s\" has %d slicing steps",
                            p->name, p->n_steps);
@@ -69,6 +78,15 @@ static sn_status check_params(const sn_op *op, size_t n_args, sn_error *err)
             return sn_fail(err, SN_E_INVALID, op->type,
                            "the parameter \"%s\" needs the function shape", p->name);
     }
+    return SN_OK;
+}
+
+static sn_status check_names(const sn_op *op, const char *const *names, int n, const char *what,
+                             sn_error *err)
+{
+    for (int i = 0; names && i < n; i++)
+        if (!names[i] || !*names[i])
+            return sn_fail(err, SN_E_INVALID, op->type, "%s %d has no name", what, i);
     return SN_OK;
 }
 
@@ -120,7 +138,9 @@ static sn_status check_op(const sn_registry *reg, const sn_op *op, sn_error *err
         return sn_fail(err, SN_E_INVALID, op->type, "any number of inputs cannot have names");
     if (!op->infer || (!op->forward && !(op->flags & SN_OP_ALIAS)))
         return sn_fail(err, SN_E_INVALID, op->type, "the functions infer and forward are needed");
-    rc = check_args(op, &n_args, err);
+    rc = check_names(op, op->in_names, op->max_in, "input", err);
+    if (rc == SN_OK) rc = check_names(op, op->out_names, op->n_out, "output", err);
+    if (rc == SN_OK) rc = check_args(op, &n_args, err);
     if (rc == SN_OK) rc = check_params(op, n_args, err);
     return rc == SN_OK ? check_flags(op, err) : rc;
 }
@@ -171,6 +191,29 @@ static sn_status count_variants(const sn_op *op, size_t *ret_n, sn_error *err)
     return SN_OK;
 }
 
+/* What the planner relies on. */
+static sn_status check_variant(const sn_op *op, const sn_variant *v, sn_error *err)
+{
+    const unsigned fuses = SN_FUSES_AFFINE | SN_FUSES_RESIDUAL | SN_FUSES_ACT | SN_FUSES_IN_PLACE;
+
+    if (!v->fits || !v->forward)
+        return sn_fail(err, SN_E_INVALID, op->type,
+                       "the variant \"%s\" needs the functions fits and forward", v->name);
+    if (!v->packed_bytes != !v->pack)
+        return sn_fail(err, SN_E_INVALID, op->type,
+                       "the variant \"%s\" has one of the functions packed_bytes and pack, and "
+                       "needs both or none",
+                       v->name);
+    if ((unsigned)v->layout_in > SN_LAYOUT_CHANNELS_LAST ||
+        (unsigned)v->layout > SN_LAYOUT_CHANNELS_LAST || v->fuses & ~fuses)
+        return sn_fail(
+            err, SN_E_UNSUPPORTED, op->type,
+            "the variant \"%s\" has layouts %d and %d and fuses 0x%x, which this library "
+            "does not know",
+            v->name, (int)v->layout_in, (int)v->layout, v->fuses);
+    return SN_OK;
+}
+
 struct op_copy {
     sn_op      op;
     sn_variant variant[]; /* ended by one without a name */
@@ -196,8 +239,14 @@ SN_EXPORT sn_status sn_registry_add_op(sn_registry *reg, const sn_op *op, sn_err
     if (!copy) return fail_no_memory(err, op->type);
     copy->op = known;
     if (known.variants) copy->op.variants = copy->variant;
-    for (size_t i = 0; i < n_variants; i++)
+    for (size_t i = 0; rc == SN_OK && i < n_variants; i++) {
         options_read(&copy->variant[i], sizeof copy->variant[i], variant_at(&known, i));
+        rc = check_variant(&known, &copy->variant[i], err);
+    }
+    if (rc != SN_OK) {
+        free(copy);
+        return rc;
+    }
     reg->op[reg->n_ops++] = &copy->op;
     return SN_OK;
 }

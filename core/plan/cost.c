@@ -10,9 +10,8 @@ static sn_status infer(struct sn_plan *p, const sn_compile_options *options, sn_
     struct network     w;
     sn_status          rc;
 
-    if (options->n_in != net->n_inputs)
-        return sn_fail(err, SN_E_INVALID, "inputs", "%zu inputs are given, the supernet has %zu",
-                       options->n_in, net->n_inputs);
+    rc = plan_check(p, options, err);
+    if (rc) return rc;
     if (p->subnet->soft && net->bare) /* blends are made of weights */
         return sn_fail(err, SN_E_INVALID, "weights",
                        "the supernet was loaded without weights, and the subnet follows a "
@@ -33,12 +32,12 @@ SN_EXPORT sn_status sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *
     sn_status          rc;
 
     p = plan_create(subnet, options, &o, &budget);
-    if (!p) return fail_no_memory(err, "plan");
+    if (!p) return budget_settle(&budget, fail_no_memory(err, "plan"), err);
     rc = infer(p, &o, err);
     arena_limit(p->work, NULL);
     rc = budget_settle(&budget, rc, err);
     if (rc == SN_OK) {
-        *ret_total = p->info.cost;
+        if (ret_total) *ret_total = p->info.cost;
         if (ret_by_module)
             memcpy(ret_by_module, p->module_cost, subnet->net->n_modules * sizeof *ret_by_module);
     }

@@ -92,6 +92,16 @@ static sn_status check_present(const struct step *s, const sn_desc *in, sn_error
     return SN_OK;
 }
 
+/* Bytes that can be counted. */
+static bool is_possible(const sn_desc *desc)
+{
+    const int64_t n = sn_shape_count(&desc->shape);
+
+    if (desc->dtype == SN_NONE) return true;
+    return (unsigned)desc->dtype < SN_DTYPE_COUNT && n >= 0 &&
+           n <= PTRDIFF_MAX / (int64_t)sn_dtype_bytes(desc->dtype);
+}
+
 static sn_status infer_step(struct sn_plan *p, struct step *s, sn_error *err)
 {
     sn_desc  *in = (sn_desc *)s->call.in;
@@ -101,11 +111,11 @@ static sn_status infer_step(struct sn_plan *p, struct step *s, sn_error *err)
         in[k] = s->in[k] == VALUE_ABSENT ? (sn_desc){.dtype = SN_NONE} : p->value[s->in[k]].desc;
     if (s->kind != STEP_OP && s->kind != STEP_ALIAS) return combine_infer(s, in, s->call.out, err);
     rc = check_present(s, in, err);
-    if (!rc) rc = s->module->op->infer(&s->call, err);
+    if (!rc)
+        rc = fail_foreign(err, s->module->op->infer(&s->call, err), s->call.where, s->module->type);
     /* An operator of a plug-in may say anything. */
     for (size_t k = 0; !rc && k < s->call.n_out; k++)
-        if ((unsigned)s->call.out[k].dtype >= SN_DTYPE_COUNT ||
-            (s->call.out[k].dtype != SN_NONE && sn_shape_count(&s->call.out[k].shape) < 0))
+        if (!is_possible(&s->call.out[k]))
             rc = sn_fail(err, SN_E_SHAPE, s->call.where,
                          "output %zu of %s has an impossible shape or element type", k,
                          s->module->type);
@@ -291,7 +301,8 @@ static size_t scratch_now(const struct step *s)
     size_t n = s->call.scratch_bytes;
 
     if (s->variant && s->variant->scratch_bytes) n = s->variant->scratch_bytes(&s->call);
-    return s->gated ? n + s->variant->gated_bytes(&s->call) : n;
+    if (s->gated && __builtin_add_overflow(n, s->variant->gated_bytes(&s->call), &n)) n = SIZE_MAX;
+    return n;
 }
 
 /* Infer at another batch; what the values say is that of the largest. */

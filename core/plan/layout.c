@@ -217,7 +217,11 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
                                      .chain_last = chain_last(p, value->last),
                                      .ret_offset = &value->offset_bytes};
     }
-    for (size_t i = 0; i < p->n_steps; i++)
+    for (size_t i = 0; i < p->n_steps; i++) {
+        if (p->step[i].scratch_bytes > SIZE_MAX / 2) /* a plug-in may say anything */
+            return sn_fail(err, SN_E_LIMIT, p->step[i].call.where,
+                           "%s asks for %zu bytes of temporary memory", p->step[i].module->type,
+                           p->step[i].scratch_bytes);
         if (p->step[i].scratch_bytes)
             all[n++] = (struct interval){.bytes = align_up(p->step[i].scratch_bytes),
                                          .first = (int)i,
@@ -226,6 +230,7 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
                                          .chain_last = (int)i,
                                          .temporary = true,
                                          .ret_offset = &p->step[i].offset_bytes};
+    }
     if (!placing_init(&w, all, n, work)) return fail_no_memory(err, "plan");
     if (!place_packed(&w, &total) || total > SIZE_MAX / 2 - base)
         return sn_fail(err, SN_E_LIMIT, "plan", "the activations need too much memory");

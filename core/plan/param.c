@@ -56,7 +56,8 @@ static sn_status ask_slice(const struct module *m, const sn_call *call, size_t k
                            const sn_value *value, sn_slice *ret_slice, sn_error *err)
 {
     const sn_shape *whole = &call->param[k].shape;
-    sn_status       rc = m->op->slice(call, k, s, value, ret_slice, err);
+    sn_status       rc =
+        fail_foreign(err, m->op->slice(call, k, s, value, ret_slice, err), m->where, m->type);
 
     if (rc) return rc;
     if (ret_slice->rank != whole->rank) goto outside;

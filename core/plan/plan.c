@@ -20,6 +20,24 @@ static sn_status describe(struct sn_plan *p, const sn_desc *in, sn_error *err)
     return SN_OK;
 }
 
+sn_status plan_check(const struct sn_plan *p, const sn_compile_options *options, sn_error *err)
+{
+    const sn_supernet *net = p->subnet->net;
+
+    if (options->n_in != net->n_inputs)
+        return sn_fail(err, SN_E_INVALID, "inputs", "%zu inputs are given, the supernet has %zu",
+                       options->n_in, net->n_inputs);
+    if (options->n_in > 0 && !options->in)
+        return sn_fail(err, SN_E_INVALID, "inputs", "no inputs are described");
+    if (options->mode != SN_EVAL && options->mode != SN_TRAIN)
+        return sn_fail(err, SN_E_INVALID, "mode", "%d is neither SN_EVAL nor SN_TRAIN",
+                       (int)options->mode);
+    if ((unsigned)options->exactness > SN_EXACTNESS_WINOGRAD)
+        return sn_fail(err, SN_E_INVALID, "exactness", "%d is no sn_exactness",
+                       (int)options->exactness);
+    return SN_OK;
+}
+
 static sn_status compile(struct sn_plan *p, const sn_compile_options *options, sn_error *err)
 {
     const sn_supernet *net = p->subnet->net;
@@ -28,10 +46,8 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
 
     if (net->bare)
         return sn_fail(err, SN_E_INVALID, "weights", "the supernet was loaded without weights");
-    if (options->n_in != net->n_inputs)
-        return sn_fail(err, SN_E_INVALID, "inputs", "%zu inputs are given, the supernet has %zu",
-                       options->n_in, net->n_inputs);
-    rc = network_expand(net, p->subnet->decision, p->work, &w, err);
+    rc = plan_check(p, options, err);
+    if (!rc) rc = network_expand(net, p->subnet->decision, p->work, &w, err);
     if (!rc) rc = plan_lower(p, &w, options->in, err);
     if (!rc) rc = plan_infer(p, options->in, err);
     if (!rc) rc = plan_fuse(p, err);
@@ -59,8 +75,7 @@ sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options, sn_co
 
     options_read(o, sizeof *o, options);
     *budget = budget_of(o->stop, o->stop_cls, o->memory_limit_bytes, o->step_limit);
-    if (p) arena_limit(work, budget);
-    if (!p) {
+    if (!p || !arena_limit(work, budget)) {
         sn_arena_free(mem);
         sn_arena_free(work);
         return NULL;
@@ -93,7 +108,7 @@ SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options 
     sn_status          rc;
 
     p = plan_create(subnet, options, &o, &budget);
-    if (!p) return fail_no_memory(err, "plan");
+    if (!p) return budget_settle(&budget, fail_no_memory(err, "plan"), err);
     rc = compile(p, &o, err);
     if (p->work) arena_limit(p->work, NULL);
     rc = budget_settle(&budget, rc, err);

@@ -207,8 +207,15 @@ struct sn_plan {
     const int    *input, *output; /* values; VALUE_ABSENT: absent */
 };
 
+/* Are these the statistics of `net`? */
+bool state_is_of(const sn_state *state, const sn_supernet *net);
+
+/* Are these options for this plan? */
+sn_status plan_check(const struct sn_plan *p, const sn_compile_options *options, sn_error *err);
+
 /* A plan of nothing yet, whose work is charged to `budget`, and the options of the caller, who may
- * know fewer members or more. NULL when memory is out. */
+ * know fewer members or more. NULL when memory is out, or the budget of it. */
+
 sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options, sn_compile_options *ret,
                      struct budget *budget);
 

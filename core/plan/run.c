@@ -34,6 +34,9 @@ static sn_status check_tensor(const char *what, size_t i, const sn_tensor *t, sn
             sn_shape_text(&t->shape, got, sizeof got), sn_shape_text(shape, want, sizeof want));
     if (!t->data && sn_shape_count(shape) > 0)
         return sn_fail(err, SN_E_INVALID, where, "%s %zu has no data", what, i);
+    if ((uintptr_t)t->data % sn_dtype_bytes(dtype))
+        return sn_fail(err, SN_E_INVALID, where, "%s %zu is at %p, not aligned to its numbers",
+                       what, i, t->data);
     return SN_OK;
 }
 
@@ -68,6 +71,39 @@ static sn_status find_batch(const sn_plan *p, const sn_tensor *in, int64_t *ret_
     return rc;
 }
 
+/* Do they share memory? Of shapes that were checked. */
+static bool overlap(const sn_tensor *a, const sn_tensor *b)
+{
+    const uintptr_t x = (uintptr_t)a->data, y = (uintptr_t)b->data;
+    const size_t    x_bytes = (size_t)sn_shape_count(&a->shape) * sn_dtype_bytes(a->dtype);
+    const size_t    y_bytes = (size_t)sn_shape_count(&b->shape) * sn_dtype_bytes(b->dtype);
+
+    return x_bytes > 0 && y_bytes > 0 && x < y + y_bytes && y < x + x_bytes;
+}
+
+static bool has_output(const sn_plan *p, size_t i)
+{
+    return p->out_slot[i] != VALUE_ABSENT && p->info.out[i].dtype != SN_NONE;
+}
+
+/* Steps write outputs early, and read inputs late. */
+static sn_status check_apart(const sn_plan *p, const sn_tensor *in, const sn_tensor *out,
+                             sn_error *err)
+{
+    for (size_t i = 0; i < p->info.n_out; i++) {
+        if (!has_output(p, i)) continue;
+        for (size_t k = 0; k < p->info.n_in; k++)
+            if (p->in_slot[k] != VALUE_ABSENT && overlap(&out[i], &in[k]))
+                return sn_fail(err, SN_E_INVALID, "outputs",
+                               "output %zu shares memory with input %zu", i, k);
+        for (size_t k = 0; k < i; k++)
+            if (has_output(p, k) && overlap(&out[i], &out[k]))
+                return sn_fail(err, SN_E_INVALID, "outputs",
+                               "output %zu shares memory with output %zu", i, k);
+    }
+    return SN_OK;
+}
+
 /* What a run writes to. */
 static sn_status check_memory(const sn_plan *p, int64_t batch, const sn_tensor *out,
                               const void *scratch, sn_error *err)
@@ -77,7 +113,7 @@ static sn_status check_memory(const sn_plan *p, int64_t batch, const sn_tensor *
     for (size_t i = 0; rc == SN_OK && i < p->info.n_out; i++) {
         sn_shape shape;
 
-        if (p->out_slot[i] == VALUE_ABSENT || p->info.out[i].dtype == SN_NONE) continue;
+        if (!has_output(p, i)) continue;
         shape = run_shape(&p->slot[p->out_slot[i]], batch);
         rc = check_tensor("output", i, &out[i], p->info.out[i].dtype, &shape, err);
     }
@@ -97,7 +133,7 @@ static sn_status check_empty(const sn_plan *p, sn_error *err)
     for (size_t i = 0; i < p->info.n_out; i++) {
         sn_shape shape;
 
-        if (p->out_slot[i] == VALUE_ABSENT || p->info.out[i].dtype == SN_NONE) continue;
+        if (!has_output(p, i)) continue;
         shape = run_shape(&p->slot[p->out_slot[i]], 0);
         if (sn_shape_count(&shape) != 0)
             return sn_fail(err, SN_E_SHAPE, "inputs",
@@ -120,7 +156,8 @@ static sn_status check_probs(const sn_plan *p, const float *const *probs, const 
         if (!probs || !probs[i])
             return sn_fail(
                 err, SN_E_INVALID, c->label,
-                "choice \"%s\" follows a distribution, and the run has no weights for it", c->label);
+                "choice \"%s\" follows a distribution, and the run has no weights for it",
+                c->label);
         if (n && n[i] != c->n_candidates)
             return sn_fail(err, SN_E_INVALID, c->label,
                            "choice \"%s\" has %zu candidates, and the run has %zu weights for it",
@@ -284,11 +321,14 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
     r.parallel = o.parallel;
     r.scratch = plan->info.scratch_bytes ? o.scratch : &none;
     if (!rc) rc = check_memory(plan, batch, out, o.scratch, err);
+    if (!rc) rc = check_apart(plan, in, out, err);
     if (!rc && batch == 0) return check_empty(plan, err);
     if (!rc) rc = check_probs(plan, o.probs, o.n_probs, err);
     if (!rc && plan->needs_state && !o.state)
         rc = sn_fail(err, SN_E_INVALID, "state",
                      "training mode updates running statistics; give it a state of its own");
+    if (!rc && plan->needs_state && !state_is_of(o.state, plan->subnet->net))
+        rc = sn_fail(err, SN_E_INVALID, "state", "the state is that of another supernet");
     if (rc) return rc;
     stopped = !fence_run(&r, batch, run_steps_of);
     if (o.parallel && o.parallel->balance) balance_learn(o.parallel->balance, stopped);

@@ -1,6 +1,7 @@
 /* state: a private copy of the running statistics, so that training mode never
  * touches those that are served. */
 #include "model/model.h"
+#include "plan/plan.h"
 #include "tensor/tensor.h"
 
 struct sn_state {
@@ -37,6 +38,11 @@ SN_EXPORT sn_status sn_state_create(sn_supernet *net, sn_state **ret_state, sn_e
     return SN_OK;
 }
 
+bool state_is_of(const sn_state *state, const sn_supernet *net)
+{
+    return state->net == net;
+}
+
 SN_EXPORT size_t sn_state_count(const sn_state *state)
 {
     return state->net->n_states;
@@ -44,6 +50,7 @@ SN_EXPORT size_t sn_state_count(const sn_state *state)
 
 SN_EXPORT const char *sn_state_at(const sn_state *state, size_t i, sn_tensor *ret_tensor)
 {
+    if (i >= state->net->n_states) return NULL;
     *ret_tensor = state->tensor[i];
     return state->net->state_name[i];
 }

@@ -42,9 +42,9 @@ SN_EXPORT void sn_policy_limits(sn_policy *policy, const sn_limits *limits)
     sn_limits    l;
 
     options_read(&l, sizeof l, limits);
-    policy->budget = budget_of(l.stop, l.stop_cls,
-                               l.memory_limit_bytes ? l.memory_limit_bytes : POLICY_BYTES,
-                               l.step_limit);
+    policy->budget =
+        budget_of(l.stop, l.stop_cls, l.memory_limit_bytes ? l.memory_limit_bytes : POLICY_BYTES,
+                  l.step_limit);
     policy->budget.n_bytes = held;
     if (policy->budget.limit_bytes < held) policy->budget.limit_bytes = held;
 }
@@ -59,6 +59,12 @@ static void begin(sn_policy *p)
 {
     p->budget.n_steps = p->budget.ask_at = 0;
     p->budget.end = BUDGET_OPEN;
+}
+
+/* What a call returned, in the words of the library. */
+static sn_status settle(sn_policy *p, sn_status rc, sn_error *err)
+{
+    return budget_settle(&p->budget, fail_foreign(err, rc, "policy", p->cls->name), err);
 }
 
 static const sn_policy_class *find_class(const sn_registry *reg, const char *name)
@@ -103,7 +109,7 @@ SN_EXPORT sn_status sn_policy_create_with(sn_supernet *net, const char *name,
     p->budget.n_bytes = n_bytes;
     sn_policy_limits(p, limits);
     rc = cls->init ? cls->init(p->state, net, options_json, err) : SN_OK;
-    rc = budget_settle(&p->budget, rc, err);
+    rc = settle(p, rc, err);
     if (rc)
         sn_policy_free(p);
     else
@@ -137,20 +143,37 @@ static sn_status fail_lacks(const sn_policy *p, const char *what, sn_error *err)
     return sn_fail(err, SN_E_UNSUPPORTED, "policy", "policy \"%s\" has no %s", p->cls->name, what);
 }
 
+typedef sn_status decide(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
+                         sn_error *err);
+
+/* Let it decide; a draft whose policy fails is open again where it was. */
+static sn_status run_decide(sn_policy *p, decide *f, sn_rng *rng, sn_draft *draft, sn_error *err)
+{
+    const sn_supernet *net = p->net;
+    bool              *open = malloc(net->n_choices + 1);
+    sn_status          rc;
+
+    if (!open) return fail_no_memory(err, "policy");
+    for (size_t i = 0; i < net->n_choices; i++)
+        open[i] = !sn_draft_get(draft, i) && !sn_draft_is_soft(draft, i);
+    begin(p);
+    rc = settle(p, f(p->state, net, rng, draft, err), err);
+    for (size_t i = 0; rc != SN_OK && i < net->n_choices; i++)
+        if (open[i]) sn_draft_clear(draft, net->choice[i].label, NULL);
+    free(open);
+    return rc;
+}
+
 SN_EXPORT sn_status sn_policy_resample(sn_policy *policy, sn_rng *rng, sn_draft *draft,
                                        sn_error *err)
 {
-    begin(policy);
-    return budget_settle(&policy->budget,
-                         policy->cls->resample(policy->state, policy->net, rng, draft, err), err);
+    return run_decide(policy, policy->cls->resample, rng, draft, err);
 }
 
 SN_EXPORT sn_status sn_policy_best(sn_policy *policy, sn_rng *rng, sn_draft *draft, sn_error *err)
 {
     if (!policy->cls->best) return sn_policy_resample(policy, rng, draft, err);
-    begin(policy);
-    return budget_settle(&policy->budget,
-                         policy->cls->best(policy->state, policy->net, rng, draft, err), err);
+    return run_decide(policy, policy->cls->best, rng, draft, err);
 }
 
 SN_EXPORT sn_status sn_policy_probs(sn_policy *policy, sn_rng *rng, size_t choice, float *ret_probs,
@@ -158,31 +181,30 @@ SN_EXPORT sn_status sn_policy_probs(sn_policy *policy, sn_rng *rng, size_t choic
 {
     if (!policy->cls->probs) return fail_lacks(policy, "probabilities", err);
     begin(policy);
-    return budget_settle(&policy->budget,
-                         policy->cls->probs(policy->state, policy->net, rng, choice, ret_probs, err),
-                         err);
+    return settle(policy,
+                  policy->cls->probs(policy->state, policy->net, rng, choice, ret_probs, err), err);
 }
 
 SN_EXPORT sn_status sn_policy_update(sn_policy *policy, const char *update_json, sn_error *err)
 {
     if (!policy->cls->update) return fail_lacks(policy, "state to update", err);
+    if (!update_json) return sn_fail(err, SN_E_INVALID, "policy", "there is no update");
     begin(policy);
-    return budget_settle(&policy->budget,
-                         policy->cls->update(policy->state, policy->net, update_json, err), err);
+    return settle(policy, policy->cls->update(policy->state, policy->net, update_json, err), err);
 }
 
 SN_EXPORT sn_status sn_policy_save(const sn_policy *policy, const sn_sink *sink, sn_error *err)
 {
     if (!policy->cls->save) return fail_lacks(policy, "state to save", err);
     begin((sn_policy *)policy); /* its budget is no part of what is saved */
-    return budget_settle(&policy->budget,
-                         policy->cls->save(policy->state, policy->net, sink, err), err);
+    return settle((sn_policy *)policy, policy->cls->save(policy->state, policy->net, sink, err),
+                  err);
 }
 
 SN_EXPORT sn_status sn_policy_load(sn_policy *policy, const char *state_json, sn_error *err)
 {
     if (!policy->cls->load) return fail_lacks(policy, "state to load", err);
+    if (!state_json) return sn_fail(err, SN_E_INVALID, "policy", "there is no state");
     begin(policy);
-    return budget_settle(&policy->budget,
-                         policy->cls->load(policy->state, policy->net, state_json, err), err);
+    return settle(policy, policy->cls->load(policy->state, policy->net, state_json, err), err);
 }

@@ -301,14 +301,15 @@ SN_EXPORT sn_status sn_draft_clear(sn_draft *draft, const char *label, sn_error 
 
 SN_EXPORT const sn_value *sn_draft_get(const sn_draft *draft, size_t choice)
 {
-    const struct decision *d = &draft->decision[choice];
+    const struct decision *d = draft->decision;
 
-    return d->state == DECISION_VALUE ? &d->value : NULL;
+    if (choice >= draft->net->n_choices) return NULL;
+    return d[choice].state == DECISION_VALUE ? &d[choice].value : NULL;
 }
 
 SN_EXPORT bool sn_draft_is_soft(const sn_draft *draft, size_t choice)
 {
-    return draft->decision[choice].state == DECISION_SOFT;
+    return choice < draft->net->n_choices && draft->decision[choice].state == DECISION_SOFT;
 }
 
 /* The option that `v` equals; NULL if there is none. They are ascending. */

@@ -88,9 +88,9 @@ SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet,
     struct decision   *decision = NULL;
     struct network     w;
     const sn_limits   *l = &draft->limits;
-    struct budget      budget = budget_of(
-        l->stop, l->stop_cls, l->memory_limit_bytes ? l->memory_limit_bytes : SEAL_BYTES,
-        l->step_limit ? l->step_limit : SEAL_STEPS);
+    struct budget      budget =
+        budget_of(l->stop, l->stop_cls, l->memory_limit_bytes ? l->memory_limit_bytes : SEAL_BYTES,
+                  l->step_limit ? l->step_limit : SEAL_STEPS);
     sn_status rc = SN_E_NO_MEMORY;
 
     if (s && work && (!arena_limit(mem, &budget) || !arena_limit(work, &budget))) s = NULL;
@@ -133,20 +133,21 @@ SN_EXPORT const char *sn_subnet_id(const sn_subnet *subnet)
 
 SN_EXPORT const sn_value *sn_subnet_value(const sn_subnet *subnet, size_t choice)
 {
-    const struct decision *d = &subnet->decision[choice];
+    const struct decision *d = subnet->decision;
 
-    if (subnet->net->choice[choice].derived) return NULL;
-    return d->state == DECISION_VALUE ? &d->value : NULL;
+    if (choice >= subnet->net->n_choices || subnet->net->choice[choice].derived) return NULL;
+    return d[choice].state == DECISION_VALUE ? &d[choice].value : NULL;
 }
 
 SN_EXPORT bool sn_subnet_is_active(const sn_subnet *subnet, size_t choice)
 {
-    return subnet->active[choice] && !subnet->net->choice[choice].derived;
+    return choice < subnet->net->n_choices && subnet->active[choice] &&
+           !subnet->net->choice[choice].derived;
 }
 
 SN_EXPORT bool sn_subnet_is_soft(const sn_subnet *subnet, size_t choice)
 {
-    return subnet->decision[choice].state == DECISION_SOFT;
+    return choice < subnet->net->n_choices && subnet->decision[choice].state == DECISION_SOFT;
 }
 
 SN_EXPORT bool sn_subnet_equal(const sn_subnet *a, const sn_subnet *b)

@@ -22,9 +22,9 @@ SN_EXPORT int64_t sn_shape_count(const sn_shape *shape)
 SN_EXPORT bool sn_shape_equal(const sn_shape *a, const sn_shape *b)
 {
     if (a->rank != b->rank) return false;
-    for (int i = 0; i < a->rank; i++)
+    for (int i = 0; i < a->rank && i < SN_MAX_RANK; i++)
         if (a->dim[i] != b->dim[i]) return false;
-    return true;
+    return a->rank >= 0 && a->rank <= SN_MAX_RANK; /* others are no shapes */
 }
 
 SN_EXPORT const char *sn_shape_text(const sn_shape *shape, char *buf, size_t n_bytes)
@@ -33,7 +33,9 @@ SN_EXPORT const char *sn_shape_text(const sn_shape *shape, char *buf, size_t n_b
 
     if (n_bytes == 0) return buf;
     buf[0] = '\0';
-    for (int i = 0; i <= shape->rank && used < n_bytes; i++) {
+    if (shape->rank < 0 || shape->rank > SN_MAX_RANK)
+        snprintf(buf, n_bytes, "[rank %d]", shape->rank); /* no shape: a caller may say anything */
+    for (int i = 0; shape->rank <= SN_MAX_RANK && i <= shape->rank && used < n_bytes; i++) {
         const char *const before = i == 0 ? "[" : i < shape->rank ? ", " : "";
         int               n;
 

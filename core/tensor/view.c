@@ -8,7 +8,7 @@ SN_EXPORT sn_tensor sn_tensor_dense(sn_dtype dtype, const sn_shape *shape, void 
     sn_tensor t = {.dtype = dtype, .shape = *shape, .data = data};
     int64_t   step = 1;
 
-    for (int i = shape->rank - 1; i >= 0; i--) {
+    for (int i = shape->rank - 1; i >= 0 && i < SN_MAX_RANK; i--) {
         t.stride[i] = step;
         /* Only an empty tensor can overflow here, and nobody walks through one. */
         if (__builtin_mul_overflow(step, shape->dim[i], &step)) step = 0;
@@ -18,9 +18,10 @@ SN_EXPORT sn_tensor sn_tensor_dense(sn_dtype dtype, const sn_shape *shape, void 
 
 SN_EXPORT bool sn_tensor_is_dense(const sn_tensor *t)
 {
-    int64_t step = 1;
+    const int64_t n = sn_shape_count(&t->shape);
+    int64_t       step = 1;
 
-    if (sn_shape_count(&t->shape) == 0) return true;
+    if (n <= 0) return n == 0;
     for (int i = t->shape.rank - 1; i >= 0; i--) {
         if (t->shape.dim[i] != 1 && t->stride[i] != step) return false;
         step *= t->shape.dim[i];
@@ -35,6 +36,8 @@ sn_status slice_shape(const sn_shape *whole, const sn_slice *s, sn_shape *ret_sh
     if (s->rank != whole->rank)
         return sn_fail(err, SN_E_SHAPE, "", "the slice has %d axes, the tensor %d", s->rank,
                        whole->rank);
+    if (s->rank < 0 || s->rank > SN_MAX_RANK)
+        return sn_fail(err, SN_E_SHAPE, "", "a tensor cannot have %d axes", s->rank);
     for (int i = 0; i < s->rank; i++) {
         if (s->axis[i].n < 1 || s->axis[i].n > SN_MAX_PIECES)
             return sn_fail(err, SN_E_UNSUPPORTED, "", "axis %d has %d pieces, allowed are 1 to %d",

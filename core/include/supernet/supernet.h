@@ -833,7 +833,7 @@ sn_status sn_draft_clear(sn_draft *draft, const char *label, sn_error *err);
 sn_status sn_draft_read_choices(sn_draft *draft, const char *json, size_t n_bytes, sn_error *err);
 sn_status sn_draft_write_choices(const sn_draft *draft, const sn_sink *sink, sn_error *err);
 
-/* NULL while the choice is open or soft. */
+/* NULL while the choice is open or soft, and past the end. */
 const sn_value *sn_draft_get(const sn_draft *draft, size_t choice);
 bool            sn_draft_is_soft(const sn_draft *draft, size_t choice);
 sn_draft       *sn_draft_free(sn_draft *draft);
@@ -937,7 +937,8 @@ bool sn_policy_go_on(const void *state, uint64_t n_steps);
 const char *sn_policy_name(const sn_policy *policy);
 sn_policy  *sn_policy_free(sn_policy *policy);
 
-/* Let `policy` decide what is still open; what was set by hand stays. */
+/* Let `policy` decide what is still open; what was set by hand stays. If it fails, what was open
+ * is open again. The draft is one of the policy's supernet. */
 sn_status sn_policy_resample(sn_policy *policy, sn_rng *rng, sn_draft *draft, sn_error *err);
 sn_status sn_policy_best(sn_policy *policy, sn_rng *rng, sn_draft *draft, sn_error *err);
 sn_status sn_policy_probs(sn_policy *policy, sn_rng *rng, size_t choice, float *ret_probs,
@@ -1003,7 +1004,7 @@ bool sn_plan_step_at(const sn_plan *plan, size_t i, sn_step_info *ret_step);
 
 /* What `subnet` costs for the inputs options->in: multiply-accumulates, live parameters, bytes read
  * and written by operators, none of them fused. Needs no weights: also for a supernet loaded without
- * them. ret_by_module: NULL, or one for each module of the supernet, what it computes by itself
+ * them. Either result may be NULL. ret_by_module: one for each module of the supernet, what it computes by itself
  * (containers: 0; all runs of a module that runs several times). Errors as sn_plan_compile(). */
 sn_status sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *options,
                          sn_cost *ret_total, sn_cost *ret_by_module, sn_error *err);
@@ -1031,7 +1032,8 @@ typedef struct sn_run_options {
 /* Run. `in` and `out` are dense and the caller's, of the described shapes with any batch up to the
  * largest (sn_plan_outputs). A batch of 0 is answered without a run where that makes every output
  * empty. Allocates nothing. SN_E_SHAPE, SN_E_DTYPE, SN_E_INVALID: an input, an output or the scratch
- * memory is not what the plan was made for, and nothing is written. SN_E_STOPPED if asked to.
+ * memory is not what the plan was made for, an output shares memory with another one or an input,
+ * or the state is another supernet's; and nothing is written. SN_E_STOPPED if asked to.
  * SN_E_CHANGED if weights were lost (sn_sigbus_install): then `out` means nothing. */
 sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
                           const sn_run_options *options, sn_error *err);
@@ -1041,7 +1043,7 @@ sn_plan  *sn_plan_unref(sn_plan *plan);
 /* A private copy of the running statistics, for training mode. */
 sn_status   sn_state_create(sn_supernet *net, sn_state **ret_state, sn_error *err);
 size_t      sn_state_count(const sn_state *state);
-const char *sn_state_at(const sn_state *state, size_t i, sn_tensor *ret_tensor);
+const char *sn_state_at(const sn_state *state, size_t i, sn_tensor *ret_tensor); /* NULL past the end */
 sn_state   *sn_state_free(sn_state *state);
 
 /* ---- export --------------------------------------------------------------------- */
