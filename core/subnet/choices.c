@@ -1,4 +1,5 @@
-/* choices: decisions as JSON, {"label": value, ...} in the order of the space. */
+/* choices: decisions as JSON, {"label": value, ...} in the order of the space. What follows from
+ * other decisions is not written, as it cannot be set: what is written can be read. */
 #include <string.h>
 
 #include "base/json.h"
@@ -12,7 +13,7 @@ static sn_status write_decisions(const sn_supernet *net, const struct decision *
 
     text_add(&t, "{", 1);
     for (size_t i = 0; i < net->n_choices; i++) {
-        if (decision[i].state != DECISION_VALUE) continue;
+        if (decision[i].state != DECISION_VALUE || net->choice[i].derived) continue;
         text_add(&t, ", ", first ? 0 : 2);
         first = false;
         text_json_string(&t, net->choice[i].label);

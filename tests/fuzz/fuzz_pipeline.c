@@ -510,6 +510,25 @@ static void run_smaller(struct trial *t, const sn_plan *plan, const struct outpu
     sn_plan_unref(own);
 }
 
+/* Choices as they were written make the subnet again. */
+static void read_choices(struct trial *t, const struct text *choices)
+{
+    sn_draft  *draft = NULL;
+    sn_subnet *subnet = NULL;
+    sn_error   err = {0};
+
+    for (size_t i = 0; i < sn_supernet_n_choices(sn_subnet_supernet(t->subnet)); i++)
+        if (sn_subnet_is_soft(t->subnet, i)) return;
+    REQUIRE(sn_draft_create(sn_subnet_supernet(t->subnet), &draft, &err) == SN_OK, "draft");
+    if (sn_draft_read_choices(draft, choices->at, choices->n, &err) ||
+        sn_draft_seal(draft, &subnet, &err))
+        REQUIRE(err.code == SN_E_LIMIT, "%s: %s\n%s", err.where, err.text, choices->at);
+    if (subnet)
+        REQUIRE(strcmp(sn_subnet_id(subnet), sn_subnet_id(t->subnet)) == 0, "%s", choices->at);
+    sn_subnet_unref(subnet);
+    sn_draft_free(draft);
+}
+
 static void run_export(struct trial *t, const sn_plan *plan, const struct outputs *whole)
 {
     struct text    spec = {0}, bytes = {0}, choices = {0};
@@ -524,6 +543,7 @@ static void run_export(struct trial *t, const sn_plan *plan, const struct output
     struct outputs o = {0};
 
     REQUIRE(sn_subnet_write_choices(t->subnet, &to_choices, &err) == SN_OK, "%s", err.text);
+    read_choices(t, &choices);
     if (sn_subnet_write_spec(t->subnet, &to_spec, &err) ||
         sn_subnet_write_weights(t->subnet, &to_bytes, &err)) {
         REQUIRE(*err.text, "a sentence");

@@ -175,6 +175,40 @@ static const struct row {
 };
 /* clang-format on */
 
+struct json {
+    char   at[1024];
+    size_t n;
+};
+
+static int keep(void *cls, const void *bytes, size_t n_bytes)
+{
+    struct json *t = cls;
+
+    if (t->n + n_bytes > sizeof t->at) return -1;
+    memcpy(t->at + t->n, bytes, n_bytes);
+    t->n += n_bytes;
+    return 0;
+}
+
+/* Its choices as they are written make it again. */
+static void choices_come_back(sn_subnet *subnet)
+{
+    struct json   t = {0};
+    const sn_sink sink = {keep, &t};
+    sn_draft     *draft;
+    sn_subnet    *again;
+    sn_error      err = {0};
+
+    assert_int_equal(sn_subnet_write_choices(subnet, &sink, NULL), SN_OK);
+    assert_int_equal(sn_draft_create(sn_subnet_supernet(subnet), &draft, NULL), SN_OK);
+    if (sn_draft_read_choices(draft, t.at, t.n, &err) != SN_OK ||
+        sn_draft_seal(draft, &again, &err) != SN_OK)
+        fail_msg("%.*s: %s: %s", (int)t.n, t.at, err.where, err.text);
+    assert_string_equal(sn_subnet_id(again), sn_subnet_id(subnet));
+    sn_subnet_unref(again);
+    sn_draft_free(draft);
+}
+
 static void computes_and_exports(void **state)
 {
     const struct row *row = *state;
@@ -189,6 +223,7 @@ static void computes_and_exports(void **state)
     if (row->n_want) assert_int_equal(n, row->n_want);
     for (size_t i = 0; i < row->n_want; i++)
         assert_float_equal(y[i], row->want[i], 1e-6);
+    choices_come_back(subnet);
 
     whole_export(&alone, subnet);
     assert_int_equal(sn_supernet_n_choices(alone.net), 0);

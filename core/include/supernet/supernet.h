@@ -1048,7 +1048,8 @@ sn_state   *sn_state_free(sn_state *state);
 
 /* ---- export --------------------------------------------------------------------- */
 
-/* {"label": value, ...}: the active choices in the order of the space. */
+/* {"label": value, ...}: the active choices in the order of the space, without derived ones:
+ * sn_draft_read_choices() takes them, and sealed they are this subnet again. */
 sn_status sn_subnet_write_choices(const sn_subnet *subnet, const sn_sink *sink, sn_error *err);
 
 /* A stand-alone specification, with nothing left to choose, and its weights: the
