@@ -58,6 +58,7 @@ enum problem_code api_get_alpha(struct call *call)
     struct instance *i = NULL;
 
     if (api_policy_instance(call, instance_name(call), &i) != P_OK) return call->problem.code;
+    api_limit_answer(call);
     pthread_mutex_lock(&i->lock);
     if (write_alpha(call, i->policy) == P_OK) api_check_answer(call, "alpha");
     pthread_mutex_unlock(&i->lock);

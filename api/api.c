@@ -288,6 +288,14 @@ static enum problem_code find_model(struct call *call)
     return P_OK;
 }
 
+void api_limit_answer(struct call *call)
+{
+    const size_t most = account_limit(&call->api->account, ACCOUNT_REQUESTS) / 2;
+
+    call->body.most = call->api->config.max_body_bytes;
+    if (most > 0 && most < call->body.most) call->body.most = most;
+}
+
 enum problem_code api_check_answer(struct call *call, const char *what)
 {
     const size_t n = call->body.n, max = call->api->config.max_body_bytes;

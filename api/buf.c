@@ -56,6 +56,10 @@ char *api_buf_reserve(struct api_buf *b, size_t n)
         b->failed = true;
         return NULL;
     }
+    if (b->most > 0 && need > b->most) {
+        b->failed = b->is_full = true;
+        return NULL;
+    }
     if (need <= b->cap) return b->at + b->n;
     cap = b->cap < 256 ? 256 : b->cap;
     while (cap < need)

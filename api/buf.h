@@ -25,6 +25,8 @@ struct api_buf {
     size_t               charged;
     size_t               refused; /* bytes that the account had no room for; 0: it was not asked */
     const atomic_bool   *stop;    /* a sink ends when it is set; may be NULL */
+    size_t               most;    /* bytes that are of use: one more fails; 0: any number */
+    bool                 is_full; /* has failed for that */
 };
 
 /* Bytes that a buffer with an account always may have, so that a short answer never fails. */

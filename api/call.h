@@ -78,7 +78,9 @@ enum api_takes {
     MAYBE_JSON
 };
 
-/* What an answer gives to be sent back later must not be larger than what is taken. */
+/* What an answer gives to be sent back later must not be larger than what is taken: the first ends
+ * the writing where that is sure, the second knows the whole. */
+void              api_limit_answer(struct call *call);
 enum problem_code api_check_answer(struct call *call, const char *what);
 
 /* The answer is about what has just come into being at "/v1/supernets/<name>" and then `rest`. */

@@ -325,6 +325,7 @@ enum problem_code api_get_policy_state(struct call *call)
     struct instance *i = NULL;
 
     if (api_policy_instance(call, call->id, &i) != P_OK) return call->problem.code;
+    api_limit_answer(call);
     pthread_mutex_lock(&i->lock);
     if (api_policy_save(i->policy, &call->body, &call->problem) == P_OK)
         call->body.at[call->body.n - 1] = '\n'; /* instead of the terminator */

@@ -141,6 +141,11 @@ enum problem_code api_fail_buf(struct problem *p, const struct api_buf *b, const
                              b->purpose == ACCOUNT_REPLIES     ? "the answer"
                              : b->purpose == ACCOUNT_SUPERNETS ? "the document"
                                                                : "what the request says");
+    if (b->is_full)
+        return api_fail(p, P_LIMIT, "",
+                        "the answer takes more than %zu bytes; by --max-body and --buffer-memory "
+                        "PUT would not take back so many",
+                        b->most);
     if (b->failed) return api_fail_memory(p);
     if (b->stop && atomic_load(b->stop))
         return api_fail(p, P_STOPPED, "", "stopped while the answer was written");

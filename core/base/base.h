@@ -68,6 +68,9 @@ sn_status text_drain(struct text *t, const sn_sink *sink, sn_error *err);
 enum { REAL_TEXT_BYTES = 48 };
 const char *real_text(double v, char buf[REAL_TEXT_BYTES]);
 
+/* 17 digits of a finite number, which read back equal: ten times as fast, for millions of them. */
+const char *real_exact(double v, char buf[REAL_TEXT_BYTES]);
+
 /* ---- names in messages ----------------------------------------------------------- */
 
 /* The known name that differs by a slip or two; NULL if none does. */

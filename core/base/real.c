@@ -94,3 +94,17 @@ const char *real_text(double v, char buf[REAL_TEXT_BYTES])
                  "000000000000000");
     return buf;
 }
+
+const char *real_exact(double v, char buf[REAL_TEXT_BYTES])
+{
+    char  *point = buf;
+    size_t n_point;
+
+    snprintf(buf, REAL_TEXT_BYTES, "%.17g", v);
+    point += strspn(point, "-0123456789");
+    n_point = strcspn(point, "0123456789e");
+    if (n_point == 0) return buf; /* "2", "1e-05" */
+    memmove(point + 1, point + n_point, strlen(point + n_point) + 1);
+    *point = '.'; /* whatever the locale has there */
+    return buf;
+}

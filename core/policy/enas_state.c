@@ -39,7 +39,7 @@ static void write_reals(struct writer *w, const char *name, const double *at, si
     for (size_t i = 0; i < n && go_on(w, 32); i++) {
         char buf[REAL_TEXT_BYTES];
 
-        text_printf(&w->t, "%s%s", i ? ", " : "", real_text(at[i], buf));
+        text_printf(&w->t, "%s%s", i ? ", " : "", real_exact(at[i], buf));
     }
     text_add(&w->t, "]", 1);
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "call.h"
 #include "support/api_call.h"
 
 #define T   "/v1/supernets/tiny"
@@ -118,7 +119,7 @@ static void a_state_that_is_given_is_taken_back(void **state)
     struct api   *api = api_of(state);
     struct answer a, b;
 
-    api_expect(api, 201, "PUT " T "/policies/big", "{\"policy\": \"enas\", \"lstm_size\": 64}");
+    api_expect(api, 201, "PUT " T "/policies/big", "{\"policy\": \"enas\", \"lstm_size\": 80}");
     a = api_ask_text(api, "GET " T "/policies/big/state", NULL);
     assert_int_equal(a.resp.status, 200);
     assert_true(a.resp.n_body > 1 << 20 && a.resp.n_body < 4 << 20);
@@ -130,13 +131,55 @@ static void a_state_that_is_given_is_taken_back(void **state)
     answer_fini(&b);
 
     /* what would not be taken back is not given, and the sentence says what to do */
-    api_expect(api, 200, "PUT " T "/policies/big", "{\"policy\": \"enas\", \"lstm_size\": 128}");
+    api_expect(api, 200, "PUT " T "/policies/big", "{\"policy\": \"enas\", \"lstm_size\": 192}");
     a = api_ask_text(api, "GET " T "/policies/big/state", NULL);
     assert_int_equal(a.resp.status, 413);
     assert_string_equal(answer_text(&a, "error.code"), "limit");
     assert_non_null(strstr(answer_text(&a, "error.text"), "--max-body"));
     answer_fini(&a);
     api_expect(api, 204, "DELETE " T "/policies/big", NULL);
+}
+
+static sn_status save_without_end(const void *state, const sn_supernet *net, const sn_sink *sink,
+                                  sn_error *err)
+{
+    static const char piece[1024] = "";
+
+    (void)state, (void)net, (void)err;
+    while (sink->write(sink->cls, piece, sizeof piece) == 0) {}
+    return SN_E_IO;
+}
+
+static sn_status decide_nothing(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
+                                sn_error *err)
+{
+    (void)state, (void)net, (void)rng, (void)draft, (void)err;
+    return SN_OK;
+}
+
+/* What is too long is refused where that is known, not when all of it was written. */
+static void a_state_is_written_as_far_as_it_is_taken(void **state)
+{
+    static const sn_policy_class endless = {.size = sizeof endless,
+                                            .abi = SN_POLICY_ABI,
+                                            .name = "endless",
+                                            .about = "never saved",
+                                            .resample = decide_nothing,
+                                            .save = save_without_end};
+    struct api                  *api = api_of(state);
+    struct answer                a;
+
+    assert_int_equal(sn_registry_add_policy(api->registry, &endless, NULL), SN_OK);
+    api_expect(api, 201, "PUT " T "/policies/e", "{\"policy\": \"endless\"}");
+    for (int i = 0; i < 2; i++) {
+        a = api_ask_text(api, i ? "GET " T "/policies/e/alpha" : "GET " T "/policies/e/state",
+                         NULL);
+        assert_int_equal(a.resp.status, 413);
+        assert_string_equal(answer_text(&a, "error.code"), "limit");
+        assert_non_null(strstr(answer_text(&a, "error.text"), "more than 4194304 bytes"));
+        answer_fini(&a);
+    }
+    api_expect(api, 204, "DELETE " T "/policies/e", NULL);
 }
 
 /* ---- small print of HTTP ---- */
@@ -279,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_load_says_what_it_kept),
         cmocka_unit_test(without_a_model_directory_nothing_is_unloaded),
         cmocka_unit_test(a_state_that_is_given_is_taken_back),
+        cmocka_unit_test(a_state_is_written_as_far_as_it_is_taken),
         cmocka_unit_test(what_is_created_says_where_it_is),
         cmocka_unit_test(options_lists_the_methods),
         cmocka_unit_test(an_encoded_body_is_refused),

@@ -63,6 +63,7 @@ static void reals_read_back(void **state)
 
         memcpy(&v, &bits, sizeof v);
         if (isfinite(v)) assert_true(strtod(real_text(v, buf), NULL) == v);
+        if (isfinite(v)) assert_true(strtod(real_exact(v, buf), NULL) == v);
     }
 }
 
