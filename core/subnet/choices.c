@@ -36,6 +36,8 @@ SN_EXPORT sn_status sn_draft_write_choices(const sn_draft *draft, const sn_sink 
     return write_decisions(draft->net, draft->decision, sink, err);
 }
 
+enum { MEMBER_WORK = 16 }; /* steps of looking up a label and its candidate */
+
 static sn_status read_members(sn_draft *draft, const json_t *doc, sn_arena *tmp, sn_error *err)
 {
     const char *label;
@@ -44,9 +46,11 @@ static sn_status read_members(sn_draft *draft, const json_t *doc, sn_arena *tmp,
     json_object_foreach((json_t *)doc, label, member)
     {
         sn_value  value;
-        sn_status rc = json_value(member, label, tmp, &value, err);
+        sn_status rc = budget_step(arena_budget(tmp), MEMBER_WORK, label, err);
 
-        if (rc == SN_OK) rc = sn_draft_set(draft, label, &value, err);
+        if (rc == SN_OK) rc = json_value(member, label, tmp, &value, err);
+
+        if (rc == SN_OK) rc = draft_set(draft, label, &value, err);
         if (rc != SN_OK) return rc;
     }
     return SN_OK;
@@ -57,18 +61,20 @@ SN_EXPORT sn_status sn_draft_read_choices(sn_draft *draft, const char *json, siz
                                           sn_error *err)
 {
     const size_t     n = draft->net->n_choices;
+    struct budget    budget = draft_budget(draft);
     sn_arena        *tmp = sn_arena_create();
-    struct decision *before = tmp ? arena_array(tmp, n + 1, sizeof *before) : NULL;
+    struct decision *before = NULL;
     json_t          *doc = NULL;
     char             found[128];
     sn_status        rc;
 
+    if (tmp && arena_limit(tmp, &budget)) before = arena_array(tmp, n + 1, sizeof *before);
     if (!before) {
         sn_arena_free(tmp);
-        return fail_no_memory(err, "choices");
+        return budget_settle(&budget, fail_no_memory(err, "choices"), err);
     }
     memcpy(before, draft->decision, n * sizeof *before);
-    rc = json_parse(json, n_bytes, "choices", &doc, err);
+    rc = json_parse_within(&budget, json, n_bytes, "choices", &doc, err);
     if (rc == SN_OK && !json_is_object(doc))
         rc = sn_fail(err, SN_E_INVALID, "choices", "must be an object {label: value}, not %s",
                      json_describe(doc, found, sizeof found));
@@ -76,5 +82,6 @@ SN_EXPORT sn_status sn_draft_read_choices(sn_draft *draft, const char *json, siz
     if (rc != SN_OK) memcpy(draft->decision, before, n * sizeof *before);
     json_decref(doc);
     sn_arena_free(tmp);
-    return rc;
+    draft_tidy(draft);
+    return budget_settle(&budget, rc, err);
 }

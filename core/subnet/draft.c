@@ -5,7 +5,10 @@
 #include "space/value.h"
 #include "subnet/subnet.h"
 
-enum { SHOWN_LABELS = 1000 }; /* labels that a message is looked up in */
+enum {
+    SHOWN_LABELS = 1000,  /* labels that a message is looked up in */
+    TIDY_BYTES = 64 << 10 /* of lists that are not worth looking at */
+};
 
 const char *subnet_allowed_text(const sn_choice *c, char *buf, size_t n_bytes)
 {
@@ -121,9 +124,14 @@ static sn_status decide_list(sn_draft *draft, const sn_choice *c, const sn_value
                              struct decision *ret, sn_error *err)
 {
     const size_t n = list->as.tuple.n;
-    uint32_t    *pick = arena_array(draft->mem, n, sizeof *pick);
-    sn_value    *shown = arena_array(draft->mem, n, sizeof *shown);
+    uint32_t    *pick = NULL;
+    sn_value    *shown = NULL;
 
+    if (!draft->lists) draft->lists = sn_arena_create();
+    if (draft->lists) {
+        pick = arena_array(draft->lists, n, sizeof *pick);
+        shown = arena_array(draft->lists, n, sizeof *shown);
+    }
     if (!pick || !shown) return fail_no_memory(err, c->label);
     for (size_t i = 0; i < n; i++) {
         if (!find_candidate(draft->net, c, &list->as.tuple.item[i], &pick[i]))
@@ -169,6 +177,47 @@ static sn_status decide(sn_draft *draft, size_t i, const sn_value *v, sn_error *
     return SN_OK;
 }
 
+static bool copy_decision(sn_arena *mem, const struct decision *from, struct decision *ret)
+{
+    struct decision d = *from;
+    uint32_t       *pick = NULL;
+
+    if (from->state == DECISION_VALUE) {
+        pick = arena_array(mem, from->n_pick, sizeof *pick);
+        if (!pick || !value_copy(mem, &from->value, &d.value)) return false;
+        memcpy(pick, from->pick, from->n_pick * sizeof *pick);
+    }
+    d.pick = pick;
+    *ret = d;
+    return true;
+}
+
+/* Lists that were replaced are garbage, and a draft may be changed for ever: those in use move to
+ * new memory whenever there is twice as much. */
+void draft_tidy(sn_draft *draft)
+{
+    const size_t     n = draft->net->n_choices;
+    sn_arena        *lists;
+    struct decision *copy;
+    bool             all = true;
+
+    if (!draft->lists || arena_bytes(draft->lists) < draft->tidy_at_bytes) return;
+    lists = sn_arena_create();
+    copy = lists ? arena_array(lists, n + 1, sizeof *copy) : NULL;
+    for (size_t i = 0; copy && all && i < n; i++) {
+        copy[i] = draft->decision[i];
+        if (copy[i].list) all = copy_decision(lists, &draft->decision[i], &copy[i]);
+    }
+    if (!copy || !all) { /* not now, then */
+        sn_arena_free(lists);
+        return;
+    }
+    memcpy(draft->decision, copy, n * sizeof *copy);
+    sn_arena_free(draft->lists);
+    draft->lists = lists;
+    draft->tidy_at_bytes = 2 * arena_bytes(lists) + TIDY_BYTES;
+}
+
 /* How a choice begins: open, or decided where there is a single possible decision. */
 static sn_status begin_choice(sn_draft *draft, size_t i, sn_error *err)
 {
@@ -204,6 +253,7 @@ SN_EXPORT sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_e
         return fail_no_memory(err, "choices");
     }
     d->mem = mem;
+    d->tidy_at_bytes = TIDY_BYTES;
     d->net = sn_supernet_ref(net);
     rc = begin_all(d, err);
     if (rc)
@@ -211,21 +261,6 @@ SN_EXPORT sn_status sn_draft_create(sn_supernet *net, sn_draft **ret_draft, sn_e
     else
         *ret_draft = d;
     return rc;
-}
-
-static bool copy_decision(sn_arena *mem, const struct decision *from, struct decision *ret)
-{
-    struct decision d = *from;
-    uint32_t       *pick = NULL;
-
-    if (from->state == DECISION_VALUE) {
-        pick = arena_array(mem, from->n_pick, sizeof *pick);
-        if (!pick || !value_copy(mem, &from->value, &d.value)) return false;
-        memcpy(pick, from->pick, from->n_pick * sizeof *pick);
-    }
-    d.pick = pick;
-    *ret = d;
-    return true;
 }
 
 SN_EXPORT sn_status sn_draft_create_from(const sn_subnet *subnet, sn_draft **ret_draft,
@@ -254,6 +289,7 @@ SN_EXPORT sn_draft *sn_draft_free(sn_draft *draft)
 {
     if (draft) {
         sn_supernet_unref(draft->net);
+        sn_arena_free(draft->lists);
         sn_arena_free(draft->mem);
     }
     return NULL;
@@ -266,8 +302,7 @@ static sn_status check_free(const sn_choice *c, sn_error *err)
                    "\"%s\" follows from the other decisions about its cell", c->label);
 }
 
-SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_value *value,
-                                 sn_error *err)
+sn_status draft_set(sn_draft *draft, const char *label, const sn_value *value, sn_error *err)
 {
     size_t i;
 
@@ -279,6 +314,15 @@ SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_va
                        label);
     if (check_free(&draft->net->choice[i], err) != SN_OK) return SN_E_UNSUPPORTED;
     return decide(draft, i, value, err);
+}
+
+SN_EXPORT sn_status sn_draft_set(sn_draft *draft, const char *label, const sn_value *value,
+                                 sn_error *err)
+{
+    const sn_status rc = draft_set(draft, label, value, err);
+
+    draft_tidy(draft);
+    return rc;
 }
 
 SN_EXPORT sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error *err)
@@ -293,10 +337,13 @@ SN_EXPORT sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error
 
 SN_EXPORT sn_status sn_draft_clear(sn_draft *draft, const char *label, sn_error *err)
 {
-    size_t i;
+    size_t    i;
+    sn_status rc;
 
     if (!sn_supernet_find_choice(draft->net, label, &i)) return fail_label(draft->net, label, err);
-    return begin_choice(draft, i, err);
+    rc = begin_choice(draft, i, err);
+    draft_tidy(draft);
+    return rc;
 }
 
 SN_EXPORT const sn_value *sn_draft_get(const sn_draft *draft, size_t choice)

@@ -74,10 +74,8 @@ static sn_status set_features(const sn_supernet *net, size_t choice, int64_t wid
     if (k == c->n_candidates)
         return sn_fail(err, SN_E_NOT_CANDIDATE, c->label, "%lld channels are none of its widths",
                        (long long)width);
-    *ret_decision = (struct decision){.state = DECISION_VALUE,
-                                      .value = c->candidate[k],
-                                      .n_pick = 1,
-                                      .pick = &net->candidate[k]};
+    *ret_decision = (struct decision){
+        .state = DECISION_VALUE, .value = c->candidate[k], .n_pick = 1, .pick = &net->candidate[k]};
     return SN_OK;
 }
 
@@ -97,8 +95,7 @@ sn_status nasbench101_derive(const sn_supernet *net, sn_arena *mem, struct decis
         if (g->open || g->soft) continue;
         for (int v = 1; rc == SN_OK && v < g->n && v < c->n - 1; v++)
             if (g->live[v])
-                rc = set_features(net, c->features[v], g->width[v], &decision[c->features[v]],
-                                  err);
+                rc = set_features(net, c->features[v], g->width[v], &decision[c->features[v]], err);
     }
     return rc;
 }

@@ -80,6 +80,15 @@ static sn_status complete(const sn_draft *draft, sn_arena *mem, struct decision 
 
 enum { SEAL_BYTES = 64 << 20, SEAL_STEPS = 1 << 26 };
 
+struct budget draft_budget(const sn_draft *draft)
+{
+    const sn_limits *l = &draft->limits;
+
+    return budget_of(l->stop, l->stop_cls,
+                     l->memory_limit_bytes ? l->memory_limit_bytes : SEAL_BYTES,
+                     l->step_limit ? l->step_limit : SEAL_STEPS);
+}
+
 SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet, sn_error *err)
 {
     const sn_supernet *net = draft->net;
@@ -87,11 +96,8 @@ SN_EXPORT sn_status sn_draft_seal(const sn_draft *draft, sn_subnet **ret_subnet,
     sn_subnet         *s = mem ? ARENA_NEW(mem, sn_subnet) : NULL;
     struct decision   *decision = NULL;
     struct network     w;
-    const sn_limits   *l = &draft->limits;
-    struct budget      budget =
-        budget_of(l->stop, l->stop_cls, l->memory_limit_bytes ? l->memory_limit_bytes : SEAL_BYTES,
-                  l->step_limit ? l->step_limit : SEAL_STEPS);
-    sn_status rc = SN_E_NO_MEMORY;
+    struct budget      budget = draft_budget(draft);
+    sn_status          rc = SN_E_NO_MEMORY;
 
     if (s && work && (!arena_limit(mem, &budget) || !arena_limit(work, &budget))) s = NULL;
     if (s) {

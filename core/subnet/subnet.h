@@ -2,6 +2,7 @@
 #ifndef SUBNET_SUBNET_H
 #define SUBNET_SUBNET_H
 
+#include "base/budget.h"
 #include "model/model.h"
 
 enum decision_state { DECISION_OPEN, DECISION_VALUE, DECISION_SOFT };
@@ -9,8 +10,8 @@ enum decision_state { DECISION_OPEN, DECISION_VALUE, DECISION_SOFT };
 /* What was decided about one choice. */
 struct decision {
     enum decision_state state;
-    bool            list;   /* `value` is a tuple of what was picked, not a candidate itself */
-    sn_value        value;  /* as it is shown: the candidate, or a tuple of them */
+    bool                list;  /* `value` is a tuple of what was picked, not a candidate itself */
+    sn_value            value; /* as it is shown: the candidate, or a tuple of them */
     size_t          n_pick; /* candidates it names: 1, or several of a LayerChoice or InputChoice */
     const uint32_t *pick;   /* their indices, in the order of the decision */
 };
@@ -19,7 +20,9 @@ struct sn_draft {
     sn_supernet     *net;
     sn_arena        *mem;
     struct decision *decision; /* by choice */
-    sn_limits        limits;   /* of sealing */
+    sn_arena        *lists;    /* decisions that name several; NULL: none yet */
+    size_t           tidy_at_bytes;
+    sn_limits        limits; /* of sealing, and of reading choices */
 };
 
 struct sn_subnet {
@@ -31,6 +34,13 @@ struct sn_subnet {
     bool             soft;     /* some active choice is a distribution */
     char             id[33];
 };
+
+/* As sn_draft_set(), and what was decided before stays in memory until it is tidied up. */
+sn_status draft_set(sn_draft *draft, const char *label, const sn_value *value, sn_error *err);
+void      draft_tidy(sn_draft *draft);
+
+/* What work on a draft may take. */
+struct budget draft_budget(const sn_draft *draft);
 
 /* The candidates for messages: "3, 5, 7" or, for many, the first ten "and N more". */
 const char *subnet_allowed_text(const sn_choice *c, char *buf, size_t n_bytes);

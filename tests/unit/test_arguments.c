@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "support/alloc.h"
 #include "support/net.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -505,6 +506,96 @@ static void limits_hold_however_small_they_are(void **state)
     demolish(w);
 }
 
+static const char layers_spec[] =
+    "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [{\"name\": \"x\", \"shape\": "
+    "[\"N\", "
+    "2]}], \"model\": {\"type\": \"LayerChoice\", \"label\": \"l\", \"candidates\": [{\"name\": "
+    "\"a\", "
+    "\"type\": \"ReLU\"}, {\"name\": \"b\", \"type\": \"Tanh\"}, {\"name\": \"c\", \"type\": "
+    "\"GELU\"}]}}";
+
+static void a_draft_that_is_changed_for_ever_stays_small(void **state)
+{
+    static const char *const lists[] = {"{\"l\": [\"a\", \"b\", \"c\"]}",
+                                        "{\"l\": [\"c\", \"a\", \"b\"]}"};
+    sn_registry             *reg = NULL;
+    sn_supernet             *net = NULL;
+    sn_draft                *draft = NULL;
+    char                     text[64];
+
+    (void)state;
+    assert_int_equal(sn_registry_create(&reg, NULL), SN_OK);
+    assert_int_equal(sn_supernet_load(layers_spec, strlen(layers_spec), NULL, reg, &net, NULL),
+                     SN_OK);
+    assert_int_equal(sn_draft_create(net, &draft, NULL), SN_OK);
+    alloc_peak_reset();
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(sn_draft_read_choices(draft, lists[i % 2], strlen(lists[0]), NULL), SN_OK);
+        if (i % 5 == 0) { /* its own value, which must survive what is tidied up */
+            const sn_value *own = sn_draft_get(draft, 0);
+
+            assert_int_equal(sn_draft_set(draft, "l", own, NULL), SN_OK);
+        }
+        assert_string_equal(sn_value_text(sn_draft_get(draft, 0), text, sizeof text),
+                            i % 2 ? "('c', 'a', 'b')" : "('a', 'b', 'c')");
+    }
+    if (alloc_peak_bytes() > 1 << 20) fail_msg("%zu bytes", alloc_peak_bytes());
+    sn_draft_free(draft);
+    sn_supernet_unref(net);
+    sn_registry_unref(reg);
+}
+
+static bool at_once(void *cls)
+{
+    (void)cls;
+    return true;
+}
+
+/* A tree of JSON is many times its text. */
+static void reading_choices_obeys_the_limits_of_the_draft(void **state)
+{
+    const size_t n = 1 << 20;
+    const struct {
+        sn_limits limits;
+        sn_status want;
+    } cases[] = {
+        {{.memory_limit_bytes = 1},       SN_E_LIMIT  },
+        {{.memory_limit_bytes = 4 << 20}, SN_E_LIMIT  },
+        {{.step_limit = 1000},            SN_E_LIMIT  },
+        {{.stop = at_once},               SN_E_STOPPED},
+    };
+    char        *text = malloc(n);
+    sn_registry *reg = NULL;
+    sn_supernet *net = NULL;
+    sn_draft    *draft = NULL;
+
+    (void)state;
+    memcpy(text, "{\"l\":[", 6);
+    for (size_t i = 6; i + 3 < n; i += 3)
+        memcpy(text + i, "[],", 3);
+    memcpy(text + n - 5, "   ]}", 5);
+    assert_int_equal(sn_registry_create(&reg, NULL), SN_OK);
+    assert_int_equal(sn_supernet_load(layers_spec, strlen(layers_spec), NULL, reg, &net, NULL),
+                     SN_OK);
+    assert_int_equal(sn_draft_create(net, &draft, NULL), SN_OK);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        sn_limits limits = cases[i].limits;
+        sn_error  err = {0};
+
+        limits.size = sizeof limits;
+        sn_draft_limits(draft, &limits);
+        alloc_peak_reset();
+        assert_int_equal(sn_draft_read_choices(draft, text, n, &err), cases[i].want);
+        assert_int_equal(err.code, cases[i].want);
+        assert_true(alloc_peak_bytes() < 1 << 20);
+        assert_null(sn_draft_get(draft, 0));
+    }
+    sn_draft_free(draft);
+    sn_supernet_unref(net);
+    sn_registry_unref(reg);
+    free(text);
+}
+
 static void what_is_past_the_end_is_not_there(void **state)
 {
     struct world *w = build();
@@ -540,6 +631,8 @@ int main(void)
         cmocka_unit_test(a_run_refuses_what_is_not_its_own),
         cmocka_unit_test(a_plan_refuses_options_that_mean_nothing),
         cmocka_unit_test(limits_hold_however_small_they_are),
+        cmocka_unit_test(a_draft_that_is_changed_for_ever_stays_small),
+        cmocka_unit_test(reading_choices_obeys_the_limits_of_the_draft),
         cmocka_unit_test(what_is_past_the_end_is_not_there),
     };
 

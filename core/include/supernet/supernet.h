@@ -828,12 +828,12 @@ sn_status sn_draft_soften(sn_draft *draft, const char *label, sn_error *err);
 sn_status sn_draft_clear(sn_draft *draft, const char *label, sn_error *err);
 
 /* Decide what a JSON object says, {"label": value, ...}, as sn_subnet_write_choices() writes it,
- * or a part of it: all of it, or nothing if it fails. SN_E_SYNTAX with line and column, else as
- * sn_draft_set(). And write what is decided so far. */
+ * or a part of it: all of it, or nothing if it fails. SN_E_SYNTAX with line and column, SN_E_LIMIT
+ * above the limits of the draft, else as sn_draft_set(). And write what is decided so far. */
 sn_status sn_draft_read_choices(sn_draft *draft, const char *json, size_t n_bytes, sn_error *err);
 sn_status sn_draft_write_choices(const sn_draft *draft, const sn_sink *sink, sn_error *err);
 
-/* NULL while the choice is open or soft, and past the end. */
+/* NULL while the choice is open or soft, and past the end. Good until the draft is changed. */
 const sn_value *sn_draft_get(const sn_draft *draft, size_t choice);
 bool            sn_draft_is_soft(const sn_draft *draft, size_t choice);
 sn_draft       *sn_draft_free(sn_draft *draft);
@@ -909,10 +909,10 @@ typedef struct sn_limits {
     size_t size;
     bool (*stop)(void *cls); /* as in sn_load_options */
     void    *stop_cls;
-    /* 0: 256 MiB of all that a policy holds; 64 MiB for sealing a draft. */
+    /* 0: 256 MiB of all that a policy holds; 64 MiB for sealing a draft, and for reading choices. */
     size_t   memory_limit_bytes;
-    uint64_t step_limit; /* of one call, a step being about 10 ns. 0: none for a policy, 2^26 for
-                          * sealing */
+    uint64_t step_limit; /* of one call, a step being about 10 ns. 0: none for a policy, 2^26 for a
+                          * draft */
 } sn_limits;
 
 /* As sn_policy_create(), under limits, which hold for later calls too. NULL: the defaults. */
@@ -1004,8 +1004,9 @@ bool sn_plan_step_at(const sn_plan *plan, size_t i, sn_step_info *ret_step);
 
 /* What `subnet` costs for the inputs options->in: multiply-accumulates, live parameters, bytes read
  * and written by operators, none of them fused. Needs no weights: also for a supernet loaded without
- * them. Either result may be NULL. ret_by_module: one for each module of the supernet, what it computes by itself
- * (containers: 0; all runs of a module that runs several times). Errors as sn_plan_compile(). */
+ * them. Either result may be NULL. ret_by_module: one for each module of the supernet, what it
+ * computes by itself (containers: 0; all runs of a module that runs several times). Errors as
+ * sn_plan_compile(). */
 sn_status sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *options,
                          sn_cost *ret_total, sn_cost *ret_by_module, sn_error *err);
 sn_subnet          *sn_plan_subnet(const sn_plan *plan); /* borrowed */
