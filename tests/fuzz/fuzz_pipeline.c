@@ -630,6 +630,9 @@ static void check_plan(struct trial *t, const sn_plan *plan)
             outputs_fini(&b);
             sn_plan_unref(one);
         }
+        if (dice_once_in(&t->dice, 4))
+            for (int64_t batch = 1; batch < most; batch++)
+                run_smaller(t, plan, &a, batch, 0);
         for (int i = 0; i < 2; i++) {
             const int64_t batch = 1 + (int64_t)dice_below(&t->dice, (unsigned)most);
 

@@ -1353,6 +1353,12 @@ static void put_layer(struct gen *g, struct type *t, bool keep)
         put_plain(g, "Identity");
         return;
     }
+    /* where the batch counts tokens: memory for them need not grow with their number */
+    if (t->rank == 3 && last_known && t->dim[1].kind == SYMBOL && t->dim[1].text[0] == 'N' &&
+        !once_in(g, 3)) {
+        put_relative_attention(g, t);
+        return;
+    }
     switch (below(g, 24)) {
     case 0:
     case 1:
@@ -1543,7 +1549,7 @@ static struct type input_type(struct gen *g)
         break;
     case 6:
         t.rank = 3;
-        t.dim[0] = once_in(g, 2) ? symbol("L") : SMALL;
+        t.dim[0] = once_in(g, 2) ? fixed(1) : once_in(g, 2) ? symbol("L") : SMALL;
         t.dim[1] = symbol("N");
         t.dim[2] = SMALL;
         break;
