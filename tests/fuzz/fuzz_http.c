@@ -351,17 +351,18 @@ static void tensor_body(struct session *s, const char *metadata, struct text *re
     static const sn_dtype    dtypes[] = {SN_F32, SN_F32, SN_F16, SN_F64, SN_BF16, SN_I64};
     static const char *const keys[] = {"choices", "version", "subnet", "policy", "chioces", "mode"};
     unsigned char            numbers[1024];
-    const sn_shape          *shape = &shapes[dice_below(&s->dice, COUNT(shapes))];
-    const sn_dtype           dtype = dtypes[dice_below(&s->dice, COUNT(dtypes))];
-    const char              *name[] = {"x", "mask"}, *key[2], *value[2];
-    json_t                  *json = json_loads(metadata, 0, NULL);
-    json_t                  *member = json_object_get(json, "choices");
-    char                    *text = member ? json_dumps(member, JSON_COMPACT) : NULL;
-    const sn_sink            sink = {append, ret};
-    size_t                   n_meta = 0;
-    sn_tensor                tensor[2];
-    struct text              header = {0};
-    uint64_t                 n;
+    const sn_shape          *shape =
+        &shapes[dice_once_in(&s->dice, 2) ? dice_below(&s->dice, COUNT(shapes)) : 0];
+    const sn_dtype dtype = dtypes[dice_below(&s->dice, COUNT(dtypes))];
+    const char    *name[] = {"x", "mask"}, *key[2], *value[2];
+    json_t        *json = json_loads(metadata, 0, NULL);
+    json_t        *member = json_object_get(json, "choices");
+    char          *text = member ? json_dumps(member, JSON_COMPACT) : NULL;
+    const sn_sink  sink = {append, ret};
+    size_t         n_meta = 0;
+    sn_tensor      tensor[2];
+    struct text    header = {0};
+    uint64_t       n;
 
     for (size_t i = 0; i < sizeof numbers; i++)
         numbers[i] = (unsigned char)(i % 4 == 3 ? 0x3e : i * 37);
@@ -375,7 +376,7 @@ static void tensor_body(struct session *s, const char *metadata, struct text *re
         key[n_meta] = "choices";
         value[n_meta++] = text;
     }
-    if (dice_once_in(&s->dice, 4)) {
+    if (dice_once_in(&s->dice, 2)) {
         key[n_meta] = keys[text ? 1 + dice_below(&s->dice, COUNT(keys) - 1)
                                 : dice_below(&s->dice, COUNT(keys))];
         s->misspelled = strcmp(key[n_meta], "chioces") == 0;

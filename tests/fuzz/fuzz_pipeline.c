@@ -187,6 +187,32 @@ static sn_value odd_value(struct dice *d)
     return odd[dice_below(d, COUNT(odd))];
 }
 
+/* A decided value is a candidate, in its kind; what an expression reads is one of them. */
+static void check_decision(const sn_supernet *net, size_t i, const sn_value *v)
+{
+    const sn_choice *c = &net->choice[i];
+    bool             is_candidate = false;
+
+    for (size_t k = 0; k < c->n_candidates; k++)
+        is_candidate |= sn_value_same(v, &c->candidate[k]);
+    if (!c->several) REQUIRE(is_candidate, "%s has a value that is no candidate", c->label);
+    if (net->read_by[i])
+        REQUIRE(is_candidate, "%s has several values, but is read by %s", c->label,
+                net->read_by[i]);
+}
+
+static void set_one(sn_draft *draft, const sn_choice *c, const sn_value *v)
+{
+    const sn_supernet *net = draft->net;
+    const size_t       i = (size_t)(c - net->choice);
+    sn_error           err = {0};
+
+    if (sn_draft_set(draft, c->label, v, &err))
+        REQUIRE(*err.text, "a sentence");
+    else
+        check_decision(net, i, sn_draft_get(draft, i));
+}
+
 static void decide_one(struct trial *t, sn_draft *draft, const sn_choice *c)
 {
     sn_error err = {0};
@@ -196,7 +222,7 @@ static void decide_one(struct trial *t, sn_draft *draft, const sn_choice *c)
     switch (dice_below(&t->dice, 8)) {
     case 0: /* the value; what no policy would give is refused there */
         v = c->candidate[dice_below(&t->dice, (unsigned)c->n_candidates)];
-        if (sn_draft_set(draft, c->label, &v, &err)) REQUIRE(*err.text, "a sentence");
+        set_one(draft, c, &v);
         break;
     case 1:
         n = dice_below(&t->dice, 5);
@@ -205,12 +231,12 @@ static void decide_one(struct trial *t, sn_draft *draft, const sn_choice *c)
         v = (sn_value){
             .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
         };
-        sn_draft_set(draft, c->label, &v, &err);
+        set_one(draft, c, &v);
         break;
     case 2:
         if (!dice_once_in(&t->dice, 3)) break;
         v = odd_value(&t->dice);
-        if (sn_draft_set(draft, c->label, &v, &err)) REQUIRE(*err.text, "a sentence");
+        set_one(draft, c, &v);
         break;
     case 3:
         if (dice_once_in(&t->dice, 3)) sn_draft_soften(draft, c->label, &err);
@@ -268,6 +294,7 @@ static void seal_again(const struct trial *t)
         const sn_choice *c = sn_supernet_choice(t->net, i);
 
         REQUIRE(!v || sn_subnet_is_active(t->subnet, i), "%s", c->label);
+        if (v) check_decision(t->net, i, v);
         if (c->derived) continue;
         if (v && sn_draft_set(draft, c->label, v, &err))
             REQUIRE(false, "%s cannot be set to what it is: %s", c->label, err.text);

@@ -220,6 +220,11 @@ static struct dim width(struct gen *g)
         snprintf(text, sizeof text, "%s * %s", read_label(l, a), read_label(m, b));
         return searched(l->least, l->unit, text);
     case 4:
+        for (int i = g->n_labels - 1; i >= 0; i--) /* which candidate of a LayerChoice */
+            if (g->label[i].use == USE_OP && *g->label[i].candidates && once_in(g, 2)) {
+                snprintf(text, sizeof text, "8 if %s == 'a' else 4", read_label(&g->label[i], a));
+                return searched(4, 4, text);
+            }
         if (!(l = label_for(g, USE_WIDTH))) return fixed(4);
         switch (below(g, 6)) {
         case 0:
