@@ -76,7 +76,14 @@ sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, s
 
     for (size_t i = 0; i < s->call.n_in; i++)
         n_absent += in[i].dtype == SN_NONE;
-    if (n_absent == s->call.n_in) { /* a second output that no candidate has */
+    /* What several inputs are joined to is there, as it is for the Add of an export. Absent may be
+     * a second output that no candidate of a LayerChoice has. */
+    if (n_absent && s->call.n_in > 1 && s->module->kind == STRUCT_INPUT_CHOICE)
+        return sn_fail(
+            err, SN_E_INVALID, s->call.where,
+            "some of the inputs that are chosen come from an optional input that was not "
+            "given");
+    if (n_absent == s->call.n_in) {
         *out = (sn_desc){.dtype = SN_NONE};
         return SN_OK;
     }

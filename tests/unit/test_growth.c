@@ -267,7 +267,7 @@ static void an_empty_batch_gives_empty_outputs(void **state)
 
 /* ---- inputs that are not there ---------------------------------------------------------- */
 
-/* An optional input that was not given, wired to what needs one. */
+/* An optional input that was not given, wired to what needs one. InputChoices have one decision. */
 static void an_absent_input_is_refused_by_what_needs_it(void **state)
 {
     static const char *const types[] = {
@@ -281,6 +281,11 @@ static void an_absent_input_is_refused_by_what_needs_it(void **state)
         "\"Mean\", \"dim\": 0",
         "\"Concat\"",
         "\"Linear\", \"in_features\": 4, \"out_features\": 3",
+        "\"InputChoice\", \"label\": \"i\", \"n_candidates\": 2, \"n_chosen\": 2",
+        "\"InputChoice\", \"label\": \"i\", \"n_candidates\": 2, \"n_chosen\": 2, "
+        "\"reduction\": \"mean\"",
+        "\"InputChoice\", \"label\": \"i\", \"n_candidates\": 2, \"n_chosen\": 2, "
+        "\"reduction\": \"concat\"",
     };
 
     (void)state;
@@ -296,9 +301,9 @@ static void an_absent_input_is_refused_by_what_needs_it(void **state)
             spec, sizeof spec,
             SPEC(IN("x", "\"N\", 4") ", {\"name\": \"z\", \"shape\": [\"N\", 4], \"optional\": "
                                      "true}",
-                 GRAPH("\"x\", \"z\"", "{\"name\": \"y\", \"type\": %s, \"inputs\": [\"z\"]}",
+                 GRAPH("\"x\", \"z\"", "{\"name\": \"y\", \"type\": %s, \"inputs\": [%s]}",
                        "\"x\", \"y\"")),
-            types[i]);
+            types[i], strstr(types[i], "InputChoice") ? "\"z\", \"z\"" : "\"z\"");
         assert_int_equal(
             planned_make(&w, spec, strstr(types[i], "Linear") ? linear : none, "", shapes, 2, 1),
             SN_E_INVALID);
