@@ -189,9 +189,11 @@ enum problem_code api_instances_inherit(const struct budget *b, struct instances
     for (size_t i = 0; i < n; i++) {
         struct instance *to;
 
-        if (p->code == P_OK &&
-            api_instance_create(b, net, from[i]->name, sn_policy_name(from[i]->policy),
-                                from[i]->options, &to, p) == P_OK) {
+        if (p->code == P_OK && sn_policy_is_movable(from[i]->policy))
+            api_instances_put(all, ref(from[i]), false, NULL, p);
+        else if (p->code == P_OK &&
+                 api_instance_create(b, net, from[i]->name, sn_policy_name(from[i]->policy),
+                                     from[i]->options, &to, p) == P_OK) {
             if (copy_state(b, to, from[i], p) == P_OK)
                 api_instances_put(all, to, false, NULL, p);
             else
@@ -200,4 +202,17 @@ enum problem_code api_instances_inherit(const struct budget *b, struct instances
         api_instance_unref(from[i]);
     }
     return p->code;
+}
+
+void api_instances_move(struct instances *all, sn_supernet *net)
+{
+    struct instance *at[API_MAX_INSTANCES];
+    const size_t     n = api_instances_list(all, at);
+
+    for (size_t i = 0; i < n; i++) {
+        pthread_mutex_lock(&at[i]->lock);
+        sn_policy_move(at[i]->policy, net, NULL); /* those that are not movable are there already */
+        pthread_mutex_unlock(&at[i]->lock);
+        api_instance_unref(at[i]);
+    }
 }

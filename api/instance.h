@@ -54,9 +54,11 @@ struct instance *api_instances_take_out(struct instances *all, const char *name)
 /* References to all of them, n of at most API_MAX_INSTANCES. */
 size_t api_instances_list(struct instances *all, struct instance *ret_at[API_MAX_INSTANCES]);
 
-/* After a reload of the same specification: the instances of `old`, states included, over the
- * new weights. */
+/* Before a reload of the same specification: the instances of `old`, states included, for the new
+ * weights. Those that can be moved are the same ones, shared until the reload is sure to happen;
+ * then api_instances_move(). Nobody uses a policy of `old` from the one to the other. */
 enum problem_code api_instances_inherit(const struct budget *b, struct instances *all,
                                         sn_supernet *net, struct instances *old, struct problem *p);
+void              api_instances_move(struct instances *all, sn_supernet *net);
 
 #endif

@@ -250,7 +250,10 @@ static bool install(struct api *api, const struct budget *b, struct model *m, st
         api_model_unref(m);
         return true;
     }
+    pthread_rwlock_wrlock(&m->handover); /* whoever finds it now waits for its policies */
     rc = api_store_put(&api->store, m, old, api->config.max_supernets);
+    if (rc == STORE_PUT) api_instances_move(&m->instances, m->net);
+    pthread_rwlock_unlock(&m->handover);
     if (rc == STORE_OTHER) return false;
     if (rc == STORE_NO_MEMORY || rc == STORE_FULL) {
         rc == STORE_FULL ? fail_full(api, p) : api_fail_memory(p);

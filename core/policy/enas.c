@@ -277,4 +277,5 @@ const sn_policy_class sn_policy_enas = {
     .update = enas_update,
     .save = enas_save,
     .load = enas_load,
+    .movable = true,
 };

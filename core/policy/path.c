@@ -88,4 +88,5 @@ const sn_policy_class sn_policy_path = {
     .about = "uniform path sampling: every open choice gets a random candidate",
     .init = path_init,
     .resample = path_resample,
+    .movable = true,
 };

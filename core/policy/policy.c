@@ -208,3 +208,22 @@ SN_EXPORT sn_status sn_policy_load(sn_policy *policy, const char *state_json, sn
     begin(policy);
     return settle(policy, policy->cls->load(policy->state, policy->net, state_json, err), err);
 }
+
+SN_EXPORT bool sn_policy_is_movable(const sn_policy *policy)
+{
+    return policy->cls->movable;
+}
+
+SN_EXPORT sn_status sn_policy_move(sn_policy *policy, sn_supernet *net, sn_error *err)
+{
+    sn_supernet *const old = policy->net;
+
+    if (!policy->cls->movable)
+        return sn_fail(err, SN_E_UNSUPPORTED, "policy", "policy \"%s\" cannot be moved",
+                       policy->cls->name);
+    if (net->registry != old->registry || memcmp(net->digest, old->digest, sizeof net->digest) != 0)
+        return sn_fail(err, SN_E_INVALID, "policy", "the supernet is of another document");
+    policy->net = sn_supernet_ref(net);
+    sn_supernet_unref(old);
+    return SN_OK;
+}

@@ -121,4 +121,5 @@ const sn_policy_class sn_policy_proxyless = {
     .update = proxyless_update,
     .save = proxyless_save,
     .load = proxyless_update,
+    .movable = true,
 };

@@ -147,6 +147,7 @@ const sn_policy_class sn_policy_max = {
     .about = "the largest candidate of every choice",
     .init = path_init,
     .resample = max_resample,
+    .movable = true,
 };
 
 const sn_policy_class sn_policy_min = {
@@ -156,6 +157,7 @@ const sn_policy_class sn_policy_min = {
     .about = "the smallest candidate of every choice",
     .init = path_init,
     .resample = min_resample,
+    .movable = true,
 };
 
 const sn_policy_class sn_policy_random = {
@@ -165,4 +167,5 @@ const sn_policy_class sn_policy_random = {
     .about = "as path, under the name that the sandwich rule uses",
     .init = path_init,
     .resample = path_resample,
+    .movable = true,
 };

@@ -157,6 +157,7 @@ const sn_policy_class sn_policy_differentiable = {
     .update = differentiable_update,
     .save = differentiable_save,
     .load = differentiable_update,
+    .movable = true,
 };
 
 /* ---- gumbel -------------------------------------------------------------------------- */
@@ -221,4 +222,5 @@ const sn_policy_class sn_policy_gumbel = {
     .update = gumbel_update,
     .save = gumbel_save,
     .load = gumbel_update,
+    .movable = true,
 };

@@ -140,6 +140,79 @@ static void a_state_that_is_given_is_taken_back(void **state)
     api_expect(api, 204, "DELETE " T "/policies/big", NULL);
 }
 
+/* What a controller has learnt is handed over, however large it is: not written and read. */
+static void a_large_policy_does_not_keep_a_supernet_from_being_loaded(void **state)
+{
+    struct api   *api = api_of(state);
+    struct answer a;
+
+    api_expect(api, 201, "PUT " T "/policies/big", "{\"policy\": \"enas\", \"lstm_size\": 256}");
+    api_expect(api, 200, "POST " T "/resample", "{\"policy\": \"big\"}");
+    api_expect(api, 200, "PUT /v1/supernets/tiny", "{\"path\": \"tiny\"}");
+    api_expect(api, 200, "PUT /v1/supernets/tiny", "{\"path\": \"tiny\"}");
+    api_expect(api, 200, "POST " T "/policies/big/reward", "{\"reward\": 1}"); /* of that draw */
+    a = api_ask_text(api, "POST " T "/resample", "{\"policy\": \"big\", \"seed\": 1}");
+    assert_int_equal(a.resp.status, 200);
+    answer_fini(&a);
+    api_expect(api, 204, "DELETE " T "/policies/big", NULL);
+}
+
+static sn_status decide_nothing(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
+                                sn_error *err)
+{
+    (void)state, (void)net, (void)rng, (void)draft, (void)err;
+    return SN_OK;
+}
+
+static sn_status count_update(void *state, const sn_supernet *net, const char *text, sn_error *err)
+{
+    (void)net, (void)text, (void)err;
+    ++*(int *)state;
+    return SN_OK;
+}
+
+static sn_status save_count(const void *state, const sn_supernet *net, const sn_sink *sink,
+                            sn_error *err)
+{
+    char text[32];
+
+    (void)net, (void)err;
+    snprintf(text, sizeof text, "{\"n\": %d}", *(const int *)state);
+    return sink->write(sink->cls, text, strlen(text)) == 0 ? SN_OK : SN_E_IO;
+}
+
+static sn_status load_count(void *state, const sn_supernet *net, const char *text, sn_error *err)
+{
+    (void)net, (void)err;
+    return sscanf(text, "{\"n\": %d}", (int *)state) == 1 ? SN_OK : SN_E_INVALID;
+}
+
+/* As a plug-in has it that knows nothing of moving. */
+static void what_cannot_be_handed_over_is_saved_and_loaded(void **state)
+{
+    static const sn_policy_class counter = {.size = sizeof counter,
+                                            .abi = SN_POLICY_ABI,
+                                            .name = "counter",
+                                            .about = "counts",
+                                            .state_bytes = sizeof(int),
+                                            .resample = decide_nothing,
+                                            .update = count_update,
+                                            .save = save_count,
+                                            .load = load_count};
+    struct api                  *api = api_of(state);
+    struct answer                a;
+
+    assert_int_equal(sn_registry_add_policy(api->registry, &counter, NULL), SN_OK);
+    api_expect(api, 201, "PUT " T "/policies/c", "{\"policy\": \"counter\"}");
+    api_expect(api, 200, "POST " T "/policies/c/reward", "{\"reward\": 1}");
+    api_expect(api, 200, "PUT /v1/supernets/tiny", "{\"path\": \"tiny\"}");
+    api_expect(api, 200, "POST " T "/policies/c/reward", "{\"reward\": 1}");
+    a = api_ask_text(api, "GET " T "/policies/c/state", NULL);
+    assert_int_equal((int)answer_number(&a, "n"), 2);
+    answer_fini(&a);
+    api_expect(api, 204, "DELETE " T "/policies/c", NULL);
+}
+
 static sn_status save_without_end(const void *state, const sn_supernet *net, const sn_sink *sink,
                                   sn_error *err)
 {
@@ -148,13 +221,6 @@ static sn_status save_without_end(const void *state, const sn_supernet *net, con
     (void)state, (void)net, (void)err;
     while (sink->write(sink->cls, piece, sizeof piece) == 0) {}
     return SN_E_IO;
-}
-
-static sn_status decide_nothing(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
-                                sn_error *err)
-{
-    (void)state, (void)net, (void)rng, (void)draft, (void)err;
-    return SN_OK;
 }
 
 /* What is too long is refused where that is known, not when all of it was written. */
@@ -322,6 +388,8 @@ int main(void)
         cmocka_unit_test(a_load_says_what_it_kept),
         cmocka_unit_test(without_a_model_directory_nothing_is_unloaded),
         cmocka_unit_test(a_state_that_is_given_is_taken_back),
+        cmocka_unit_test(a_large_policy_does_not_keep_a_supernet_from_being_loaded),
+        cmocka_unit_test(what_cannot_be_handed_over_is_saved_and_loaded),
         cmocka_unit_test(a_state_is_written_as_far_as_it_is_taken),
         cmocka_unit_test(what_is_created_says_where_it_is),
         cmocka_unit_test(options_lists_the_methods),

@@ -548,6 +548,51 @@ static void survives_lack_of_memory(void **state)
             table[i].name, function, NULL, NULL, (void *)&table[i]                                 \
         }
 
+/* ---- another load of the same document ---- */
+
+static void a_policy_moves_to_another_load_of_its_document(void **state)
+{
+    static const char *const classes[] = {"path",      "differentiable", "gumbel",
+                                          "proxyless", "enas",           "max",
+                                          "min",       "random",         "stationary"};
+    sn_policy_class          stationary = {
+                 .size = sizeof stationary, .abi = SN_POLICY_ABI, .name = "stationary"};
+    sn_registry *reg;
+    sn_supernet *net[3];
+    sn_error     err = {0};
+
+    (void)state;
+    assert_int_equal(sn_registry_create(&reg, NULL), SN_OK);
+    stationary.resample = sn_registry_policy_at(reg, 0)->resample;
+    assert_int_equal(sn_registry_add_policy(reg, &stationary, NULL), SN_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sn_supernet_load(i < 2 ? plain : space, strlen(i < 2 ? plain : space),
+                                          NULL, reg, &net[i], NULL),
+                         SN_OK);
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        const bool movable = strcmp(classes[i], "stationary") != 0;
+        sn_policy *p;
+        sn_draft  *draft;
+        sn_rng     rng;
+
+        sn_rng_seed(&rng, 1);
+        assert_int_equal(sn_policy_create(net[0], classes[i], NULL, &p, NULL), SN_OK);
+        assert_int_equal(sn_policy_is_movable(p), movable);
+        assert_int_equal(sn_policy_move(p, net[2], &err),
+                         movable ? SN_E_INVALID : SN_E_UNSUPPORTED);
+        assert_int_equal(sn_policy_move(p, net[1], &err), movable ? SN_OK : SN_E_UNSUPPORTED);
+        if (movable) {
+            assert_int_equal(sn_draft_create(net[1], &draft, NULL), SN_OK);
+            assert_int_equal(sn_policy_resample(p, &rng, draft, NULL), SN_OK);
+            sn_draft_free(draft);
+        }
+        sn_policy_free(p);
+    }
+    for (int i = 0; i < 3; i++)
+        sn_supernet_unref(net[i]);
+    sn_registry_unref(reg);
+}
+
 int main(void)
 {
     static struct CMUnitTest test[128];
@@ -558,6 +603,9 @@ int main(void)
         test[n++] = (struct CMUnitTest){"the same seed gives the same draws", same_seed_same_draws,
                                         NULL, NULL, (void *)(uintptr_t)drawing[i]};
     ROWS(frequencies, draws_so_often);
+    test[n++] =
+        (struct CMUnitTest){"a policy moves to another load of its document",
+                            a_policy_moves_to_another_load_of_its_document, NULL, NULL, NULL};
     test[n++] = (struct CMUnitTest){"differentiable weighs by the softmax", softmax_of_alpha, NULL,
                                     NULL, (void *)(uintptr_t) "differentiable"};
     test[n++] = (struct CMUnitTest){"so does proxyless", softmax_of_alpha, NULL, NULL,

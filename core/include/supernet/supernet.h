@@ -898,6 +898,10 @@ typedef struct sn_policy_class {
     sn_status (*save)(const void *state, const sn_supernet *net, const sn_sink *sink,
                       sn_error *err);
     sn_status (*load)(void *state, const sn_supernet *net, const char *state_json, sn_error *err);
+
+    /* The state knows the supernet by the numbers of its choices and candidates alone, never by
+     * address, so that it goes on over another load of the same document: sn_policy_move(). */
+    bool movable;
 } sn_policy_class;
 
 sn_status   sn_policy_create(sn_supernet *net, const char *name, const char *options_json,
@@ -946,6 +950,12 @@ sn_status sn_policy_probs(sn_policy *policy, sn_rng *rng, size_t choice, float *
 sn_status sn_policy_update(sn_policy *policy, const char *update_json, sn_error *err);
 sn_status sn_policy_save(const sn_policy *policy, const sn_sink *sink, sn_error *err);
 sn_status sn_policy_load(sn_policy *policy, const char *state_json, sn_error *err);
+
+/* Go on over another load of the same document (new weights) with the state as it is, at no cost.
+ * SN_E_INVALID: another document, or another registry. SN_E_UNSUPPORTED: the class is not movable;
+ * save and load instead. Nobody else uses the policy meanwhile. */
+sn_status sn_policy_move(sn_policy *policy, sn_supernet *net, sn_error *err);
+bool      sn_policy_is_movable(const sn_policy *policy);
 
 /* ---- running ------------------------------------------------------------------ */
 
