@@ -56,7 +56,8 @@ static struct instance *find_instance(struct call *call, const char *name)
                             &call->problem) != P_OK ||
         api_instances_put(all, i, true, NULL, &call->problem) != P_OK)
         return NULL;
-    return api_instances_find(all, name);
+    i = api_instances_find(all, name);
+    return i ? i : find_instance(call, name); /* somebody has deleted it in between */
 }
 
 enum problem_code api_policy_open_own(struct call *call, const char *cls, const char *options,

@@ -136,6 +136,16 @@ static bool climbs(const char *path)
     return false;
 }
 
+/* For the answer, before anything is changed: as long as it is now, and what a reload adds. */
+static bool has_room(struct call *call, struct model *m)
+{
+    put_model(&call->body, m, false);
+    api_buf_reserve(&call->body, 256);
+    if (!api_body_is_whole(call)) return false;
+    call->body.n = 0;
+    return true;
+}
+
 static enum problem_code load_below(struct call *call, const char *path)
 {
     struct api         *api = call->api;
@@ -153,6 +163,10 @@ static enum problem_code load_below(struct call *call, const char *path)
         return api_fail(p, P_INVALID, "path", "the path is too long");
     if (api_load_model(api, &budget, call->name, path, dir, api->model_dir, &m, p) != P_OK)
         return p->code;
+    if (!has_room(call, m)) {
+        api_model_unref(m);
+        return p->code;
+    }
     api_model_ref(m);
     if (api_install_model(api, &budget, m, &replaced, &kept, p) == P_OK) {
         if (!replaced) api_created(call, "", "");

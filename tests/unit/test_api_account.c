@@ -4,8 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -83,6 +85,36 @@ static void what_never_fits_is_413_and_what_others_hold_503(void **state)
     account_discharge(api_account(api), ACCOUNT_BODIES, 7000);
     api_expect(api, 200, ask, body);
     assert_int_equal(account_pot_used(api_account(api), ACCOUNT_BODIES), 0);
+    api_free(api);
+}
+
+/* 40 inputs with names of 190 letters: its description has no room, so that it is not loaded. */
+static void what_cannot_be_answered_is_not_done(void **state)
+{
+    struct api_fixture *f = *state;
+    struct api         *api = small_api(f->dir, 4096, 0);
+    char                path[128];
+    FILE               *file;
+
+    snprintf(path, sizeof path, "%s/wide", f->dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/wide/spec.json", f->dir);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("{\"format\": \"supernet/1\", \"name\": \"wide\", \"inputs\": [", file);
+    for (int i = 0; i < 40; i++)
+        fprintf(file, "%s{\"name\": \"x%0190d\", \"shape\": [\"N\", 2]}", i ? ", " : "", i);
+    fputs("], \"model\": {\"type\": \"Add\"}}", file);
+    fclose(file);
+    snprintf(path, sizeof path, "%s/wide/weights.safetensors", f->dir);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fwrite("\2\0\0\0\0\0\0\0{}", 1, 10, file);
+    fclose(file);
+
+    api_expect(api, 413, "PUT /v1/supernets/wide", "{\"path\": \"wide\"}");
+    api_expect(api, 404, "GET /v1/supernets/wide/choices", NULL);
+    assert_int_equal(account_pot_used(api_account(api), ACCOUNT_REPLIES), 0);
     api_free(api);
 }
 
@@ -177,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pot_is_shared_and_bounded),
         cmocka_unit_test(what_never_fits_is_413_and_what_others_hold_503),
+        cmocka_unit_test(what_cannot_be_answered_is_not_done),
         cmocka_unit_test(what_is_kept_is_charged_until_it_goes),
         cmocka_unit_test(past_its_deadline_nothing_is_changed),
     };
