@@ -129,6 +129,8 @@ static void add_cost(struct sn_plan *p, const struct step *s)
 
     if (s->kind != STEP_OP || !s->module->op->cost) return;
     s->module->op->cost(&s->call, &cost);
+    if (p->counted[s->module->index]) cost.params = 0; /* it runs again, with the same ones */
+    p->counted[s->module->index] = true;
     p->info.cost.macs += cost.macs;
     p->info.cost.params += cost.params;
     p->info.cost.bytes_moved += cost.bytes_moved;
@@ -356,6 +358,8 @@ sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err)
             if (is_batch(&net->input[i], d)) p->info.max_batch = in[i].shape.dim[d];
         if (p->input[i] != VALUE_ABSENT) p->value[p->input[i]].desc = in[i];
     }
+    p->counted = arena_array(p->work, net->n_modules + 1, sizeof *p->counted);
+    if (!p->counted) return fail_no_memory(err, "plan");
     rc = infer_steps(p, err);
     if (rc) return rc;
     grow_inputs(p);

@@ -205,6 +205,7 @@ struct sn_plan {
     size_t        cap_values;
     struct value *value;
     const int    *input, *output; /* values; VALUE_ABSENT: absent */
+    bool         *counted;        /* by module: its parameters are part of the cost */
 };
 
 /* Are these the statistics of `net`? */

@@ -117,9 +117,46 @@ static bool is_enough(void *cls)
     return p->left-- <= 0;
 }
 
+/* Both operators of the node are the one on its edge: it runs twice, its parameters are there once.
+ */
+static void parameters_of_what_runs_twice_count_once(void **state)
+{
+    static const char cell[] = "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [" IN(
+        "x", "\"N\", 4") "], \"model\": {\"type\": \"Cell\", \"label\": \"c\", \"num_nodes\": 1, "
+                         "\"num_ops_per_node\": 2, \"factory\": true, \"candidates\": ["
+                         "{\"name\": \"fc\", \"type\": \"Linear\", \"in_features\": 4, "
+                         "\"out_features\": 4}, {\"name\": \"skip\", \"type\": \"Identity\"}]}}";
+    static const char choices[] = "{\"c/op_1_0\": \"fc\", \"c/op_1_1\": \"fc\"}";
+    const sn_desc     in = {
+            SN_F32, {2, {BATCH, 4}}
+    };
+    const sn_compile_options options = options_for(&in);
+    sn_registry             *reg = NULL;
+    sn_supernet             *net = NULL;
+    sn_draft                *draft = NULL;
+    sn_subnet               *subnet = NULL;
+    sn_cost                  total;
+
+    (void)state;
+    assert_int_equal(sn_registry_create(&reg, NULL), SN_OK);
+    assert_int_equal(sn_supernet_load(cell, strlen(cell), NULL, reg, &net, NULL), SN_OK);
+    assert_int_equal(sn_draft_create(net, &draft, NULL), SN_OK);
+    assert_int_equal(sn_draft_read_choices(draft, choices, strlen(choices), NULL), SN_OK);
+    assert_int_equal(sn_draft_seal(draft, &subnet, NULL), SN_OK);
+    assert_int_equal(sn_subnet_cost(subnet, &options, &total, NULL, NULL), SN_OK);
+    assert_int_equal(total.params, 4 * 4 + 4);
+    assert_int_equal(total.macs, 2 * BATCH * 4 * 4);
+    sn_subnet_unref(subnet);
+    sn_draft_free(draft);
+    sn_supernet_unref(net);
+    sn_registry_unref(reg);
+}
+
 static void compiling_stops_wherever_it_is_asked_to(void **state)
 {
-    const sn_shape     shape = {4, {BATCH, 16, 4, 4}};
+    const sn_shape shape = {
+        4, {BATCH, 16, 4, 4}
+    };
     const sn_desc      in = {SN_F32, shape};
     struct patience    patience;
     sn_compile_options options = options_for(&in);
@@ -152,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fused_steps_are_counted),
         cmocka_unit_test(costs_need_no_weights),
+        cmocka_unit_test(parameters_of_what_runs_twice_count_once),
         cmocka_unit_test(compiling_stops_wherever_it_is_asked_to),
     };
 
