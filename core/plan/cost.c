@@ -34,6 +34,7 @@ SN_EXPORT sn_status sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *
     p = plan_create(subnet, options, &o, &budget);
     if (!p) return budget_settle(&budget, fail_no_memory(err, "plan"), err);
     rc = infer(p, &o, err);
+    arena_limit(p->mem, NULL);
     arena_limit(p->work, NULL);
     rc = budget_settle(&budget, rc, err);
     if (rc == SN_OK) {

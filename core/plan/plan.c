@@ -75,7 +75,7 @@ sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options, sn_co
 
     options_read(o, sizeof *o, options);
     *budget = budget_of(o->stop, o->stop_cls, o->memory_limit_bytes, o->step_limit);
-    if (!p || !arena_limit(work, budget)) {
+    if (!p || !arena_limit(mem, budget) || !arena_limit(work, budget)) {
         sn_arena_free(mem);
         sn_arena_free(work);
         return NULL;
@@ -110,6 +110,7 @@ SN_EXPORT sn_status sn_plan_compile(sn_subnet *subnet, const sn_compile_options 
     p = plan_create(subnet, options, &o, &budget);
     if (!p) return budget_settle(&budget, fail_no_memory(err, "plan"), err);
     rc = compile(p, &o, err);
+    arena_limit(p->mem, NULL);
     if (p->work) arena_limit(p->work, NULL);
     rc = budget_settle(&budget, rc, err);
     if (rc)

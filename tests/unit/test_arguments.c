@@ -506,6 +506,48 @@ static void limits_hold_however_small_they_are(void **state)
     demolish(w);
 }
 
+/* In training mode a slice of several pieces is copied into the plan. */
+static void a_plan_with_copies_of_weights_is_within_its_limit(void **state)
+{
+    static const char spec[] =
+        "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [{\"name\": \"q\", \"shape\": "
+        "[2, "
+        "\"N\", \"E\"]}], \"choices\": {\"e\": [124, 128]}, \"model\": {\"type\": \"Graph\", "
+        "\"inputs\": [\"q\"], \"nodes\": [{\"name\": \"a\", \"type\": \"MultiheadAttention\", "
+        "\"embed_dim\": \"e\", \"num_heads\": 1, \"inputs\": [\"q\", \"q\", \"q\"]}], \"outputs\": "
+        "[\"a\"]}}";
+    const struct net_tensor tensors[] = {
+        {"a.in_proj_weight",  2, {3 * 128, 128}},
+        {"a.in_proj_bias",     1, {3 * 128}},
+        {"a.out_proj.weight",    2, {128, 128}},
+        {"a.out_proj.bias",          1, {128}},
+        {0},
+    };
+    const sn_desc in = {
+        SN_F32, {3, {2, 3, 124}}
+    };
+    sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1, .mode = SN_TRAIN};
+    void              *bytes;
+    sn_supernet       *net = net_load(spec, tensors, &bytes);
+    sn_subnet         *subnet = net_choose(net, "e=124");
+    sn_plan           *plan = NULL;
+    size_t             plan_bytes;
+
+    (void)state;
+    assert_int_equal(sn_plan_compile(subnet, &options, &plan, NULL), SN_OK);
+    plan_bytes = sn_plan_describe(plan)->plan_bytes;
+    assert_true(sn_plan_describe(plan)->packed_bytes > 3 * 124 * 124 * sizeof(float));
+    plan = sn_plan_unref(plan);
+    options.memory_limit_bytes = plan_bytes - 1;
+    assert_int_equal(sn_plan_compile(subnet, &options, &plan, NULL), SN_E_LIMIT);
+    options.memory_limit_bytes = 2 * plan_bytes;
+    assert_int_equal(sn_plan_compile(subnet, &options, &plan, NULL), SN_OK);
+    sn_plan_unref(plan);
+    sn_subnet_unref(subnet);
+    sn_supernet_unref(net);
+    free(bytes);
+}
+
 static const char layers_spec[] =
     "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [{\"name\": \"x\", \"shape\": "
     "[\"N\", "
@@ -631,6 +673,7 @@ int main(void)
         cmocka_unit_test(a_run_refuses_what_is_not_its_own),
         cmocka_unit_test(a_plan_refuses_options_that_mean_nothing),
         cmocka_unit_test(limits_hold_however_small_they_are),
+        cmocka_unit_test(a_plan_with_copies_of_weights_is_within_its_limit),
         cmocka_unit_test(a_draft_that_is_changed_for_ever_stays_small),
         cmocka_unit_test(reading_choices_obeys_the_limits_of_the_draft),
         cmocka_unit_test(what_is_past_the_end_is_not_there),
