@@ -141,17 +141,20 @@ const uint32_t *enas_draw_at(const struct enas *e, uint64_t i)
 {
     const uint64_t n = (uint64_t)e->option[ENAS_remember];
 
-    return i < n && i < e->n_drawn ? e->draw[(e->n_drawn - 1 - i) % n] : NULL;
+    return i < e->n_held ? e->draw[(e->n_drawn - 1 - i) % n] : NULL;
 }
 
 sn_status enas_remember(struct enas *e, const uint32_t *draw, sn_error *err)
 {
-    uint32_t **at = &e->draw[e->n_drawn % (uint64_t)e->option[ENAS_remember]];
+    const uint64_t n = (uint64_t)e->option[ENAS_remember];
+    uint32_t     **at = &e->draw[e->n_drawn % n];
 
     if (!*at) *at = policy_calloc(e->net.policy, e->net.n_fields, sizeof **at);
     if (!*at) return fail_no_memory(err, "policy");
     memcpy(*at, draw, e->net.n_fields * sizeof **at);
+    if (e->n_drawn == INT64_MAX) e->n_drawn = n + e->n_drawn % n; /* the same place of the ring */
     e->n_drawn++;
+    if (e->n_held < n) e->n_held++;
     return SN_OK;
 }
 

@@ -39,8 +39,9 @@ struct enas {
     uint64_t n_updates;
     double  *mean, *square, *grad;
 
-    /* The last draws, in a ring: draw i is at i % remember. */
-    uint64_t   n_drawn;
+    /* The last draws, in a ring: draw i is at i % remember. n_held of them are there, which a
+     * state that was edited may have fewer of than were drawn. Counters stay within int64_t. */
+    uint64_t   n_drawn, n_held;
     uint32_t **draw; /* [remember], [n_fields] each; NULL: never used */
 };
 

@@ -125,7 +125,7 @@ static sn_status find_draw(const struct enas *e, const sn_supernet *net, const j
     if (!draw)
         return sn_fail(err, SN_E_INVALID, where,
                        "these choices are none of the last %.0f draws of this policy",
-                       fmin((double)e->n_drawn, e->option[ENAS_remember]));
+                       (double)e->n_held);
     *ret_draw = draw;
     return SN_OK;
 }
@@ -228,7 +228,8 @@ static bool clip(double *grad, size_t n, double max_norm)
 /* Adam with the constants of PyTorch. */
 static void step(struct enas *e)
 {
-    const double b1 = 0.9, b2 = 0.999, eps = 1e-8, n = (double)++e->n_updates;
+    const double b1 = 0.9, b2 = 0.999, eps = 1e-8,
+                 n = (double)(e->n_updates += e->n_updates < INT64_MAX);
     const double rate = e->option[ENAS_learning_rate] / (1.0 - pow(b1, n));
     const double scale = 1.0 / (1.0 - pow(b2, n));
 

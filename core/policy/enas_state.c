@@ -44,19 +44,12 @@ static void write_reals(struct writer *w, const char *name, const double *at, si
     text_add(&w->t, "]", 1);
 }
 
-static uint64_t n_remembered(const struct enas *e)
-{
-    const uint64_t n = (uint64_t)e->option[ENAS_remember];
-
-    return e->n_drawn < n ? e->n_drawn : n;
-}
-
 static void write_draws(struct writer *w, const struct enas *e)
 {
     struct text *t = &w->t;
 
     text_printf(t, ", \"draws\": [");
-    for (uint64_t i = n_remembered(e); i-- > 0 && go_on(w, 8 * e->net.n_fields);) {
+    for (uint64_t i = e->n_held; i-- > 0 && go_on(w, 8 * e->net.n_fields);) {
         const uint32_t *draw = enas_draw_at(e, i);
 
         text_add(t, "[", 1);
@@ -178,6 +171,7 @@ static sn_status read_draws(struct enas *e, const json_t *doc, sn_error *err)
                          "must be a list, no longer than drawn and remember say");
         else
             e->n_drawn = (uint64_t)n_drawn - n;
+        e->n_held = 0;
         for (size_t i = 0; !rc && i < n; i++) {
             rc = policy_step(e->net.policy, 4 * e->net.n_fields, err);
             if (!rc) rc = read_draw(e, json_array_get(list, i), draw, err);

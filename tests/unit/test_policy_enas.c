@@ -291,6 +291,48 @@ static void refuses_damaged_state(void **state)
     sn_supernet_unref(net);
 }
 
+/* A state may have been edited: fewer draws than were drawn, and counters at their ends. What it
+ * makes of itself it takes back. */
+static void takes_a_state_with_fewer_draws(void **state)
+{
+    static const char *const drawn[] = {"1", "2", "100", "9223372036854775806",
+                                        "9223372036854775807"};
+    static char              text[1 << 16], edited[1 << 16];
+    sn_supernet             *net = load();
+    sn_error                 err = {0};
+    sn_policy               *p;
+    sn_draft                *draft;
+    sn_rng                   rng;
+
+    (void)state;
+    sn_rng_seed(&rng, 2);
+    assert_int_equal(sn_policy_create(net, "enas", "{\"lstm_size\": 2, \"remember\": 3}", &p, NULL),
+                     SN_OK);
+    text[0] = 0;
+    assert_int_equal(sn_policy_save(p, &(sn_sink){append, text}, NULL), SN_OK);
+    for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++) {
+        const char *at = strstr(text, "\"updates\": 0, \"drawn\": 0");
+
+        assert_non_null(at);
+        snprintf(edited, sizeof edited, "%.*s\"updates\": %s, \"drawn\": %s%s", (int)(at - text),
+                 text, drawn[i], drawn[i], at + strlen("\"updates\": 0, \"drawn\": 0"));
+        assert_int_equal(sn_policy_load(p, edited, &err), SN_OK);
+        assert_int_equal(sn_policy_update(p, "{\"reward\": 1}", &err), SN_E_INVALID);
+        for (int k = 0; k < 5; k++) {
+            edited[0] = 0;
+            assert_int_equal(sn_policy_save(p, &(sn_sink){append, edited}, NULL), SN_OK);
+            if (sn_policy_load(p, edited, &err) != SN_OK)
+                fail_msg("%s: %s: %s", drawn[i], err.where, err.text);
+            assert_int_equal(sn_draft_create(net, &draft, NULL), SN_OK);
+            assert_int_equal(sn_policy_resample(p, &rng, draft, NULL), SN_OK);
+            assert_int_equal(sn_policy_update(p, "{\"reward\": 1}", &err), SN_OK);
+            sn_draft_free(draft);
+        }
+    }
+    sn_policy_free(p);
+    sn_supernet_unref(net);
+}
+
 int main(void)
 {
     static const double      high = 0.9, low = 0.1;
@@ -308,6 +350,8 @@ int main(void)
                                     baseline_decides_the_direction, NULL, NULL, (void *)&low};
     test[n++] = (struct CMUnitTest){"only the last draws can be rewarded", remembers_only_so_many,
                                     NULL, NULL, NULL};
+    test[n++] = (struct CMUnitTest){"a state may have fewer draws than were drawn",
+                                    takes_a_state_with_fewer_draws, NULL, NULL, NULL};
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++)
         test[n++] = (struct CMUnitTest){damages[i].name, refuses_damaged_state, NULL, NULL,
                                         (void *)&damages[i]};
