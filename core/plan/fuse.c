@@ -144,6 +144,8 @@ static bool fuse_act(struct step *s, const struct step *next)
     if (!(s->variant->fuses & SN_FUSES_ACT) || !next->module->op->act || s->act != SN_ACT_NONE)
         return false;
     s->act = next->module->op->act(&next->call);
+    /* One that this library does not know, of a plug-in, is a step of its own. */
+    if ((unsigned)s->act > SN_ACT_GELU) s->act = SN_ACT_NONE;
     return s->act != SN_ACT_NONE;
 }
 

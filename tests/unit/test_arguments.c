@@ -232,6 +232,77 @@ static void what_an_operator_says_of_itself_is_not_believed(void **state)
     }
 }
 
+static sn_act unknown_act(const sn_call *call)
+{
+    (void)call;
+    return (sn_act)77;
+}
+
+static void times_ten(const sn_call *call, const sn_io *io)
+{
+    const float *x = io->in[0].data;
+    float       *y = io->out[0].data;
+
+    (void)call;
+    for (int64_t i = 0; i < sn_shape_count(&io->in[0].shape); i++)
+        y[i] = 10.0f * x[i];
+}
+
+/* A newer plug-in may know activations that this library does not: they are not fused. */
+static void an_activation_that_nobody_knows_runs_by_itself(void **state)
+{
+    static const char spec[] =
+        "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [{\"name\": \"x\", \"shape\": "
+        "[\"N\", 2]}], \"model\": {\"type\": \"Sequential\", \"layers\": [{\"name\": \"fc\", "
+        "\"type\": "
+        "\"Linear\", \"in_features\": 2, \"out_features\": 1, \"bias\": false}, {\"type\": "
+        "\"Odd\"}]}}";
+    const sn_shape wide =
+                       {
+                           2, {1, 2}
+    },
+                   narrow = {2, {1, 1}};
+    float         ones[2] = {1.0f, 1.0f}, y = 0.0f;
+    sn_tensor     weight = sn_tensor_dense(SN_F32, &wide, ones);
+    sn_tensor     in = weight, out = sn_tensor_dense(SN_F32, &narrow, &y);
+    const sn_desc desc = {SN_F32, wide};
+
+    const sn_compile_options options = {.size = sizeof options, .in = &desc, .n_in = 1};
+    sn_run_options           run_options = {.size = sizeof run_options};
+    sn_registry             *reg = NULL;
+    sn_supernet             *net = NULL;
+    sn_weights              *weights = NULL;
+    sn_draft                *draft = NULL;
+    sn_subnet               *subnet = NULL;
+    sn_plan                 *plan = NULL;
+    sn_op                    op = sound_op();
+
+    (void)state;
+    op.flags = SN_OP_POINTWISE;
+    op.act = unknown_act;
+    op.forward = times_ten;
+    assert_int_equal(sn_registry_create(&reg, NULL), SN_OK);
+    assert_int_equal(sn_registry_add_op(reg, &op, NULL), SN_OK);
+    assert_int_equal(sn_weights_create(&weights, NULL), SN_OK);
+    assert_int_equal(sn_weights_add_copy(weights, "fc.weight", &weight, NULL), SN_OK);
+    assert_int_equal(sn_supernet_load(spec, strlen(spec), weights, reg, &net, NULL), SN_OK);
+    assert_int_equal(sn_draft_create(net, &draft, NULL), SN_OK);
+    assert_int_equal(sn_draft_seal(draft, &subnet, NULL), SN_OK);
+    assert_int_equal(sn_plan_compile(subnet, &options, &plan, NULL), SN_OK);
+    run_options.scratch =
+        aligned_alloc(SN_ALIGN_BYTES, (sn_plan_describe(plan)->scratch_bytes + SN_ALIGN_BYTES) /
+                                          SN_ALIGN_BYTES * SN_ALIGN_BYTES);
+    assert_int_equal(sn_plan_forward(plan, &in, &out, &run_options, NULL), SN_OK);
+    assert_true(y == 20.0f);
+    free(run_options.scratch);
+    sn_plan_unref(plan);
+    sn_subnet_unref(subnet);
+    sn_draft_free(draft);
+    sn_supernet_unref(net);
+    sn_weights_unref(weights);
+    sn_registry_unref(reg);
+}
+
 static sn_status half_resample(void *state, const sn_supernet *net, sn_rng *rng, sn_draft *draft,
                                sn_error *err)
 {
@@ -668,6 +739,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_that_lacks_what_the_planner_calls_is_refused),
         cmocka_unit_test(what_an_operator_says_of_itself_is_not_believed),
+        cmocka_unit_test(an_activation_that_nobody_knows_runs_by_itself),
         cmocka_unit_test(a_policy_that_fails_without_a_word_is_given_one),
         cmocka_unit_test(a_policy_that_fails_decides_nothing),
         cmocka_unit_test(a_run_refuses_what_is_not_its_own),

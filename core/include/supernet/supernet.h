@@ -1045,7 +1045,8 @@ typedef struct sn_run_options {
  * empty. Allocates nothing. SN_E_SHAPE, SN_E_DTYPE, SN_E_INVALID: an input, an output or the scratch
  * memory is not what the plan was made for, an output shares memory with another one or an input,
  * or the state is another supernet's; and nothing is written. SN_E_STOPPED if asked to.
- * SN_E_CHANGED if weights were lost (sn_sigbus_install): then `out` means nothing. */
+ * SN_E_CHANGED if weights were lost (sn_sigbus_install). After these two `out` means nothing, nor
+ * does the state: some of its statistics may be updated. */
 sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
                           const sn_run_options *options, sn_error *err);
 sn_plan  *sn_plan_ref(sn_plan *plan);
