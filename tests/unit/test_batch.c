@@ -123,8 +123,8 @@ static void equal_activations_are_one(void **state)
     }
 }
 
-/* Inputs that are absent, and joined all the same. */
-static void nothing_is_joined(void **state)
+/* Inputs that are absent: there is nothing that they could be joined to. */
+static void absent_inputs_are_not_joined(void **state)
 {
     /* clang-format off */
     static const char spec[] = SPEC(
@@ -144,8 +144,8 @@ static void nothing_is_joined(void **state)
     struct planned w;
 
     (void)state;
-    assert_int_equal(planned_make(&w, spec, no_tensors, "which=0,1", shape, 3, 1), SN_OK);
-    assert_int_equal(sn_plan_describe(w.plan)->out[1].dtype, SN_NONE);
+    assert_int_equal(planned_make(&w, spec, no_tensors, "which=0,1", shape, 3, 1), SN_E_INVALID);
+    assert_non_null(strstr(w.err.text, "optional input that was not given"));
     planned_end(&w);
 }
 
@@ -477,7 +477,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_residual_is_no_input),
         cmocka_unit_test(equal_activations_are_one),
-        cmocka_unit_test(nothing_is_joined),
+        cmocka_unit_test(absent_inputs_are_not_joined),
         cmocka_unit_test(a_height_is_no_batch),
         cmocka_unit_test(a_plan_for_one_batch_runs_with_it),
         cmocka_unit_test(a_constant_is_no_batch),
