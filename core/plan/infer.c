@@ -228,14 +228,12 @@ static bool grow_step(struct sn_plan *p, struct step *s)
     bool      any = false;
 
     if (s->kind == STEP_BLEND) return true;
-    memset(out, 0, s->call.n_out * sizeof *out);
-    for (size_t k = 0; k < s->call.n_in; k++) {
-        in[k] = s->in[k] == VALUE_ABSENT ? (sn_growth){0} : p->value[s->in[k]].growth;
-        any = any || growth_any(&in[k]);
-        ((sn_desc *)s->call.in)[k] =
-            s->in[k] == VALUE_ABSENT ? (sn_desc){.dtype = SN_NONE} : p->value[s->in[k]].desc;
-    }
+    for (size_t k = 0; k < s->call.n_in && !any; k++)
+        any = s->in[k] != VALUE_ABSENT && p->value[s->in[k]].batch_dims;
     if (!any) return true;
+    memset(out, 0, s->call.n_out * sizeof *out);
+    for (size_t k = 0; k < s->call.n_in; k++)
+        in[k] = s->in[k] == VALUE_ABSENT ? (sn_growth){0} : p->value[s->in[k]].growth;
     if (s->kind != STEP_OP && s->kind != STEP_ALIAS) {
         if (!combine_grow(s, in, out)) return false;
     } else if (s->module->op->grow ? !s->module->op->grow(&s->call, in, out)

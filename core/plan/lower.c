@@ -103,15 +103,19 @@ static bool same_map(const struct step *a, const struct step *b)
 static const struct step *mapped_before(struct sn_plan *p, struct step *s)
 {
     const struct hash_key *key = arena_hash_key(p->work);
-    uint64_t               hash = hash_bytes(key, s->in, s->call.n_in * sizeof *s->in);
+    uint64_t               word[SN_MAX_ARGS + 2], hash;
+    size_t                 n = 0;
     int                   *last;
 
+    word[n++] = (uintptr_t)s->module->op;
+    word[n++] = s->call.n_in == 1 ? (uint64_t)s->in[0]
+                                  : hash_bytes(key, s->in, s->call.n_in * sizeof *s->in);
     for (size_t i = 0; i < s->module->n_args; i++) {
-        const uint64_t both[2] = {hash, value_hash(key, &s->call.arg[i].value)};
+        const sn_value *v = &s->call.arg[i].value;
 
-        hash = hash_bytes(key, both, sizeof both);
+        word[n++] = v->kind == SN_KIND_BOOL ? v->as.boolean : value_hash(key, v);
     }
-    hash += (uintptr_t)s->module->op / sizeof(sn_op);
+    hash = hash_bytes(key, word, n * sizeof *word);
     last = &p->maps.last[hash & (p->maps.n - 1)];
     for (int i = *last; i >= 0; i = p->step[i].before)
         if (same_map(&p->step[i], s)) return &p->step[i];

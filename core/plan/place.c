@@ -3,7 +3,7 @@
  * Larger ones choose first, each the lowest place where it meets none of those before. Which of
  * them live at the same time is asked of a tree over the intervals by their first step, whose nodes
  * know when the last of the placed ones below ends: in a chain of 30 000 layers each has few
- * neighbours, and only they are looked at.
+ * neighbours, and only they are looked at. Plans of few intervals, which are most, ask each of them.
  *
  * Where thousands live at once that is too much to look at. Such plans take and give back bytes in
  * the order of the steps, each piece the lowest that is free: as good where sizes are equal. */
@@ -14,6 +14,9 @@
 
 /* Plans of some thousand intervals stay below it whatever their lives are. */
 enum { MEET_MOST = 1 << 20, MEET_EACH = 64 };
+
+/* Intervals that are looked at one by one, and neighbours that are sorted so. */
+enum { FEW = 512, FEW_MET = 32 };
 
 struct leaf {
     int    step;
@@ -69,17 +72,22 @@ bool placing_init(struct placing *p, struct interval *all, size_t n, sn_arena *m
 /* Forget what was placed; lives may have changed. */
 static void start(struct placing *p)
 {
+    p->budget = MEET_MOST + MEET_EACH * p->n;
+    memset(p->until, -1, (p->n <= FEW ? p->n : 2 * p->n_leaves) * sizeof *p->until);
+    if (p->n <= FEW) return;
     for (size_t i = 0; i < p->n; i++)
         p->leaf[i] = (struct leaf){p->all[i].first, i};
     qsort(p->leaf, p->n, sizeof *p->leaf, earlier_first);
     for (size_t i = 0; i < p->n; i++)
         p->at[p->leaf[i].interval] = i;
-    memset(p->until, -1, 2 * p->n_leaves * sizeof *p->until);
-    p->budget = MEET_MOST + MEET_EACH * p->n;
 }
 
 static void add(struct placing *p, size_t i)
 {
+    if (p->n <= FEW) {
+        p->until[i] = p->all[i].last;
+        return;
+    }
     for (size_t node = p->n_leaves + p->at[i]; node > 0; node /= 2)
         if (p->until[node] < p->all[i].last) p->until[node] = p->all[i].last;
 }
@@ -97,10 +105,24 @@ static void meet_below(struct placing *p, size_t node, size_t from, size_t width
     meet_below(p, 2 * node + 1, from + width / 2, width / 2, end, first);
 }
 
+static void meet_few(struct placing *p, size_t i)
+{
+    const struct interval *me = &p->all[i];
+
+    p->n_met = 0;
+    for (size_t k = 0; k < i; k++)
+        if (p->until[k] >= me->first && p->all[k].first <= me->last) p->met[p->n_met++] = k;
+}
+
 /* The placed ones that live at the same time as interval i; false: too many were looked at. */
 static bool meet(struct placing *p, size_t i)
 {
     size_t low = 0, high = p->n; /* the leaves that begin after it ends */
+
+    if (p->n <= FEW) {
+        meet_few(p, i);
+        return true;
+    }
 
     while (low < high) {
         const size_t mid = (low + high) / 2;
@@ -117,6 +139,22 @@ static bool meet(struct placing *p, size_t i)
     return true;
 }
 
+static void sort_taken(struct bytes *taken, size_t n)
+{
+    if (n > FEW_MET) {
+        qsort(taken, n, sizeof *taken, lower_first);
+        return;
+    }
+    for (size_t k = 1; k < n; k++) {
+        const struct bytes one = taken[k];
+        size_t             at = k;
+
+        for (; at > 0 && taken[at - 1].from > one.from; at--)
+            taken[at] = taken[at - 1];
+        taken[at] = one;
+    }
+}
+
 /* The lowest offset where interval i meets none of those placed before it. */
 static size_t lowest(struct placing *p, size_t i)
 {
@@ -127,7 +165,7 @@ static size_t lowest(struct placing *p, size_t i)
 
         p->taken[k] = (struct bytes){o->offset, o->offset + o->bytes};
     }
-    qsort(p->taken, p->n_met, sizeof *p->taken, lower_first);
+    sort_taken(p->taken, p->n_met);
     for (size_t k = 0; k < p->n_met; k++) {
         if (p->taken[k].from >= at + p->all[i].bytes) break;
         if (p->taken[k].to > at) at = p->taken[k].to;
