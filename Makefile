@@ -243,7 +243,7 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o \
 
 .PHONY: fuzz
 fuzz: setup-build setup-ci $(FUZZERS)  ## fuzz parsers, the pipeline and the API for FUZZ_SECONDS in all (60)
-	@tests/run.sh "tests/fuzz/smoke.sh $(FUZZ_SECONDS) $(FUZZERS)"
+	@FUZZ_RUNS=$(FUZZ_RUNS) tests/run.sh "tests/fuzz/smoke.sh $(FUZZ_SECONDS) $(FUZZERS)"
 
 # Which lines of core and api the corpora reach, all targets together. Kernels for other CPUs are left out.
 cover_objs = $(patsubst %.c,build/cover/%.o,$(filter-out core/kernel/packed/set_% core/kernel/gemm_%,$(call src,$(1)))) $(if $(filter core,$(1)),build/cover/core/kernel/gemm_ref.o)

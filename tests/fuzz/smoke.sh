@@ -1,6 +1,7 @@
 #!/bin/bash
 # smoke.sh SECONDS FUZZER...: run each fuzz target for its share of the time, from its
 # corpus, with a fixed seed. What was once found (regression/) is run first.
+# FUZZ_RUNS=n ends each after n inputs: the same ones every time, whatever the machine.
 set -u
 seconds=$1
 shift
@@ -14,7 +15,7 @@ for fuzzer in "$@"; do
     mkdir -p "$work/$name"
     seeds=$(find "tests/fuzz/corpus/$name" "tests/fuzz/regression/$name" -maxdepth 0 2>/dev/null)
     # shellcheck disable=SC2086  # folders
-    if "$fuzzer" -max_total_time=$((share > 0 ? share : 1)) -seed=1 -entropic=0 -max_len=65536 -rss_limit_mb=4096 \
+    if "$fuzzer" -max_total_time=$((share > 0 ? share : 1)) ${FUZZ_RUNS:+-runs=$FUZZ_RUNS} -seed=1 -entropic=0 -max_len=65536 -rss_limit_mb=4096 \
         -timeout=20 -artifact_prefix="$work/" "$work/$name" $seeds >"$work/log" 2>&1; then
         passed=$((passed + 1))
         grep -E '^Done' "$work/log" | sed "s/^/$name: /"
