@@ -80,7 +80,7 @@ static sn_status make_views(sn_weights *w, struct named_tensor *to, const void *
         if (needs_copy(bytes, h, i)) {
             /* An empty tensor has nothing to copy, but its address must be aligned, too. */
             data = n > 0 ? memcpy(copy, data, n) : (const char *)to;
-            copy += round_up(n);
+            if (n > 0) copy += round_up(n);
         }
         to[i].name = t->name;
         to[i].view = sn_tensor_dense(t->desc.dtype, &t->desc.shape, (void *)data);
