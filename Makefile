@@ -90,7 +90,7 @@ SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh t
 SUITES.scripts  := $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/threads.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
 SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example.sh $(B)" $(SUITES.scripts)
 # There weights are copies, which no file can take away, and memory is no measure.
-SUITES.fence    := $(filter-out "tests/server/mapped.sh" "tests/server/memory.sh",$(SUITES.scripts))
+SUITES.fence    := $(filter-out $(patsubst %,"tests/server/%.sh",mapped memory accounts hardened),$(SUITES.scripts))
 
 .PHONY: test
 test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=asan, tsan or fence: what they can judge)

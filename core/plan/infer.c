@@ -39,6 +39,14 @@ static const char *port_text(const sn_port *port, char *buf, size_t n_bytes)
     return buf;
 }
 
+/* Bytes that can be counted. */
+static bool has_bytes(const sn_desc *desc)
+{
+    const int64_t n = sn_shape_count(&desc->shape);
+
+    return n >= 0 && n <= PTRDIFF_MAX / (int64_t)sn_dtype_bytes(desc->dtype);
+}
+
 static sn_status check_input(const sn_supernet *net, const sn_desc *in, size_t i, sn_error *err)
 {
     const sn_port *port = &net->input[i];
@@ -66,7 +74,7 @@ static sn_status check_input(const sn_supernet *net, const sn_desc *in, size_t i
             return sn_fail(err, SN_E_SHAPE, port->name, "the batch of input \"%s\" is %lld",
                            port->name, (long long)size);
     }
-    if (got->shape.rank == port->desc.shape.rank && sn_shape_count(&got->shape) >= 0) return SN_OK;
+    if (got->shape.rank == port->desc.shape.rank && has_bytes(got)) return SN_OK;
 wrong:
     return sn_fail(err, SN_E_SHAPE, port->name, "input \"%s\" has shape %s, expected %s",
                    port->name, sn_shape_text(&got->shape, got_text, sizeof got_text),

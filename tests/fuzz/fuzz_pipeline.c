@@ -388,10 +388,13 @@ static bool is_small(const sn_plan *plan)
     const sn_plan_info *info = sn_plan_describe(plan);
     size_t              n = info->scratch_bytes;
 
-    for (size_t i = 0; i < info->n_in; i++)
-        n += (size_t)sn_shape_count(&info->in[i].shape) * 4;
-    for (size_t i = 0; i < info->n_out; i++)
-        n += (size_t)sn_shape_count(&info->out[i].shape) * 4;
+    for (size_t i = 0; i < info->n_in + info->n_out; i++) {
+        const sn_desc *desc = i < info->n_in ? &info->in[i] : &info->out[i - info->n_in];
+        const int64_t  count = desc->dtype == SN_NONE ? 0 : sn_shape_count(&desc->shape);
+
+        if (count > MOST_RUN_BYTES) return false; /* also what no sum of bytes could hold */
+        n += (size_t)count * 8;
+    }
     return n <= MOST_RUN_BYTES && info->cost.macs < 1 << 22;
 }
 

@@ -312,6 +312,19 @@ static void an_absent_input_is_refused_by_what_needs_it(void **state)
     }
 }
 
+/* Elements that can be counted, but not their bytes. */
+static void an_input_of_too_many_bytes_is_refused(void **state)
+{
+    const sn_shape huge = {2, {1, INT64_MAX}};
+    struct planned w;
+
+    (void)state;
+    assert_int_equal(planned_make(&w, ONE("\"N\", \"L\"", NODE("ReLU", "", "\"x\"")), none, "",
+                                  &huge, 1, 1),
+                     SN_E_SHAPE);
+    planned_end(&w);
+}
+
 /* ---- what a run is given ---------------------------------------------------------------- */
 
 static void memory_that_does_not_fit_is_refused(void **state)
@@ -395,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_plan_serves_every_batch_up_to_its_largest),
         cmocka_unit_test(an_empty_batch_gives_empty_outputs),
         cmocka_unit_test(an_absent_input_is_refused_by_what_needs_it),
+        cmocka_unit_test(an_input_of_too_many_bytes_is_refused),
         cmocka_unit_test(memory_that_does_not_fit_is_refused),
         cmocka_unit_test(shapes_broadcast_for_all_batches_or_not),
     };

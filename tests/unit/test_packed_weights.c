@@ -121,6 +121,16 @@ static void check_run(const sn_plan *plan, int64_t width, float w)
     free(options.scratch);
 }
 
+/* Of a fenced build, whose weights are copies, nothing can be said. */
+static bool gave_pages_back(void)
+{
+#ifdef SN_FENCE
+    return true;
+#else
+    return resident_kb() < WEIGHT_KB / 4;
+#endif
+}
+
 static void prepared_weights_replace_those_of_the_file(void **state)
 {
     sn_supernet *net;
@@ -135,10 +145,10 @@ static void prepared_weights_replace_those_of_the_file(void **state)
     packed = sn_supernet_packed_bytes(net);
     assert_true(packed >= WEIGHT_KB * 1024 && packed < 2 * WEIGHT_KB * 1024);
     /* what is left is around the tensors: the pages that they share, and what a fault reads */
-    assert_true(resident_kb() < WEIGHT_KB / 4);
+    assert_true(gave_pages_back());
     narrow = compile(net, "w=256");
     assert_int_equal(sn_supernet_packed_bytes(net), packed);
-    assert_true(resident_kb() < WEIGHT_KB / 4);
+    assert_true(gave_pages_back());
     check_run(wide, 512, 0.5f);
     check_run(narrow, 256, 0.5f);
     sn_plan_unref(wide);
