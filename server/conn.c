@@ -730,25 +730,26 @@ void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
 /* ---- errors that the HTTP library finds by itself ---------------------------------------------
  */
 
-static const char *word_of(unsigned status, const char **ret_text)
+/* What we say instead: the library may know more kinds than these. */
+struct below {
+    unsigned    status;
+    const char *word, *text;
+};
+
+static struct below error_below(unsigned status)
 {
-    switch (status) {
-    case MHD_HTTP_CONTENT_TOO_LARGE:
-        *ret_text = "a size is no number that can be counted to";
-        return "too_large";
-    case MHD_HTTP_URI_TOO_LONG:
-        *ret_text = "the first line of the request is too long";
-        return "uri_too_long";
-    case MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE:
-        *ret_text = "the headers of the request are too long";
-        return "headers_too_large";
-    case MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED:
-        *ret_text = "the version is neither HTTP/1.0 nor HTTP/1.1";
-        return "http_version";
-    default:
-        *ret_text = "this is no HTTP: a line, a length or a chunk of the request is malformed";
-        return "malformed";
-    }
+    static const struct below known[] = {
+        {413, "too_large",         "a size is no number that can be counted to"            },
+        {414, "uri_too_long",      "the first line of the request is too long"             },
+        {431, "headers_too_large", "the headers of the request are too long"               },
+        {505, "http_version",      "the version is neither HTTP/1.0 nor HTTP/1.1"          },
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].status == status) return known[i];
+    if (status >= 500) return (struct below){503, "busy", "there is no room for the request"};
+    return (struct below){
+        400, "malformed", "this is no HTTP: a line, a length or a chunk of the request is malformed"};
 }
 
 /* What the client has sent is thrown away first: closing a socket with something unread in it
@@ -782,7 +783,7 @@ MHD_queue_response(struct MHD_Connection *conn, unsigned status, struct MHD_Resp
     struct job         *job;
     struct api_response r;
     struct log_line     l;
-    const char         *word, *text;
+    const struct below  e = error_below(status);
     char                id[REQUEST_ID_BYTES], head[512];
 
     if (!peer) return MHD_NO; /* there was no memory to know it by */
@@ -794,19 +795,19 @@ MHD_queue_response(struct MHD_Connection *conn, unsigned status, struct MHD_Resp
         snprintf(id, sizeof id, "%s", job->request_id);
     else
         make_request_id(h, MHD_lookup_connection_value(conn, MHD_HEADER_KIND, "X-Request-Id"), id);
-    word = word_of(status, &text);
-    api_problem((int)status, word, "", text, id, &r);
+    api_problem((int)e.status, e.word, "", e.text, id, &r);
     snprintf(head, sizeof head,
              "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-             "X-Request-Id: %s\r\nConnection: close\r\n\r\n",
-             status, MHD_get_reason_phrase_for(status), r.content_type, r.n_body, id);
+             "X-Request-Id: %s\r\n%sConnection: close\r\n\r\n",
+             e.status, MHD_get_reason_phrase_for(e.status), r.content_type, r.n_body, id,
+             e.status == 503 ? "Retry-After: 1\r\n" : "");
     send_and_end(peer->fd, head, &r);
     api_response_fini(&r);
-    api_count_reply(h->api, job && job->route.name ? &job->route : NULL, (int)status);
+    api_count_reply(h->api, job && job->route.name ? &job->route : NULL, (int)e.status);
     if (log_begin(&l, LOG_INFO, "malformed")) {
         log_text(&l, "request", id);
-        log_int(&l, "status", status);
-        log_text(&l, "text", text);
+        log_int(&l, "status", e.status);
+        log_text(&l, "text", e.text);
         log_end(&l);
     }
     return MHD_NO;
