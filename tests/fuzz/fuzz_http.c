@@ -529,6 +529,7 @@ static void one_request(struct session *s)
     if (dice_once_in(&s->dice, 16)) { /* of the path as well */
         at = dice_below(&s->dice, 256) * ask_text.n / 256;
         if (at > 7) ask_text.at[at] = "%/?&=.~a"[dice_below(&s->dice, 8)];
+        s->misspelled = false;
     }
     if (dice_once_in(&s->dice, 16)) req.content_type = types[dice_below(&s->dice, COUNT(types))];
     if (dice_once_in(&s->dice, 4)) req.accept = types[dice_below(&s->dice, COUNT(types))];
@@ -540,7 +541,10 @@ static void one_request(struct session *s)
     query = strchr(req.path, '?');
     if (query) *query++ = '\0';
     req.query = query;
-    if (dice_once_in(&s->dice, 32)) req.method = methods[dice_below(&s->dice, COUNT(methods))];
+    if (dice_once_in(&s->dice, 32)) { /* some read no body */
+        req.method = methods[dice_below(&s->dice, COUNT(methods))];
+        s->misspelled = false;
+    }
     if (call->body) { /* to the byte, so that reading on is seen */
         exact = malloc(body.n);
         memcpy(exact, body.at, body.n);
