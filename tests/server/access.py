@@ -2,7 +2,7 @@
 import json
 import socket
 
-from client import Daemon, answer, check, finish
+from client import Daemon, answer, check, finish, tell
 
 M = "/v1/supernets/digits"
 SEED = b'{"seed": 1}'
@@ -16,7 +16,7 @@ def request(d, method, path, *headers, host="localhost", body=b"", version="HTTP
     if body:
         lines += ["Content-Type: application/json", "Content-Length: %d" % len(body)]
     with d.connect() as s:
-        s.sendall("\r\n".join([*lines, *headers]).encode() + b"\r\n\r\n" + body)
+        tell(s, "\r\n".join([*lines, *headers]).encode() + b"\r\n\r\n" + body)
         return answer(s, method)
 
 

@@ -60,7 +60,7 @@ class Daemon:
         """Everything that comes back until the daemon closes, or is silent for a second."""
         with self.connect() as s:
             s.settimeout(1)
-            s.sendall(data)
+            tell(s, data)
             answer = b""
             try:
                 while part := s.recv(65536):
@@ -85,10 +85,18 @@ class Daemon:
         return status, time.monotonic() - started
 
 
+def tell(s, data):
+    """Send `data`, or as much as the daemon takes: it may refuse, and close, before it has read all."""
+    try:
+        s.sendall(data)
+    except OSError:
+        pass  # what it said before is still there to be read
+
+
 def ask(s, method, path, body=b"", *headers):
     """One request on an open connection: status, headers in lower case, body."""
     lines = ["%s %s HTTP/1.1" % (method, path), "Host: localhost", "Content-Length: %d" % len(body), *headers]
-    s.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+    tell(s, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)
     return answer(s, method)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from client import Daemon, answer, ask, check, closed_within, finish
+from client import Daemon, answer, ask, check, closed_within, finish, tell
 
 RESAMPLE = "/v1/supernets/digits/resample"
 JSON = "Content-Type: application/json"
@@ -38,10 +38,7 @@ def pipeline(s, stop):
 def send_and_hold(data, gone=False):
     def attack(s, stop):
         s.settimeout(0.5)
-        try:
-            s.sendall(data)
-        except OSError:
-            pass
+        tell(s, data)
         if gone:
             s.close()
         stop.wait()
@@ -102,10 +99,7 @@ def without_progress():
     for data in (CHUNKED + b"4;" + b"x" * 70000, CHUNKED + b"0" * 70000, CHUNKED + b"4;" + b"x" * 31000):
         s = d.connect()
         s.settimeout(0.5)
-        try:
-            s.sendall(data)
-        except OSError:
-            pass
+        tell(s, data)
         held.append(s)
     time.sleep(0.5)
     before, started = cpu_seconds(d), time.monotonic()

@@ -3,7 +3,7 @@ import json
 import random
 import re
 
-from client import Daemon, answer, check, finish
+from client import Daemon, answer, check, finish, tell
 
 OK = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /v1/supernets/digits/resample HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -78,10 +78,7 @@ def refused():
         with d.connect() as s:
             s.settimeout(5)
             got, closed = b"", False
-            try:
-                s.sendall(data + NEXT)
-            except OSError:
-                pass # it has seen enough
+            tell(s, data + NEXT)
             try:
                 while part := s.recv(65536):
                     got += part
