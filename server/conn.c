@@ -638,8 +638,7 @@ void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
     *ret_job = NULL;
 }
 
-/* ---- errors that the HTTP library finds by itself ---------------------------------------------
- */
+/* ---- errors that the HTTP library finds by itself --------------------------------------- */
 
 /* What we say instead: the library may know more kinds than these. */
 struct below {
