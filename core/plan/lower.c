@@ -91,26 +91,36 @@ static bool maps(const struct step *s)
            s->in[0] != VALUE_ABSENT;
 }
 
-static bool same_map(const struct step *a, const struct step *b)
+/* Does it give the same whenever its module has the same inputs? Training counts every run. */
+static bool repeats(const struct sn_plan *p, const struct step *s)
 {
-    return a->module->op == b->module->op && a->call.n_in == b->call.n_in &&
-           !memcmp(a->in, b->in, a->call.n_in * sizeof *a->in) &&
-           same_args(a->module, &a->call, &b->call);
+    return p->mode == SN_EVAL && s->kind != STEP_WEIGHTED && s->n_patches == 0;
 }
 
-/* The step that maps the same values in the same way: a state of a cell is the input of many edges,
- * and each may begin with the same activation. NULL: none, and later steps will find this one. */
-static const struct step *mapped_before(struct sn_plan *p, struct step *s)
+static bool same_step(const struct step *a, const struct step *b)
+{
+    if (a->kind != b->kind || a->call.n_in != b->call.n_in || a->call.n_out != b->call.n_out ||
+        (a->call.n_in && memcmp(a->in, b->in, a->call.n_in * sizeof *a->in)))
+        return false;
+    return a->module == b->module ||
+           (maps(a) && maps(b) && a->module->op == b->module->op &&
+            same_args(a->module, &a->call, &b->call));
+}
+
+/* The step that makes the same of the same values: a state of a cell is the input of many edges,
+ * each may begin with the same activation, and a node may take one edge twice, which its export
+ * writes once. NULL: none, and later steps will find this one. */
+static const struct step *made_before(struct sn_plan *p, struct step *s)
 {
     const struct hash_key *key = arena_hash_key(p->work);
     uint64_t               word[SN_MAX_ARGS + 2], hash;
     size_t                 n = 0;
     int                   *last;
 
-    word[n++] = (uintptr_t)s->module->op;
+    word[n++] = maps(s) ? (uintptr_t)s->module->op : (uintptr_t)s->module;
     word[n++] = s->call.n_in == 1 ? (uint64_t)s->in[0]
                                   : hash_bytes(key, s->in, s->call.n_in * sizeof *s->in);
-    for (size_t i = 0; i < s->module->n_args; i++) {
+    for (size_t i = 0; maps(s) && i < s->module->n_args; i++) {
         const sn_value *v = &s->call.arg[i].value;
 
         word[n++] = v->kind == SN_KIND_BOOL ? v->as.boolean : value_hash(key, v);
@@ -118,7 +128,7 @@ static const struct step *mapped_before(struct sn_plan *p, struct step *s)
     hash = hash_bytes(key, word, n * sizeof *word);
     last = &p->maps.last[hash & (p->maps.n - 1)];
     for (int i = *last; i >= 0; i = p->step[i].before)
-        if (same_map(&p->step[i], s)) return &p->step[i];
+        if (same_step(&p->step[i], s)) return &p->step[i];
     s->before = *last;
     *last = (int)p->n_steps;
     return NULL;
@@ -169,9 +179,9 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
                        "input 0 of %s comes from an optional input that was not given",
                        m->op->type);
     s.in = in;
-    before = maps(&s) ? mapped_before(p, &s) : NULL;
+    before = maps(&s) || repeats(p, &s) ? made_before(p, &s) : NULL;
     if (before) {
-        map[n->out] = before->out[0];
+        memcpy(map + n->out, before->out, (size_t)n->n_out * sizeof *map);
         return SN_OK;
     }
     for (int i = 0; i < n->n_out; i++) {

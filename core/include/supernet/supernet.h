@@ -1016,7 +1016,7 @@ bool sn_plan_step_at(const sn_plan *plan, size_t i, sn_step_info *ret_step);
  * and written by operators, none of them fused. Needs no weights: also for a supernet loaded without
  * them. Either result may be NULL. ret_by_module: one for each module of the supernet, what it
  * computes by itself (containers: 0; all runs of a module that runs several times, whose parameters
- * count once). Errors as sn_plan_compile(). */
+ * count once; in evaluation it runs once for the same values). Errors as sn_plan_compile(). */
 sn_status sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *options,
                          sn_cost *ret_total, sn_cost *ret_by_module, sn_error *err);
 sn_subnet          *sn_plan_subnet(const sn_plan *plan); /* borrowed */
