@@ -208,8 +208,11 @@ struct api_route api_route(const struct api *api, const char *method, const char
     const struct match m = match(method, path);
 
     if (!m.row)
-        return (struct api_route){
-            .status = m.status, .name = "none", .index = METRICS_MAX_ROUTES, .lane = API_LOOP, .access = API_READ};
+        return (struct api_route){.status = m.status,
+                                  .name = "none",
+                                  .index = METRICS_MAX_ROUTES,
+                                  .lane = API_LOOP,
+                                  .access = API_READ};
     return (struct api_route){.status = 200,
                               .name = m.row->name,
                               .index = row_index(m.row),

@@ -21,10 +21,10 @@ static const struct format {
     bool        of_policy; /* not of a subnet */
     sn_status (*write)(const sn_subnet *subnet, const sn_sink *sink, sn_error *err);
 } formats[] = {
-    {"choices",     MEDIA_JSON,        false, sn_subnet_write_choices},
-    {"spec",        MEDIA_JSON,        false, sn_subnet_write_spec   },
-    {"safetensors", MEDIA_SAFETENSORS, false, NULL                   }, /* sent from where they are */
-    {"probs",       MEDIA_JSON,        true,  NULL                   },
+    {"choices", MEDIA_JSON, false, sn_subnet_write_choices},
+    {"spec", MEDIA_JSON, false, sn_subnet_write_spec},
+    {"safetensors", MEDIA_SAFETENSORS, false, NULL}, /* sent from where they are */
+    {"probs", MEDIA_JSON, true, NULL},
 };
 
 static const struct format *find_format(const char *name)

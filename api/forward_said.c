@@ -14,14 +14,14 @@ static const struct {
     const char *name, *in_metadata;
     enum kind   kind;
 } words[] = {
-    [SAID_SUBNET] = {"subnet",  "__metadata__.subnet",  TEXT },
+    [SAID_SUBNET] = {"subnet", "__metadata__.subnet", TEXT},
     [SAID_CHOICES] = {"choices", "__metadata__.choices", VALUE},
     [SAID_SUBNETS] = {"subnets", "__metadata__.subnets", VALUE},
-    [SAID_POLICY] = {"policy",  "__metadata__.policy",  TEXT },
-    [SAID_ALPHA] = {"alpha",   "__metadata__.alpha",   VALUE},
-    [SAID_SEED] = {"seed",    "__metadata__.seed",    WHOLE},
+    [SAID_POLICY] = {"policy", "__metadata__.policy", TEXT},
+    [SAID_ALPHA] = {"alpha", "__metadata__.alpha", VALUE},
+    [SAID_SEED] = {"seed", "__metadata__.seed", WHOLE},
     [SAID_VERSION] = {"version", "__metadata__.version", WHOLE},
-    [SAID_MODE] = {"mode",    "__metadata__.mode",    TEXT },
+    [SAID_MODE] = {"mode", "__metadata__.mode", TEXT},
 };
 
 _Static_assert(sizeof words / sizeof words[0] == SAID_COUNT, "a row for each word");

@@ -9,7 +9,8 @@ enum problem_code api_get_health(struct call *call)
     return P_OK;
 }
 
-/* Another daemon may have a good copy. What is known is said; asking the file system could block. */
+/* Another daemon may have a good copy. What is known is said; asking the file system could block.
+ */
 static enum problem_code check_models(struct call *call)
 {
     size_t         n;

@@ -329,9 +329,7 @@ const char *api_json_kind(struct json_text t)
 
 struct json_walk api_json_walk(struct json_text t)
 {
-    return (struct json_walk){
-        {t.at, t.at + 1, t.end, NULL, NULL}
-    };
+    return (struct json_walk){{t.at, t.at + 1, t.end, NULL, NULL}};
 }
 
 /* The value at the cursor, and the comma behind it. */

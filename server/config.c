@@ -136,12 +136,12 @@ static const struct {
     const char *word;
     int64_t     bits;
 } classes[] = {
-    {"auto",   0                                                              },
-    {"all",    1 << API_READ | 1 << API_RUN | 1 << API_CHANGE | 1 << API_ADMIN},
-    {"read",   1 << API_READ                                                  },
-    {"run",    1 << API_RUN                                                   },
-    {"change", 1 << API_CHANGE                                                },
-    {"admin",  1 << API_ADMIN                                                 },
+    {"auto", 0},
+    {"all", 1 << API_READ | 1 << API_RUN | 1 << API_CHANGE | 1 << API_ADMIN},
+    {"read", 1 << API_READ},
+    {"run", 1 << API_RUN},
+    {"change", 1 << API_CHANGE},
+    {"admin", 1 << API_ADMIN},
 };
 
 static const char *const levels[] = {"error", "warn", "info", "debug"}; /* enum log_level */
@@ -150,10 +150,10 @@ static const struct {
     const char        *flag, *help;
     enum config_action action;
 } actions[] = {
-    {"--help",         "Print this text.",                                             CONFIG_HELP   },
-    {"--version",      "Print the versions of the daemon and of what it uses.",        CONFIG_VERSION},
+    {"--help", "Print this text.", CONFIG_HELP},
+    {"--version", "Print the versions of the daemon and of what it uses.", CONFIG_VERSION},
     {"--print-config", "Print a configuration file with every option at its default.",
-     CONFIG_PRINT                                                                                    },
+     CONFIG_PRINT},
 };
 
 /* ---- values ------------------------------------------------------------------- */
@@ -281,14 +281,8 @@ static bool parse_number(const struct option *o, const char *s, int64_t *ret_n)
         enum type   type;
         int64_t     factor;
     } units[] = {
-        {"",   COUNT, 1   },
-        {"",   BYTES, 1   },
-        {"k",  BYTES, K   },
-        {"K",  BYTES, K   },
-        {"M",  BYTES, M   },
-        {"G",  BYTES, G   },
-        {"ms", TIME,  1   },
-        {"s",  TIME,  1000},
+        {"", COUNT, 1},  {"", BYTES, 1},  {"k", BYTES, K}, {"K", BYTES, K},
+        {"M", BYTES, M}, {"G", BYTES, G}, {"ms", TIME, 1}, {"s", TIME, 1000},
     };
     int64_t n = 0;
 

@@ -649,27 +649,25 @@ struct below {
 static struct below error_below(unsigned status)
 {
     static const struct below known[] = {
-        {413, "too_large",         "a size is no number that can be counted to"            },
-        {414, "uri_too_long",      "the first line of the request is too long"             },
-        {431, "headers_too_large", "the headers of the request are too long"               },
-        {505, "http_version",      "the version is neither HTTP/1.0 nor HTTP/1.1"          },
+        {413, "too_large", "a size is no number that can be counted to"},
+        {414, "uri_too_long", "the first line of the request is too long"},
+        {431, "headers_too_large", "the headers of the request are too long"},
+        {505, "http_version", "the version is neither HTTP/1.0 nor HTTP/1.1"},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].status == status) return known[i];
     if (status >= 500) return (struct below){503, "busy", "there is no room for the request"};
     return (struct below){
-        400, "malformed", "this is no HTTP: a line, a length or a chunk of the request is malformed"};
+        400, "malformed",
+        "this is no HTTP: a line, a length or a chunk of the request is malformed"};
 }
 
 /* What the client has sent is thrown away first: closing a socket with something unread in it
  * resets the connection, and the answer may be lost. */
 static void send_and_end(int fd, const char *head, const struct api_response *r)
 {
-    struct iovec part[2] = {
-        {(void *)head, strlen(head)},
-        {r->body,      r->n_body   }
-    };
+    struct iovec  part[2] = {{(void *)head, strlen(head)}, {r->body, r->n_body}};
     struct msghdr message = {.msg_iov = part, .msg_iovlen = 2};
     char          unread[16 << 10];
 

@@ -38,11 +38,11 @@ struct block {
 };
 
 struct sn_arena {
-    struct block *top;
-    size_t        next_size; /* of the next ordinary block */
-    size_t        largest;
-    size_t        n_bytes; /* taken from the system */
-    struct budget *budget;
+    struct block   *top;
+    size_t          next_size; /* of the next ordinary block */
+    size_t          largest;
+    size_t          n_bytes; /* taken from the system */
+    struct budget  *budget;
     struct hash_key key;
     bool            has_key;
 };

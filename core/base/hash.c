@@ -42,8 +42,8 @@ uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t n_byte
     const unsigned char *at = bytes;
     uint64_t             last = (uint64_t)n_bytes << 56, word;
     uint64_t             v[4] = {
-        key->k[0] ^ UINT64_C(0x736f6d6570736575), key->k[1] ^ UINT64_C(0x646f72616e646f6d),
-        key->k[0] ^ UINT64_C(0x6c7967656e657261), key->k[1] ^ UINT64_C(0x7465646279746573)};
+                    key->k[0] ^ UINT64_C(0x736f6d6570736575), key->k[1] ^ UINT64_C(0x646f72616e646f6d),
+                    key->k[0] ^ UINT64_C(0x6c7967656e657261), key->k[1] ^ UINT64_C(0x7465646279746573)};
 
     for (size_t left = n_bytes; left >= sizeof word; left -= sizeof word, at += sizeof word) {
         memcpy(&word, at, sizeof word);

@@ -285,9 +285,7 @@ static sn_status tuple_value(const json_t *array, const char *where, sn_arena *m
         rc = json_value(json_array_get(array, i), place, mem, &item[i], err);
         if (rc != SN_OK) return rc;
     }
-    *ret_value = (sn_value){
-        .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-    };
+    *ret_value = (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, n}};
     return SN_OK;
 }
 

@@ -40,8 +40,7 @@ static sn_status unexpected(const struct scan *s, const char *what)
 
 char scan_peek(struct scan *s)
 {
-    while (s->at < s->end &&
-           (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r'))
+    while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r'))
         s->at++;
     return s->at < s->end ? *s->at : '\0';
 }
@@ -215,8 +214,8 @@ sn_status scan_text(struct scan *s, sn_arena *mem, const char **ret_text)
     close = closing(s->at + 1, s->end);
     if (!close) return fail(s, "the text that begins here does not end");
     s->at++;
-    /* Decoding only shrinks. The bytes of a mapped file may change meanwhile, and then an escape may
-     * reach beyond what was its end: room for one. */
+    /* Decoding only shrinks. The bytes of a mapped file may change meanwhile, and then an escape
+     * may reach beyond what was its end: room for one. */
     to = sn_arena_alloc(mem, (size_t)(close - s->at) + 16);
     if (!to) return fail_no_memory(s->err, s->where);
     while (s->at < close) {
@@ -247,15 +246,16 @@ static size_t word_bytes(const struct scan *s)
 {
     const char *at = s->at;
 
-    while (at < s->end && *at && (strchr("+-.", *at) || (*at >= '0' && *at <= '9') ||
-                                  ((*at | 32) >= 'a' && (*at | 32) <= 'z')))
+    while (at < s->end && *at &&
+           (strchr("+-.", *at) || (*at >= '0' && *at <= '9') ||
+            ((*at | 32) >= 'a' && (*at | 32) <= 'z')))
         at++;
     return (size_t)(at - s->at);
 }
 
 sn_status scan_count(struct scan *s, bool *ret_ok, int64_t *ret_integer)
 {
-    const char  first = scan_peek(s);
+    const char   first = scan_peek(s);
     const size_t n = word_bytes(s);
     int64_t      v = 0;
 
@@ -284,7 +284,7 @@ const char *scan_describe(struct scan *s, char *buf, size_t n_bytes)
     } else if (first == '"') {
         close = closing(s->at + 1, s->end);
         snprintf(buf, n_bytes, "the text \"%.*s\"",
-                 (int)(!close                          ? 0
+                 (int)(!close                              ? 0
                        : close - s->at - 1 < (long)n_bytes ? close - s->at - 1
                                                            : (long)n_bytes),
                  s->at + 1);

@@ -238,8 +238,7 @@ static void mean_columns(const struct axes *gone, int64_t n, double n_each, cons
 /* Neighbouring axes that both go or both stay are one. */
 static void add_axis(struct axes *a, bool joins, int64_t dim, int64_t stride)
 {
-    if (joins)
-        dim *= a->dim[--a->rank];
+    if (joins) dim *= a->dim[--a->rank];
     a->dim[a->rank] = dim;
     a->stride[a->rank++] = stride;
 }

@@ -5,8 +5,8 @@
 #include <string.h>
 
 const struct member build_expr_members[] = {
-    {"expr",    MEMBER_TEXT, true},
-    {"choices",     MEMBER_OBJECT, false},
+    {"expr", MEMBER_TEXT, true},
+    {"choices", MEMBER_OBJECT, false},
     {0},
 };
 
@@ -75,11 +75,9 @@ static const char *kinds_text(const sn_arg_def *def, char *buf, size_t n_bytes)
         sn_kind     kind;
         const char *text;
     } row[] = {
-        {SN_KIND_INT,   "an integer"          },
-        {SN_KIND_FLOAT, "a number"            },
-        {SN_KIND_BOOL,  "true or false"       },
-        {SN_KIND_TUPLE, "an array of integers"},
-        {SN_KIND_NULL,  "null"                },
+        {SN_KIND_INT, "an integer"},     {SN_KIND_FLOAT, "a number"},
+        {SN_KIND_BOOL, "true or false"}, {SN_KIND_TUPLE, "an array of integers"},
+        {SN_KIND_NULL, "null"},
     };
     struct wanted w = {.n = 0};
     unsigned      kinds = def->kinds;

@@ -119,13 +119,11 @@ static sn_status list_tensors(struct builder *b)
             const sn_param_def *def = &m->op->params[k];
 
             if (m->param[k].dtype == SN_NONE) continue;
-            *at = (sn_tensor_info){
-                .name = build_path(b, m->path, def->name),
-                .desc = {m->param[k].dtype, m->param[k].shape},
-                .module = i,
-                .optional = def->flags & (SN_PARAM_UNUSED | SN_PARAM_I64),
-                .state = def->flags & SN_PARAM_STATE
-            };
+            *at = (sn_tensor_info){.name = build_path(b, m->path, def->name),
+                                   .desc = {m->param[k].dtype, m->param[k].shape},
+                                   .module = i,
+                                   .optional = def->flags & (SN_PARAM_UNUSED | SN_PARAM_I64),
+                                   .state = def->flags & SN_PARAM_STATE};
             if (!at++->name) return fail_no_memory(b->err, m->where);
         }
     }

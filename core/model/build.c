@@ -5,13 +5,13 @@
 
 const struct member build_module_members[] = {
     {"type", MEMBER_TEXT, true},
-    {"name",  MEMBER_TEXT, false},
+    {"name", MEMBER_TEXT, false},
     {0},
 };
 
 const struct member build_node_members[] = {
     {"inputs", MEMBER_ARRAY | MEMBER_OBJECT, true},
-    {0   },
+    {0},
 };
 
 const char *build_item(const char *where, size_t i, char *buf, size_t n_bytes)
@@ -42,13 +42,9 @@ static const char *types_text(unsigned types, char *buf, size_t n_bytes)
         unsigned    type;
         const char *text;
     } row[] = {
-        {MEMBER_INT,    "an integer"   },
-        {MEMBER_REAL,   "a number"     },
-        {MEMBER_BOOL,   "true or false"},
-        {MEMBER_TEXT,   "a text"       },
-        {MEMBER_ARRAY,  "an array"     },
-        {MEMBER_OBJECT, "an object"    },
-        {MEMBER_NULL,   "null"         },
+        {MEMBER_INT, "an integer"}, {MEMBER_REAL, "a number"},  {MEMBER_BOOL, "true or false"},
+        {MEMBER_TEXT, "a text"},    {MEMBER_ARRAY, "an array"}, {MEMBER_OBJECT, "an object"},
+        {MEMBER_NULL, "null"},
     };
     size_t n = 0, left = 0;
 

@@ -15,18 +15,18 @@
 
 #include "base/budget.h"
 #include "base/json.h"
-#include "model/model.h"
 #include "base/table.h"
+#include "model/model.h"
 
 enum {
     BUILD_MAX_BYTES = 1 << 26, /* of the document */
     BUILD_MAX_DEPTH = 48,      /* modules in each other, also as an export writes them */
     BUILD_MAX_MODULES = 100000,
     BUILD_MAX_LABELS = 10000,
-    BUILD_MAX_CANDIDATES = 4096,    /* of one label */
-    BUILD_MAX_NAME_BYTES = 200,     /* of one name or label */
-    BUILD_MAX_PATH_BYTES = 2000,    /* of a tensor's name */
-    BUILD_MAX_TEXT_BYTES = 4096     /* of one expression */
+    BUILD_MAX_CANDIDATES = 4096, /* of one label */
+    BUILD_MAX_NAME_BYTES = 200,  /* of one name or label */
+    BUILD_MAX_PATH_BYTES = 2000, /* of a tensor's name */
+    BUILD_MAX_TEXT_BYTES = 4096  /* of one expression */
 };
 
 /* One member that an object of the document may have. */
@@ -65,9 +65,9 @@ struct builder {
     sn_arena    *tmp; /* gone when loading ends */
     sn_error    *err;
 
-    struct label *label; /* in the order of declaration, BUILD_MAX_LABELS at most */
-    size_t        n_labels, cap_labels, n_used;
-    struct table  label_table;
+    struct label            *label; /* in the order of declaration, BUILD_MAX_LABELS at most */
+    size_t                   n_labels, cap_labels, n_used;
+    struct table             label_table;
     const struct expr_scope *scope; /* what every expression sees here */
 
     struct module **module; /* in the order of the document, parents first */

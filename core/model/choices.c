@@ -16,9 +16,7 @@ static bool same_candidates(const sn_choice *a, const sn_choice *b)
 
 static const char *candidates_text(const sn_choice *c, char *buf, size_t n_bytes)
 {
-    const sn_value tuple = {
-        .kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}
-    };
+    const sn_value tuple = {.kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}};
 
     return build_value_text(&tuple, buf, n_bytes);
 }
@@ -175,9 +173,9 @@ sn_status build_choices(struct builder *b, const json_t *table, const char *wher
     struct table *by_label = n > FEW ? ARENA_NEW(b->tmp, struct table) : NULL;
     sn_choice    *list;
     const char   *label;
-    json_t      *spec;
-    char         found[128];
-    size_t       i = 0, index;
+    json_t       *spec;
+    char          found[128];
+    size_t        i = 0, index;
 
     if (!json_is_object(table))
         return build_fail(b, SN_E_INVALID, where, "expected an object, found %s",

@@ -116,7 +116,7 @@ struct sn_supernet {
     atomic_size_t n_refs;
     sn_arena     *mem;
     void         *fenced; /* copies of weights, in builds that fence memory */
-    sn_arena     *wide; /* weights in F32 that the file has in fewer bits; NULL: none */
+    sn_arena     *wide;   /* weights in F32 that the file has in fewer bits; NULL: none */
     sn_registry  *registry;
     sn_weights   *weights;
     const char   *name, *spec;
@@ -131,10 +131,10 @@ struct sn_supernet {
 
     size_t       n_choices;
     sn_choice   *choice;
-    struct table label; /* -> index of the choice */
-    const char **read_by;   /* by choice: an expression that reads it; NULL */
-    uint32_t    *candidate; /* 0, 1, 2, ... up to the longest list: a decision for one points here */
-    const char  *space_size;
+    struct table label;    /* -> index of the choice */
+    const char **read_by;  /* by choice: an expression that reads it; NULL */
+    uint32_t   *candidate; /* 0, 1, 2, ... up to the longest list: a decision for one points here */
+    const char *space_size;
 
     struct module  *root;
     int            *root_input; /* root->n_in of them: index into input[], -1: absent */

@@ -16,30 +16,14 @@ static const struct {
     const char *name;
     enum rule   rule;
 } structs[] = {
-    {"sn_call",         GIVEN },
-    {"sn_io",           GIVEN },
-    {"sn_arg",          SHARED},
-    {"sn_op",           TABLE },
-    {"sn_variant",      TABLE },
-    {"sn_policy_class", TABLE },
-    {"sn_arg_def",      SHARED},
-    {"sn_param_def",    SHARED},
-    {"sn_tensor",       SHARED},
-    {"sn_desc",         SHARED},
-    {"sn_shape",        SHARED},
-    {"sn_growth",       SHARED},
-    {"sn_value",        SHARED},
-    {"sn_slice",        SHARED},
-    {"sn_choice",       SHARED},
-    {"sn_error",        SHARED},
-    {"sn_rng",          SHARED},
-    {"sn_sink",         SHARED},
-    {"sn_cost",         GIVEN },
-    {"sn_epilogue",     GIVEN },
-    {"sn_parallel",     GIVEN },
-    {"sn_port",         GIVEN },
-    {"sn_module",       GIVEN },
-    {"sn_tensor_info",  GIVEN },
+    {"sn_call", GIVEN},     {"sn_io", GIVEN},         {"sn_arg", SHARED},
+    {"sn_op", TABLE},       {"sn_variant", TABLE},    {"sn_policy_class", TABLE},
+    {"sn_arg_def", SHARED}, {"sn_param_def", SHARED}, {"sn_tensor", SHARED},
+    {"sn_desc", SHARED},    {"sn_shape", SHARED},     {"sn_growth", SHARED},
+    {"sn_value", SHARED},   {"sn_slice", SHARED},     {"sn_choice", SHARED},
+    {"sn_error", SHARED},   {"sn_rng", SHARED},       {"sn_sink", SHARED},
+    {"sn_cost", GIVEN},     {"sn_epilogue", GIVEN},   {"sn_parallel", GIVEN},
+    {"sn_port", GIVEN},     {"sn_module", GIVEN},     {"sn_tensor_info", GIVEN},
 };
 static const uint32_t ours[] = {SN_PLUGIN_SIZES};
 

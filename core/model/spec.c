@@ -11,22 +11,22 @@
 #include "weights/weights.h"
 
 const struct member build_document_members[] = {
-    {"format",        MEMBER_TEXT, true},
-    {"name",           MEMBER_TEXT, true},
-    {"compatibility",          MEMBER_TEXT, false},
-    {"winograd",           MEMBER_BOOL, false},
+    {"format", MEMBER_TEXT, true},
+    {"name", MEMBER_TEXT, true},
+    {"compatibility", MEMBER_TEXT, false},
+    {"winograd", MEMBER_BOOL, false},
     {"inputs", MEMBER_ARRAY, true},
-    {"outputs",          MEMBER_ARRAY, false},
-    {"choices",      MEMBER_OBJECT, false},
-    {"model",          MEMBER_OBJECT, true},
-    {0       },
+    {"outputs", MEMBER_ARRAY, false},
+    {"choices", MEMBER_OBJECT, false},
+    {"model", MEMBER_OBJECT, true},
+    {0},
 };
 
 const struct member build_input_members[] = {
-    {"name",  MEMBER_TEXT, true},
-    {"dtype",   MEMBER_TEXT, false},
+    {"name", MEMBER_TEXT, true},
+    {"dtype", MEMBER_TEXT, false},
     {"shape", MEMBER_ARRAY, true},
-    {"optional",  MEMBER_BOOL, false},
+    {"optional", MEMBER_BOOL, false},
     {0},
 };
 

@@ -58,7 +58,7 @@ static void run(kernel_activation *f, const sn_io *io)
         .size = sizeof(sn_op),                                                                     \
         .abi = SN_OP_ABI,                                                                          \
         .type = type_name,                                                                         \
-        .flags = SN_OP_POINTWISE | SN_OP_STEADY_SCRATCH,                                                                  \
+        .flags = SN_OP_POINTWISE | SN_OP_STEADY_SCRATCH,                                           \
         .args = arg_table,                                                                         \
         .params = no_params,                                                                       \
         .min_in = 1,                                                                               \

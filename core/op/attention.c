@@ -544,17 +544,17 @@ static void attention_forward(const sn_call *call, const sn_io *io)
 
 static const sn_variant attention_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "packed",
-     .layout = SN_LAYOUT_ROWS,
-     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT | SN_FUSES_IN_PLACE,
-     .fits = attention_fits_packed,
-     .packed_bytes = attention_bytes_packed,
-     .pack = attention_pack,
-     .scratch_bytes = attention_scratch_packed,
-     .forward = attention_forward_packed,
-     },
-    {0  },
+        .size = sizeof(sn_variant),
+        .name = "packed",
+        .layout = SN_LAYOUT_ROWS,
+        .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT | SN_FUSES_IN_PLACE,
+        .fits = attention_fits_packed,
+        .packed_bytes = attention_bytes_packed,
+        .pack = attention_pack,
+        .scratch_bytes = attention_scratch_packed,
+        .forward = attention_forward_packed,
+    },
+    {0},
 };
 
 /* A network of its own decides between packed and separate weights by the plain values;

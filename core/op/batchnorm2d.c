@@ -238,15 +238,15 @@ static void batchnorm2d_forward_last(const sn_call *call, const sn_io *io,
 
 static const sn_variant batchnorm2d_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "channels last",
-     .layout_in = SN_LAYOUT_CHANNELS_LAST,
-     .layout = SN_LAYOUT_CHANNELS_LAST,
-     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
-     .lean = true,
-     .fits = fits_last,
-     .forward = batchnorm2d_forward_last,
-     },
+        .size = sizeof(sn_variant),
+        .name = "channels last",
+        .layout_in = SN_LAYOUT_CHANNELS_LAST,
+        .layout = SN_LAYOUT_CHANNELS_LAST,
+        .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT,
+        .lean = true,
+        .fits = fits_last,
+        .forward = batchnorm2d_forward_last,
+    },
     {0},
 };
 
@@ -267,23 +267,23 @@ enum {
 };
 
 static const sn_arg_def batchnorm2d_args[] = {
-    [ARG_FEATURES] = {"num_features",        SN_KINDS(SN_KIND_INT),           SN_ARG_CHOICE | SN_ARG_SOFT_FULL, NULL,
-                      NULL                                                                                                  },
-    [ARG_EPS] = {"eps",                 NUMBER,                          REFUSE,                           "1e-5", NULL},
-    [ARG_MOMENTUM] = {"momentum",            NUMBER | SN_KINDS(SN_KIND_NULL), REFUSE,                           "0.1",  NULL},
-    [ARG_AFFINE] = {"affine",              SN_KINDS(SN_KIND_BOOL),          SN_ARG_FIXED,                     "true", NULL},
-    [ARG_TRACK] = {"track_running_stats", SN_KINDS(SN_KIND_BOOL),          SN_ARG_FIXED,                     "true", NULL},
-    [ARG_TRACK + 1] = {NULL,                  0,                               0,                                NULL,   NULL},
+    [ARG_FEATURES] = {"num_features", SN_KINDS(SN_KIND_INT), SN_ARG_CHOICE | SN_ARG_SOFT_FULL, NULL,
+                      NULL},
+    [ARG_EPS] = {"eps", NUMBER, REFUSE, "1e-5", NULL},
+    [ARG_MOMENTUM] = {"momentum", NUMBER | SN_KINDS(SN_KIND_NULL), REFUSE, "0.1", NULL},
+    [ARG_AFFINE] = {"affine", SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED, "true", NULL},
+    [ARG_TRACK] = {"track_running_stats", SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED, "true", NULL},
+    [ARG_TRACK + 1] = {NULL, 0, 0, NULL, NULL},
 };
 
 static const sn_param_def batchnorm2d_params[] = {
-    [P_WEIGHT] = {"weight",              0,                                               1, {ARG_FEATURES}},
-    [P_BIAS] = {"bias",                0,                                               1, {ARG_FEATURES}},
-    [P_MEAN] = {"running_mean",        SN_PARAM_STATE,                                  1, {ARG_FEATURES}},
-    [P_VAR] = {"running_var",         SN_PARAM_STATE,                                  1, {ARG_FEATURES}},
- /* Old checkpoints do not have it: then batches are not counted. */
-    [P_BATCHES] = {"num_batches_tracked", SN_PARAM_STATE | SN_PARAM_I64 | SN_PARAM_UNUSED, 0, {0}           },
-    [N_PARAMS] = {NULL,                  0,                                               0, {0}           },
+    [P_WEIGHT] = {"weight", 0, 1, {ARG_FEATURES}},
+    [P_BIAS] = {"bias", 0, 1, {ARG_FEATURES}},
+    [P_MEAN] = {"running_mean", SN_PARAM_STATE, 1, {ARG_FEATURES}},
+    [P_VAR] = {"running_var", SN_PARAM_STATE, 1, {ARG_FEATURES}},
+    /* Old checkpoints do not have it: then batches are not counted. */
+    [P_BATCHES] = {"num_batches_tracked", SN_PARAM_STATE | SN_PARAM_I64 | SN_PARAM_UNUSED, 0, {0}},
+    [N_PARAMS] = {NULL, 0, 0, {0}},
 };
 
 const sn_op sn_op_batchnorm2d = {

@@ -11,12 +11,12 @@
 enum { ARG_EMBED };
 
 static const sn_arg_def class_token_args[] = {
-    {"embed_dim",                       OP_INT, SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL, NULL},
+    {"embed_dim", OP_INT, SN_ARG_CHOICE | SN_ARG_SOFT_MASK, NULL, NULL},
     {0},
 };
 static const sn_param_def class_token_params[] = {
     {"cls_token", 0, 1, {ARG_EMBED}},
-    {0         },
+    {0},
 };
 
 static sn_status class_token_check(const sn_call *call, sn_error *err)

@@ -134,14 +134,14 @@ static void concat_forward_last(const sn_call *call, const sn_io *io, const sn_e
 
 static const sn_variant concat_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "channels last",
-     .layout_in = SN_LAYOUT_CHANNELS_LAST,
-     .layout = SN_LAYOUT_CHANNELS_LAST,
-     .lean = true,
-     .fits = concat_fits_last,
-     .forward = concat_forward_last,
-     },
+        .size = sizeof(sn_variant),
+        .name = "channels last",
+        .layout_in = SN_LAYOUT_CHANNELS_LAST,
+        .layout = SN_LAYOUT_CHANNELS_LAST,
+        .lean = true,
+        .fits = concat_fits_last,
+        .forward = concat_forward_last,
+    },
     {0},
 };
 

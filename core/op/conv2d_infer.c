@@ -262,12 +262,12 @@ static sn_status check_limits(const sn_call *call, const int64_t *padded, const 
         const char *what;
         int64_t     n;
     } rows[] = {
-        {"the number of input pixels",       padded[WINDOW_H] * padded[WINDOW_W]            },
-        {"the number of output pixels",      out[WINDOW_H] * out[WINDOW_W]                  },
-        {"the size of the kernel",           kernel[WINDOW_H] * kernel[WINDOW_W]            },
+        {"the number of input pixels", padded[WINDOW_H] * padded[WINDOW_W]},
+        {"the number of output pixels", out[WINDOW_H] * out[WINDOW_W]},
+        {"the size of the kernel", kernel[WINDOW_H] * kernel[WINDOW_W]},
         {"the weights of an output channel", per_group * kernel[WINDOW_H] * kernel[WINDOW_W]},
-        {"the row stride of the weight",     weight->stride[0]                              },
-        {"out_channels",                     weight->shape.dim[0]                           },
+        {"the row stride of the weight", weight->stride[0]},
+        {"out_channels", weight->shape.dim[0]},
     };
     sn_status rc = SN_OK;
 

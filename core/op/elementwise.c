@@ -175,14 +175,14 @@ static void mul_forward_last(const sn_call *call, const sn_io *io, const sn_epil
 
 static const sn_variant mul_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "channels last",
-     .layout_in = SN_LAYOUT_CHANNELS_LAST,
-     .layout = SN_LAYOUT_CHANNELS_LAST,
-     .lean = true,
-     .fits = mul_fits_last,
-     .forward = mul_forward_last,
-     },
+        .size = sizeof(sn_variant),
+        .name = "channels last",
+        .layout_in = SN_LAYOUT_CHANNELS_LAST,
+        .layout = SN_LAYOUT_CHANNELS_LAST,
+        .lean = true,
+        .fits = mul_fits_last,
+        .forward = mul_forward_last,
+    },
     {0},
 };
 

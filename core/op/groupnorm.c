@@ -143,13 +143,13 @@ static void groupnorm_forward_last(const sn_call *call, const sn_io *io,
 
 static const sn_variant groupnorm_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "channels last",
-     .layout_in = SN_LAYOUT_CHANNELS_LAST,
-     .layout = SN_LAYOUT_CHANNELS_LAST,
-     .fits = fits_last,
-     .forward = groupnorm_forward_last,
-     },
+        .size = sizeof(sn_variant),
+        .name = "channels last",
+        .layout_in = SN_LAYOUT_CHANNELS_LAST,
+        .layout = SN_LAYOUT_CHANNELS_LAST,
+        .fits = fits_last,
+        .forward = groupnorm_forward_last,
+    },
     {0},
 };
 
@@ -167,17 +167,17 @@ static sn_status groupnorm_export_args(const sn_call *call, sn_value *arg_out, s
 enum { INT = SN_KINDS(SN_KIND_INT), NUMBER = SN_KINDS(SN_KIND_FLOAT) | SN_KINDS(SN_KIND_INT) };
 
 static const sn_arg_def groupnorm_args[] = {
-    [ARG_GROUPS] = {"num_groups",   INT,                    SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE, NULL,   NULL},
-    [ARG_CHANNELS] = {"num_channels", INT,                    SN_ARG_CHOICE | SN_ARG_SOFT_FULL,   NULL,   NULL},
-    [ARG_EPS] = {"eps",          NUMBER,                 SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE, "1e-5", NULL},
-    [ARG_AFFINE] = {"affine",       SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED,                       "true", NULL},
-    [ARG_AFFINE + 1] = {NULL,           0,                      0,                                  NULL,   NULL},
+    [ARG_GROUPS] = {"num_groups", INT, SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE, NULL, NULL},
+    [ARG_CHANNELS] = {"num_channels", INT, SN_ARG_CHOICE | SN_ARG_SOFT_FULL, NULL, NULL},
+    [ARG_EPS] = {"eps", NUMBER, SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE, "1e-5", NULL},
+    [ARG_AFFINE] = {"affine", SN_KINDS(SN_KIND_BOOL), SN_ARG_FIXED, "true", NULL},
+    [ARG_AFFINE + 1] = {NULL, 0, 0, NULL, NULL},
 };
 
 static const sn_param_def groupnorm_params[] = {
     [P_WEIGHT] = {"weight", 0, 1, {ARG_CHANNELS}},
-    [P_BIAS] = {"bias",   0, 1, {ARG_CHANNELS}},
-    [N_PARAMS] = {NULL,     0, 0, {0}           },
+    [P_BIAS] = {"bias", 0, 1, {ARG_CHANNELS}},
+    [N_PARAMS] = {NULL, 0, 0, {0}},
 };
 
 const sn_op sn_op_groupnorm = {

@@ -25,8 +25,8 @@ static const sn_arg_def layernorm_args[] = {
 
 static const sn_param_def layernorm_params[] = {
     {"weight", 0, 1, {ARG_SHAPE}},
-    {"bias",       0, 1, {ARG_SHAPE}},
-    {0       },
+    {"bias", 0, 1, {ARG_SHAPE}},
+    {0},
 };
 
 /* An int or a tuple of ints as a shape. */
@@ -216,15 +216,15 @@ static size_t layernorm_scratch_rows(const sn_call *call)
 
 static const sn_variant layernorm_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "rows",
-     .layout = SN_LAYOUT_ROWS,
-     .lean = true,
-     .fits = layernorm_over_rows,
-     .scratch_bytes = layernorm_scratch_rows,
-     .forward = layernorm_forward_rows,
-     },
-    {0  },
+        .size = sizeof(sn_variant),
+        .name = "rows",
+        .layout = SN_LAYOUT_ROWS,
+        .lean = true,
+        .fits = layernorm_over_rows,
+        .scratch_bytes = layernorm_scratch_rows,
+        .forward = layernorm_forward_rows,
+    },
+    {0},
 };
 
 const sn_op sn_op_layernorm = {

@@ -24,8 +24,8 @@ static const sn_arg_def linear_args[] = {
 
 static const sn_param_def linear_params[] = {
     {"weight", 0, 2, {ARG_OUT, ARG_IN}},
-    {"bias",       0, 1, {ARG_OUT}},
-    {0       },
+    {"bias", 0, 1, {ARG_OUT}},
+    {0},
 };
 
 static sn_status linear_check(const sn_call *call, sn_error *err)
@@ -153,8 +153,7 @@ static void linear_forward_packed(const sn_call *call, const sn_io *io, const sn
                  .g = {.k = p->k, .ldx = p->k, .x = io->in[0].data, .y = io->out[0].data, .ldy = p->n},
                  .m = m,
                  .n = p->n,
-                 .by_channels = op_share_channels(m, p->n)
-    };
+                 .by_channels = op_share_channels(m, p->n)};
 
     r.g.w = kernel_packed_at(&w, io->packed[W_WEIGHT]);
     /* No scale comes here, so bias and shift need no merging. */
@@ -167,18 +166,18 @@ static void linear_forward_packed(const sn_call *call, const sn_io *io, const sn
 
 static const sn_variant linear_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "packed",
-     .layout = SN_LAYOUT_ROWS,
-     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT | SN_FUSES_IN_PLACE,
-     .lean = true,
-     .fits = linear_has_rows,
-     .packed_bytes = op_packed_bytes,
-     .pack = op_pack,
-     .scratch_bytes = linear_scratch_packed,
-     .forward = linear_forward_packed,
-     },
-    {0  },
+        .size = sizeof(sn_variant),
+        .name = "packed",
+        .layout = SN_LAYOUT_ROWS,
+        .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT | SN_FUSES_IN_PLACE,
+        .lean = true,
+        .fits = linear_has_rows,
+        .packed_bytes = op_packed_bytes,
+        .pack = op_pack,
+        .scratch_bytes = linear_scratch_packed,
+        .forward = linear_forward_packed,
+    },
+    {0},
 };
 
 static sn_status linear_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,

@@ -92,16 +92,16 @@ static void mean_forward_last(const sn_call *call, const sn_io *io, const sn_epi
 
 static const sn_variant mean_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "channels last",
-     .layout_in = SN_LAYOUT_CHANNELS_LAST,
-     .layout = SN_LAYOUT_CHANNELS_LAST,
-     .lean = true,
-     .fits = mean_fits_last,
-     .scratch_bytes = op_image_mean_scratch,
-     .channels = op_image_mean_channels,
-     .forward = mean_forward_last,
-     },
+        .size = sizeof(sn_variant),
+        .name = "channels last",
+        .layout_in = SN_LAYOUT_CHANNELS_LAST,
+        .layout = SN_LAYOUT_CHANNELS_LAST,
+        .lean = true,
+        .fits = mean_fits_last,
+        .scratch_bytes = op_image_mean_scratch,
+        .channels = op_image_mean_channels,
+        .forward = mean_forward_last,
+    },
     {0},
 };
 

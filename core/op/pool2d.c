@@ -16,9 +16,7 @@ struct pool_priv {
     bool              count_pad;
 };
 
-static const sn_param_def no_params[] = {
-    {NULL, 0, 0, {0}}
-};
+static const sn_param_def no_params[] = {{NULL, 0, 0, {0}}};
 
 /* ---- what max and mean share ---------------------------------------------------------- */
 
@@ -241,25 +239,25 @@ static void maxpool2d_forward_last(const sn_call *call, const sn_io *io,
 
 static const sn_variant maxpool2d_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "channels last",
-     .layout_in = SN_LAYOUT_CHANNELS_LAST,
-     .layout = SN_LAYOUT_CHANNELS_LAST,
-     .lean = true,
-     .fits = fits_last,
-     .forward = maxpool2d_forward_last,
-     },
+        .size = sizeof(sn_variant),
+        .name = "channels last",
+        .layout_in = SN_LAYOUT_CHANNELS_LAST,
+        .layout = SN_LAYOUT_CHANNELS_LAST,
+        .lean = true,
+        .fits = fits_last,
+        .forward = maxpool2d_forward_last,
+    },
     {0},
 };
 
 static const sn_arg_def maxpool2d_args[] = {
-    [MAX_KERNEL] = {"kernel_size",    PAIR,        SIZE,         NULL,    NULL},
-    [MAX_STRIDE] = {"stride",         PAIR | NONE, SIZE,         "null",  NULL},
-    [MAX_PADDING] = {"padding",        PAIR,        SIZE,         "0",     NULL},
-    [MAX_DILATION] = {"dilation",       PAIR,        SIZE,         "1",     NULL},
-    [MAX_INDICES] = {"return_indices", BOOL,        SN_ARG_FIXED, "false", NULL},
-    [MAX_CEIL] = {"ceil_mode",      BOOL,        SN_ARG_FIXED, "false", NULL},
-    [MAX_CEIL + 1] = {NULL,             0,           0,            NULL,    NULL},
+    [MAX_KERNEL] = {"kernel_size", PAIR, SIZE, NULL, NULL},
+    [MAX_STRIDE] = {"stride", PAIR | NONE, SIZE, "null", NULL},
+    [MAX_PADDING] = {"padding", PAIR, SIZE, "0", NULL},
+    [MAX_DILATION] = {"dilation", PAIR, SIZE, "1", NULL},
+    [MAX_INDICES] = {"return_indices", BOOL, SN_ARG_FIXED, "false", NULL},
+    [MAX_CEIL] = {"ceil_mode", BOOL, SN_ARG_FIXED, "false", NULL},
+    [MAX_CEIL + 1] = {NULL, 0, 0, NULL, NULL},
 };
 
 const sn_op sn_op_maxpool2d = {
@@ -321,25 +319,25 @@ static void avgpool2d_forward_last(const sn_call *call, const sn_io *io,
 
 static const sn_variant avgpool2d_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "channels last",
-     .layout_in = SN_LAYOUT_CHANNELS_LAST,
-     .layout = SN_LAYOUT_CHANNELS_LAST,
-     .lean = true,
-     .fits = fits_last,
-     .forward = avgpool2d_forward_last,
-     },
+        .size = sizeof(sn_variant),
+        .name = "channels last",
+        .layout_in = SN_LAYOUT_CHANNELS_LAST,
+        .layout = SN_LAYOUT_CHANNELS_LAST,
+        .lean = true,
+        .fits = fits_last,
+        .forward = avgpool2d_forward_last,
+    },
     {0},
 };
 
 static const sn_arg_def avgpool2d_args[] = {
-    [AVG_KERNEL] = {"kernel_size",       PAIR,        SIZE,         NULL,    NULL},
-    [AVG_STRIDE] = {"stride",            PAIR | NONE, SIZE,         "null",  NULL},
-    [AVG_PADDING] = {"padding",           PAIR,        SIZE,         "0",     NULL},
-    [AVG_CEIL] = {"ceil_mode",         BOOL,        SN_ARG_FIXED, "false", NULL},
-    [AVG_COUNT_PAD] = {"count_include_pad", BOOL,        SN_ARG_FIXED, "true",  NULL},
-    [AVG_DIVISOR] = {"divisor_override",  INT | NONE,  SN_ARG_FIXED, "null",  NULL},
-    [AVG_DIVISOR + 1] = {NULL,                0,           0,            NULL,    NULL},
+    [AVG_KERNEL] = {"kernel_size", PAIR, SIZE, NULL, NULL},
+    [AVG_STRIDE] = {"stride", PAIR | NONE, SIZE, "null", NULL},
+    [AVG_PADDING] = {"padding", PAIR, SIZE, "0", NULL},
+    [AVG_CEIL] = {"ceil_mode", BOOL, SN_ARG_FIXED, "false", NULL},
+    [AVG_COUNT_PAD] = {"count_include_pad", BOOL, SN_ARG_FIXED, "true", NULL},
+    [AVG_DIVISOR] = {"divisor_override", INT | NONE, SN_ARG_FIXED, "null", NULL},
+    [AVG_DIVISOR + 1] = {NULL, 0, 0, NULL, NULL},
 };
 
 const sn_op sn_op_avgpool2d = {
@@ -447,22 +445,22 @@ static void adaptive_forward_last(const sn_call *call, const sn_io *io, const sn
 
 static const sn_variant adaptiveavgpool2d_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "channels last",
-     .layout_in = SN_LAYOUT_CHANNELS_LAST,
-     .layout = SN_LAYOUT_CHANNELS_LAST,
-     .lean = true,
-     .fits = adaptive_fits_last,
-     .scratch_bytes = op_image_mean_scratch,
-     .channels = op_image_mean_channels,
-     .forward = adaptive_forward_last,
-     },
+        .size = sizeof(sn_variant),
+        .name = "channels last",
+        .layout_in = SN_LAYOUT_CHANNELS_LAST,
+        .layout = SN_LAYOUT_CHANNELS_LAST,
+        .lean = true,
+        .fits = adaptive_fits_last,
+        .scratch_bytes = op_image_mean_scratch,
+        .channels = op_image_mean_channels,
+        .forward = adaptive_forward_last,
+    },
     {0},
 };
 
 static const sn_arg_def adaptiveavgpool2d_args[] = {
     [ADAPTIVE_SIZE] = {"output_size", PAIR | NONE, SN_ARG_CHOICE | SN_ARG_SOFT_REFUSE, NULL, NULL},
-    [ADAPTIVE_SIZE + 1] = {NULL,          0,           0,                                  NULL, NULL},
+    [ADAPTIVE_SIZE + 1] = {NULL, 0, 0, NULL, NULL},
 };
 
 const sn_op sn_op_adaptiveavgpool2d = {

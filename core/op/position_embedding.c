@@ -16,7 +16,7 @@ static const sn_arg_def position_args[] = {
 /* clang-format on */
 static const sn_param_def position_params[] = {
     {"pos_embed", 0, 1, {ARG_EMBED}},
-    {0         },
+    {0},
 };
 
 static sn_status position_check(const sn_call *call, sn_error *err)

@@ -72,9 +72,9 @@ static sn_status relative_check(const sn_call *call, sn_error *err)
         int         arg;
         const char *name;
     } sizes[] = {
-        {ARG_EMBED,      "embed_dim" },
-        {ARG_HEADS,      "num_heads" },
-        {ARG_HEAD_DIM,   "head_dim"  },
+        {ARG_EMBED, "embed_dim"},
+        {ARG_HEADS, "num_heads"},
+        {ARG_HEAD_DIM, "head_dim"},
         {ARG_RPE_LENGTH, "rpe_length"},
     };
     sn_status rc;
@@ -377,18 +377,16 @@ static struct kernel_panels panels_of(const sn_call *call, const sn_io *io, int 
 static struct heads heads_of(const struct relative_priv *p, const sn_shape *x)
 {
     const int64_t t = x->dim[1], embed = x->dim[2];
-    struct heads  h = {
-         .l = t,
-         .s = t,
-         .keys = t,
-         .heads = p->heads,
-         .d = p->d,
-         .width = {embed, embed, embed},
-         .ld = {embed, embed, embed},
-         .scale = p->scale,
-         .width_y = embed,
-         .ld_y = embed
-    };
+    struct heads  h = {.l = t,
+                       .s = t,
+                       .keys = t,
+                       .heads = p->heads,
+                       .d = p->d,
+                       .width = {embed, embed, embed},
+                       .ld = {embed, embed, embed},
+                       .scale = p->scale,
+                       .width_y = embed,
+                       .ld_y = embed};
 
     if (p->length >= 0) {
         h.relative.side = t > 1 ? side_of(t) : 1;
@@ -440,18 +438,18 @@ static void relative_forward_packed(const sn_call *call, const sn_io *io,
 
 static const sn_variant relative_variants[] = {
     {
-     .size = sizeof(sn_variant),
-     .name = "packed",
-     .layout = SN_LAYOUT_ROWS,
-     .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT | SN_FUSES_IN_PLACE,
-     .lean = true,
-     .fits = relative_fits_packed,
-     .packed_bytes = relative_packed_bytes,
-     .pack = op_pack,
-     .scratch_bytes = relative_scratch_packed,
-     .forward = relative_forward_packed,
-     },
-    {0  },
+        .size = sizeof(sn_variant),
+        .name = "packed",
+        .layout = SN_LAYOUT_ROWS,
+        .fuses = SN_FUSES_RESIDUAL | SN_FUSES_ACT | SN_FUSES_IN_PLACE,
+        .lean = true,
+        .fits = relative_fits_packed,
+        .packed_bytes = relative_packed_bytes,
+        .pack = op_pack,
+        .scratch_bytes = relative_scratch_packed,
+        .forward = relative_forward_packed,
+    },
+    {0},
 };
 
 static sn_status relative_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,

@@ -109,8 +109,6 @@ sn_status window_pair_value(int64_t h, int64_t w, sn_arena *mem, sn_value *ret_v
     if (!item) return fail_no_memory(err, call->where);
     item[WINDOW_H] = op_int_value(h);
     item[WINDOW_W] = op_int_value(w);
-    *ret_value = (sn_value){
-        .kind = SN_KIND_TUPLE, .as.tuple = {item, WINDOW_AXES}
-    };
+    *ret_value = (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, WINDOW_AXES}};
     return SN_OK;
 }

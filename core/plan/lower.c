@@ -102,9 +102,8 @@ static bool same_step(const struct step *a, const struct step *b)
     if (a->kind != b->kind || a->call.n_in != b->call.n_in || a->call.n_out != b->call.n_out ||
         (a->call.n_in && memcmp(a->in, b->in, a->call.n_in * sizeof *a->in)))
         return false;
-    return a->module == b->module ||
-           (maps(a) && maps(b) && a->module->op == b->module->op &&
-            same_args(a->module, &a->call, &b->call));
+    return a->module == b->module || (maps(a) && maps(b) && a->module->op == b->module->op &&
+                                      same_args(a->module, &a->call, &b->call));
 }
 
 /* The step that makes the same of the same values: a state of a cell is the input of many edges,

@@ -3,7 +3,8 @@
  * Larger ones choose first, each the lowest place where it meets none of those before. Which of
  * them live at the same time is asked of a tree over the intervals by their first step, whose nodes
  * know when the last of the placed ones below ends: in a chain of 30 000 layers each has few
- * neighbours, and only they are looked at. Plans of few intervals, which are most, ask each of them.
+ * neighbours, and only they are looked at. Plans of few intervals, which are most, ask each of
+ * them.
  *
  * Where thousands live at once that is too much to look at. Such plans take and give back bytes in
  * the order of the steps, each piece the lowest that is free: as good where sizes are equal. */

@@ -102,11 +102,9 @@ static int64_t samples_of(const struct sn_plan *p, const struct step *s, int64_t
  * may take; where that falls to half of what its last step may take, another begins. */
 static void find_spans(struct sn_plan *p, int64_t most)
 {
-    struct span found[MAX_SPANS] = {
-        {p->n_steps, most}
-    };
-    int64_t last = most;
-    int     n = 1;
+    struct span found[MAX_SPANS] = {{p->n_steps, most}};
+    int64_t     last = most;
+    int         n = 1;
 
     for (size_t i = p->n_steps; i-- > 0;) {
         struct span  *span = &found[n - 1];

@@ -22,9 +22,7 @@ static void *part_of(const struct run *r, const struct slot *v, void *all)
 static sn_tensor cut_rows(const sn_tensor *t, int64_t from, int64_t to)
 {
     const int64_t  n = t->shape.dim[t->shape.rank - 1];
-    const sn_shape shape = {
-        .rank = 2, .dim = {to - from, n}
-    };
+    const sn_shape shape = {.rank = 2, .dim = {to - from, n}};
 
     return sn_tensor_dense(t->dtype, &shape,
                            (char *)t->data + from * n * (int64_t)sn_dtype_bytes(t->dtype));

@@ -17,9 +17,7 @@ sn_status decide_taken(const sn_choice *c, const bool *taken, sn_draft *draft, s
     if (item) {
         for (size_t i = 0; i < c->n_candidates; i++)
             if (taken[i]) item[n++] = c->candidate[i];
-        const sn_value all = {
-            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-        };
+        const sn_value all = {.kind = SN_KIND_TUPLE, .as.tuple = {item, n}};
 
         rc = sn_draft_set(draft, c->label, n == 1 ? item : &all, err);
     } else {

@@ -92,8 +92,8 @@ static sn_status create(struct enas *e, const sn_supernet *net, const double *op
 
 static sn_status enas_init(void *state, const sn_supernet *net, const char *options, sn_error *err)
 {
-    const char *allowed[ENAS_N_OPTIONS + 1];
-    double      option[ENAS_N_OPTIONS];
+    const char     *allowed[ENAS_N_OPTIONS + 1];
+    double          option[ENAS_N_OPTIONS];
     struct document doc = {0};
     struct enas    *e = state;
     int64_t         seed = 0;

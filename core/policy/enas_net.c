@@ -305,8 +305,7 @@ static void back_cell(const struct enas_net *net, size_t t, size_t layer, const 
         }
 }
 
-sn_status enas_net_backward(struct enas_net *net, const double *weight, double *grad,
-                            sn_error *err)
+sn_status enas_net_backward(struct enas_net *net, const double *weight, double *grad, sn_error *err)
 {
     const size_t h = net->size, n_layers = net->n_layers;
     double      *d_h = net->work, *d_c = d_h + n_layers * h; /* [n_layers][H] each */

@@ -25,8 +25,8 @@ struct enas_field {
 enum enas_part { PART_I, PART_F, PART_G, PART_O, PART_C, PART_TANH_C, PART_H, N_PARTS };
 
 struct enas_net {
-    void              *policy; /* its limits; set before enas_net_init() */
-    size_t             n_choices; /* of the supernet */
+    void              *policy;                   /* its limits; set before enas_net_init() */
+    size_t             n_choices;                /* of the supernet */
     size_t             n_fields, size, n_layers; /* size is H */
     struct enas_field *field;
     double             tanh_constant; /* 0: logits are not squashed */

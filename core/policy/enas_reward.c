@@ -191,8 +191,8 @@ static sn_status read_rewards(const struct enas *e, const sn_supernet *net, cons
 /* ---- learning ---- */
 
 /* Add the gradient of one reward's term. taken and weight [n_fields] are work space. */
-static sn_status add_gradient(struct enas *e, const struct reward *r, double share,
-                              uint32_t *taken, double *weight, sn_error *err)
+static sn_status add_gradient(struct enas *e, const struct reward *r, double share, uint32_t *taken,
+                              double *weight, sn_error *err)
 {
     const double decay = e->option[ENAS_baseline_decay];
     double       entropy = 0.0, value, *baseline = &e->option[ENAS_baseline];
@@ -265,11 +265,11 @@ static sn_status learn(struct enas *e, const struct reward *reward, size_t n, sn
 sn_status enas_update(void *state, const sn_supernet *net, const char *text, sn_error *err)
 {
     enum { N_NUMBERS = ENAS_N_OPTIONS - ENAS_N_SHAPE };
-    const char    *allowed[N_NUMBERS + 2] = {"reward", "rewards"};
-    struct enas   *e = state;
-    double         option[ENAS_N_OPTIONS], old[ENAS_N_OPTIONS];
-    struct reward *reward = NULL;
-    size_t         n = 0;
+    const char     *allowed[N_NUMBERS + 2] = {"reward", "rewards"};
+    struct enas    *e = state;
+    double          option[ENAS_N_OPTIONS], old[ENAS_N_OPTIONS];
+    struct reward  *reward = NULL;
+    size_t          n = 0;
     struct document doc;
     sn_status       rc;
 

@@ -216,9 +216,9 @@ static sn_status read_state(struct enas *twin, const sn_supernet *net, const jso
 
 sn_status enas_load(void *state, const sn_supernet *net, const char *text, sn_error *err)
 {
-    const char  *allowed[ENAS_N_OPTIONS + 7] = {"choices", "updates", "drawn", "theta",
-                                                "mean",    "square",  "draws"};
-    struct enas *e = state, twin = *e;
+    const char     *allowed[ENAS_N_OPTIONS + 7] = {"choices", "updates", "drawn", "theta",
+                                                   "mean",    "square",  "draws"};
+    struct enas    *e = state, twin = *e;
     void *const     policy = e->net.policy;
     const size_t    n = e->net.n_theta;
     struct document doc;

@@ -49,7 +49,7 @@ static sn_status read(struct soft *s, const sn_supernet *net, const char *text, 
 {
     static const char *const allowed[] = {"alpha", "temperature"};
     struct document          doc;
-    sn_status rc = document_parse(s, text, allowed, gumbel ? 2 : 1, &doc, err);
+    sn_status                rc = document_parse(s, text, allowed, gumbel ? 2 : 1, &doc, err);
 
     if (rc) return rc;
     rc = take(s, net, doc.root, err);

@@ -246,9 +246,7 @@ sn_status expr_super(const sn_value *option, size_t n, bool components, sn_arena
                 if (i == 0 || value_compare(v, &item[k]) == VALUE_GREATER) item[k] = *v;
             }
         }
-        super = (sn_value){
-            .kind = SN_KIND_TUPLE, .as.tuple = {item, length}
-        };
+        super = (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, length}};
     }
     return value_copy(mem, &super, ret_super) ? SN_OK : fail_no_memory(err, where);
 }

@@ -136,9 +136,7 @@ static bool join(struct ops *o, const sn_value *a, const sn_value *b, sn_value *
         if (n + m > 0 && !item) return no_memory(o);
         if (n > 0) memcpy(item, a->as.tuple.item, n * sizeof *item);
         if (m > 0) memcpy(item + n, b->as.tuple.item, m * sizeof *item);
-        *ret = (sn_value){
-            .kind = SN_KIND_TUPLE, .as.tuple = {item, n + m}
-        };
+        *ret = (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, n + m}};
     }
     return true;
 }
@@ -399,7 +397,8 @@ static bool to_whole(struct ops *o, enum function what, const sn_value *a, sn_va
 
     if (sn_value_int(a, &i)) return give_int(ret, i);
     if (what == FUNCTION_TO_INT && a->kind == SN_KIND_TEXT)
-        return ops_spend(o, value_size(a)) && done(o, number_text_to_int(a->as.text, &i)) && give_int(ret, i);
+        return ops_spend(o, value_size(a)) && done(o, number_text_to_int(a->as.text, &i)) &&
+               give_int(ret, i);
     if (a->kind != SN_KIND_FLOAT)
         return refuse(o,
                       what == FUNCTION_FLOOR   ? "floor"

@@ -39,7 +39,7 @@ struct found {
     const struct hash_key *key;
     sn_option             *option; /* [cap], n in the order they were met */
     size_t                 n, cap;
-    uint32_t              *slot;    /* [n_slots], 1 + index of an option, 0: free; open addressing */
+    uint32_t              *slot; /* [n_slots], 1 + index of an option, 0: free; open addressing */
     size_t                 n_slots; /* a power of two, more than twice n */
 };
 
@@ -134,8 +134,7 @@ static sn_status walk_init(struct walk *w, const sn_expr *e, const bool *soft,
     w->digit = calloc(e->n_labels + 1, sizeof *w->digit);
     w->value = calloc(e->n_labels + 1, sizeof(const sn_value *));
     w->ops.mem = sn_arena_create();
-    if (!w->label || !w->digit || !w->value || !w->ops.mem ||
-        !arena_limit(w->ops.mem, w->budget))
+    if (!w->label || !w->digit || !w->value || !w->ops.mem || !arena_limit(w->ops.mem, w->budget))
         return fail_no_memory(err, e->where);
     for (size_t i = 0; i < e->n_labels; i++) {
         const size_t n = e->label[i]->n_candidates;
@@ -164,7 +163,8 @@ static sn_status walk_value(struct walk *w, sn_value *ret_value, sn_error *err)
     if (arena_bytes(w->ops.mem) > 1 << 20) { /* texts and tuples of values long judged */
         w->ops.mem = sn_arena_free(w->ops.mem);
         w->ops.mem = sn_arena_create();
-        if (!w->ops.mem || !arena_limit(w->ops.mem, w->budget)) return fail_no_memory(err, w->expr->where);
+        if (!w->ops.mem || !arena_limit(w->ops.mem, w->budget))
+            return fail_no_memory(err, w->expr->where);
     }
     rc = code_run(w->expr, w->value, &w->ops, ret_value, err);
     if (rc != SN_OK) return rc;

@@ -21,8 +21,8 @@ struct parser {
 
     /* What a name may be: one of the two. */
     const struct expr_scope *scope;
-    const struct expr_name *name;
-    size_t                  n_names;
+    const struct expr_name  *name;
+    size_t                   n_names;
 
     struct program out; /* so far */
 };
@@ -111,8 +111,8 @@ static sn_status unknown_name(struct parser *p, const char *name, size_t n, cons
     snprintf(wrong, sizeof wrong, "%.*s", (int)(n < sizeof wrong ? n : sizeof wrong), name);
     closest = names_closest(wrong, known, n_known < LISTED ? n_known : LISTED);
     if (closest) snprintf(hint, sizeof hint, "did you mean \"%.120s\"? ", closest);
-    sn_fail(p->err, SN_E_UNKNOWN_NAME, p->where, "column %zu: \"%s\" is not %s; %s%s%s", lex_column(&p->x, at), wrong,
-            what, hint,
+    sn_fail(p->err, SN_E_UNKNOWN_NAME, p->where, "column %zu: \"%s\" is not %s; %s%s%s",
+            lex_column(&p->x, at), wrong, what, hint,
             n_known == 0 ? "there are none"
             : p->name    ? "arguments are "
                          : "choices are ",
@@ -127,7 +127,8 @@ static sn_status emit_name(struct parser *p, const char *name, size_t n, const c
     size_t           i = 0;
     sn_value         copy;
 
-    while (i < p->n_names && (strlen(p->name[i].name) != n || memcmp(p->name[i].name, name, n) != 0))
+    while (i < p->n_names &&
+           (strlen(p->name[i].name) != n || memcmp(p->name[i].name, name, n) != 0))
         i++;
     if (!choice && i == p->n_names) return unknown_name(p, name, n, at);
     if (p->name && p->name[i].expr) return program_splice(&p->out, p->name[i].expr);
@@ -387,17 +388,10 @@ static sn_status parse_binary(struct parser *p, int rank)
         int         rank;
         enum binary what;
     } rows[] = {
-        {"|",  0, BINARY_OR      },
-        {"^",  1, BINARY_XOR     },
-        {"&",  2, BINARY_AND     },
-        {"<<", 3, BINARY_SHL     },
-        {">>", 3, BINARY_SHR     },
-        {"+",  4, BINARY_ADD     },
-        {"-",  4, BINARY_SUB     },
-        {"*",  5, BINARY_MUL     },
-        {"/",  5, BINARY_DIV     },
-        {"%",  5, BINARY_MOD     },
-        {"//", 5, BINARY_FLOORDIV},
+        {"|", 0, BINARY_OR},   {"^", 1, BINARY_XOR},       {"&", 2, BINARY_AND},
+        {"<<", 3, BINARY_SHL}, {">>", 3, BINARY_SHR},      {"+", 4, BINARY_ADD},
+        {"-", 4, BINARY_SUB},  {"*", 5, BINARY_MUL},       {"/", 5, BINARY_DIV},
+        {"%", 5, BINARY_MOD},  {"//", 5, BINARY_FLOORDIV},
     };
 
     TRY(parse_unary(p));

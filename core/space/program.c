@@ -147,9 +147,7 @@ sn_status program_tuple(struct program *p, size_t start, size_t n)
             item[i] = p->constant[p->code[start + i].to.index];
     }
     p->n_code = start;
-    return program_constant(p, &(sn_value){
-                                   .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-    });
+    return program_constant(p, &(sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, n}});
 }
 
 /* ---- the finished expression ---------------------------------------------------------- */

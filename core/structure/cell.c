@@ -12,17 +12,17 @@
 #include <string.h>
 
 static const struct member members[] = {
-    {"num_nodes",        MEMBER_INT, true},
-    {"num_ops_per_node",              MEMBER_INT, false},
+    {"num_nodes", MEMBER_INT, true},
+    {"num_ops_per_node", MEMBER_INT, false},
     {"num_predecessors", MEMBER_INT, false},
-    {"merge_op",             MEMBER_TEXT, false},
+    {"merge_op", MEMBER_TEXT, false},
     {"concat_dim", MEMBER_INT, false},
-    {"label",             MEMBER_TEXT, true},
-    {"candidates",         MEMBER_ARRAY, true},
-    {"factory",             MEMBER_BOOL, false},
-    {"preprocessor",       MEMBER_ARRAY | MEMBER_NULL, false},
-    {"postprocessor",             MEMBER_TEXT | MEMBER_NULL, false},
-    {0           },
+    {"label", MEMBER_TEXT, true},
+    {"candidates", MEMBER_ARRAY, true},
+    {"factory", MEMBER_BOOL, false},
+    {"preprocessor", MEMBER_ARRAY | MEMBER_NULL, false},
+    {"postprocessor", MEMBER_TEXT | MEMBER_NULL, false},
+    {0},
 };
 
 const char *cell_label(const struct cell_spec *c, const char *what, int64_t i, int64_t k)
@@ -280,13 +280,10 @@ static sn_status build_parts(struct cell_spec *c, struct assembly *cell, const j
 {
     const json_t *pre = json_object_get(spec, "preprocessor");
     const int     p = (int)c->n_predecessors;
-    struct wire   state[SN_MAX_PORTS], node[SN_MAX_PORTS],
-        out[2] = {
-            {WIRE_INPUT, p - 1}
-    };
-    int       n;
-    bool      pair;
-    sn_status rc = read_postprocessor(c, spec, &pair);
+    struct wire   state[SN_MAX_PORTS], node[SN_MAX_PORTS], out[2] = {{WIRE_INPUT, p - 1}};
+    int           n;
+    bool          pair;
+    sn_status     rc = read_postprocessor(c, spec, &pair);
 
     for (int j = 0; j < p; j++)
         state[j] = (struct wire){WIRE_INPUT, j};

@@ -43,15 +43,15 @@ static sn_status check_rule(struct builder *b, const json_t *rule, const char *w
 {
     static const struct member exact[] = {
         {"if_input", MEMBER_INT, true},
-        {0     },
+        {0},
     };
     static const struct member below[] = {
         {"if_input_below", MEMBER_INT, true},
-        {0           },
+        {0},
     };
     static const struct member either[] = {
         {"then", ~0u, true},
-        {"else",  ~0u, true},
+        {"else", ~0u, true},
         {0},
     };
     const struct member *const tables[] = {json_object_get(rule, "if_input") ? exact : below,

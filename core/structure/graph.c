@@ -11,9 +11,9 @@
 
 static const struct member members[] = {
     {"inputs", MEMBER_ARRAY | MEMBER_OBJECT, true},
-    {"nodes",    MEMBER_ARRAY, true},
-    {"outputs",  MEMBER_ARRAY, true},
-    {0   },
+    {"nodes", MEMBER_ARRAY, true},
+    {"outputs", MEMBER_ARRAY, true},
+    {0},
 };
 
 struct graph {

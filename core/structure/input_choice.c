@@ -5,11 +5,11 @@
 #include "structure/structure.h"
 
 static const struct member members[] = {
-    {"label",        MEMBER_TEXT, true},
-    {"n_candidates",          MEMBER_INT, true},
+    {"label", MEMBER_TEXT, true},
+    {"n_candidates", MEMBER_INT, true},
     {"n_chosen", MEMBER_INT | MEMBER_NULL, false},
-    {"reduction",          MEMBER_TEXT, false},
-    {0    },
+    {"reduction", MEMBER_TEXT, false},
+    {0},
 };
 
 static const char *const reductions[] = {

@@ -3,8 +3,8 @@
 #include "structure/structure.h"
 
 static const struct member members[] = {
-    {"label",      MEMBER_TEXT, true},
-    {"candidates",        MEMBER_ARRAY, true},
+    {"label", MEMBER_TEXT, true},
+    {"candidates", MEMBER_ARRAY, true},
     {0},
 };
 

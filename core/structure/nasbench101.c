@@ -18,14 +18,14 @@
 #include <string.h>
 
 static const struct member members[] = {
-    {"candidates",   MEMBER_ARRAY, true},
-    {"projection",          MEMBER_OBJECT, true},
-    {"in_features",   MEMBER_INT | MEMBER_TEXT, true},
-    {"out_features",          MEMBER_INT, true},
-    {"max_num_nodes",  MEMBER_INT, false},
-    {"max_num_edges",          MEMBER_INT, false},
+    {"candidates", MEMBER_ARRAY, true},
+    {"projection", MEMBER_OBJECT, true},
+    {"in_features", MEMBER_INT | MEMBER_TEXT, true},
+    {"out_features", MEMBER_INT, true},
+    {"max_num_nodes", MEMBER_INT, false},
+    {"max_num_edges", MEMBER_INT, false},
     {"label", MEMBER_TEXT, true},
-    {0         },
+    {0},
 };
 
 /* A NasBench101Cell while it is read. */
@@ -222,7 +222,7 @@ static sn_status add_projection(const struct reader *r, int v)
 {
     const struct template_word word[] = {
         {"in_features", json_object_get(r->spec, "in_features")},
-        {"out_features",             r->features[v]                      },
+        {"out_features", r->features[v]},
     };
     const char *where = arena_printf(r->b->mem, "%s.projection", r->m->where);
     json_t     *spec;
@@ -274,11 +274,11 @@ static sn_status read_cell(const struct reader *r, struct expr_scope *scope)
 
 static sn_status build(struct builder *b, struct module *m, const json_t *spec, bool node)
 {
-    json_t             *features[SN_MAX_PORTS] = {NULL};
-    const struct reader r = {.b = b, .m = m, .spec = spec, .features = features};
+    json_t                        *features[SN_MAX_PORTS] = {NULL};
+    const struct reader            r = {.b = b, .m = m, .spec = spec, .features = features};
     const struct expr_scope *const outer = b->scope;
     struct expr_scope              inner;
-    sn_status                      rc = m->n_in == 1 ? read_numbers(&r) : build_fail_inputs(b, m, 1, 1);
+    sn_status rc = m->n_in == 1 ? read_numbers(&r) : build_fail_inputs(b, m, 1, 1);
 
     (void)node;
     if (rc == SN_OK) rc = read_cell(&r, &inner);

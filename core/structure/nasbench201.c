@@ -12,12 +12,12 @@
 #include "structure/template.h"
 
 static const struct member members[] = {
-    {"candidates",   MEMBER_ARRAY, true},
-    {"in_features",          MEMBER_INT | MEMBER_TEXT, true},
-    {"out_features",  MEMBER_INT | MEMBER_TEXT, true},
-    {"num_tensors",          MEMBER_INT, false},
+    {"candidates", MEMBER_ARRAY, true},
+    {"in_features", MEMBER_INT | MEMBER_TEXT, true},
+    {"out_features", MEMBER_INT | MEMBER_TEXT, true},
+    {"num_tensors", MEMBER_INT, false},
     {"label", MEMBER_TEXT, true},
-    {0         },
+    {0},
 };
 
 /* The LayerChoice on the edge from tensor j to tensor i. */
@@ -29,8 +29,8 @@ static sn_status build_edge(struct assembly *layer, const json_t *spec, int i, i
     const json_t        *out = json_object_get(spec, "out_features");
     const char          *where = layer->m->where;
     struct template_word word[] = {
-        {"in_features",  j == 0 ? in : out},
-        {"out_features", out              },
+        {"in_features", j == 0 ? in : out},
+        {"out_features", out},
     };
     const struct wire from = {WIRE_INPUT, j};
     json_t           *candidates = NULL, *choice = NULL;
@@ -70,9 +70,7 @@ static sn_status build_layer(struct assembly *layers, const json_t *spec, int i,
 
 static sn_status build(struct builder *b, struct module *m, const json_t *spec, bool node)
 {
-    struct wire tensor[SN_MAX_PORTS] = {
-        {WIRE_INPUT, 0}
-    };
+    struct wire       tensor[SN_MAX_PORTS] = {{WIRE_INPUT, 0}};
     const struct wire out = {0, 0};
     struct assembly   cell, layers;
     int64_t           n = 4;

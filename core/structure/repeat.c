@@ -3,10 +3,10 @@
 #include "structure/structure.h"
 
 static const struct member members[] = {
-    {"depth",  MEMBER_INT | MEMBER_TEXT | MEMBER_ARRAY | MEMBER_OBJECT, true},
-    {"label",    MEMBER_TEXT, false},
-    {"blocks",  MEMBER_ARRAY, false},
-    {"block",   MEMBER_OBJECT, false},
+    {"depth", MEMBER_INT | MEMBER_TEXT | MEMBER_ARRAY | MEMBER_OBJECT, true},
+    {"label", MEMBER_TEXT, false},
+    {"blocks", MEMBER_ARRAY, false},
+    {"block", MEMBER_OBJECT, false},
     {0},
 };
 

@@ -3,7 +3,7 @@
 
 static const struct member members[] = {
     {"layers", MEMBER_ARRAY, true},
-    {0   },
+    {0},
 };
 
 static sn_status build(struct builder *b, struct module *m, const json_t *spec, bool node)

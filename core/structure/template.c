@@ -92,10 +92,9 @@ sn_status template_fill(struct builder *b, const json_t *spec, const struct temp
     size_t      i;
     sn_status   rc = SN_OK;
 
-    rc = build_copied(b,
-                      256 + 128 * (json_object_size(spec) + json_array_size(spec)) +
-                          json_string_length(spec),
-                      where);
+    rc = build_copied(
+        b, 256 + 128 * (json_object_size(spec) + json_array_size(spec)) + json_string_length(spec),
+        where);
     if (rc != SN_OK) return rc;
     if (json_is_string(spec)) {
         *ret = fill_text(json_string_value(spec), word, n_words);

@@ -138,13 +138,11 @@ static sn_status decide_list(sn_draft *draft, const sn_choice *c, const sn_value
             return fail_candidate(c, &list->as.tuple.item[i], err);
         shown[i] = shown_as(draft, c, &list->as.tuple.item[i], pick[i]);
     }
-    *ret = (struct decision){
-        .state = DECISION_VALUE,
-        .list = true,
-        .n_pick = n,
-        .pick = pick,
-        .value = {.kind = SN_KIND_TUPLE, .as.tuple = {shown, n}}
-    };
+    *ret = (struct decision){.state = DECISION_VALUE,
+                             .list = true,
+                             .n_pick = n,
+                             .pick = pick,
+                             .value = {.kind = SN_KIND_TUPLE, .as.tuple = {shown, n}}};
     return SN_OK;
 }
 
@@ -222,9 +220,7 @@ void draft_tidy(sn_draft *draft)
 static sn_status begin_choice(sn_draft *draft, size_t i, sn_error *err)
 {
     const sn_choice *c = &draft->net->choice[i];
-    const sn_value   all = {
-          .kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}
-    };
+    const sn_value   all = {.kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}};
 
     draft->decision[i] = (struct decision){0};
     if (c->soft_only || c->derived || c->n_candidates != (c->n_chosen ? c->n_chosen : 1))

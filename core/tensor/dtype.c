@@ -7,17 +7,10 @@ static const struct {
     const char *name; /* in safetensors */
     size_t      bytes;
 } table[SN_DTYPE_COUNT] = {
-    [SN_NONE] = {"none", 0},
-      [SN_F32] = {"F32",  4},
-      [SN_F16] = {"F16",  2},
-    [SN_BF16] = {"BF16", 2},
-      [SN_F64] = {"F64",  8},
-      [SN_I64] = {"I64",  8},
-    [SN_I32] = {"I32",  4},
-      [SN_I16] = {"I16",  2},
-      [SN_I8] = {"I8",   1},
-    [SN_U8] = {"U8",   1},
-      [SN_BOOL] = {"BOOL", 1},
+    [SN_NONE] = {"none", 0}, [SN_F32] = {"F32", 4},   [SN_F16] = {"F16", 2},
+    [SN_BF16] = {"BF16", 2}, [SN_F64] = {"F64", 8},   [SN_I64] = {"I64", 8},
+    [SN_I32] = {"I32", 4},   [SN_I16] = {"I16", 2},   [SN_I8] = {"I8", 1},
+    [SN_U8] = {"U8", 1},     [SN_BOOL] = {"BOOL", 1},
 };
 
 SN_EXPORT size_t sn_dtype_bytes(sn_dtype dtype)

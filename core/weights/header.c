@@ -104,8 +104,8 @@ static sn_status fail_member(const struct reader *r, const char *name, const cha
     if (closest)
         return sn_fail(r->err, SN_E_INVALID, place,
                        "there is no member \"%s\"; did you mean \"%s\"?", key, closest);
-    return sn_fail(r->err, SN_E_INVALID, place, "there is no member \"%.200s\"; allowed are %s", key,
-                   names_list(member, n, list, sizeof list));
+    return sn_fail(r->err, SN_E_INVALID, place, "there is no member \"%.200s\"; allowed are %s",
+                   key, names_list(member, n, list, sizeof list));
 }
 
 /* The members of a tensor's object, each once. */

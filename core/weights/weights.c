@@ -34,8 +34,9 @@ struct sn_weights {
 };
 
 enum {
-    COPY_ALIGN = 8,         /* the largest element */
-    TABLES_BYTES = 64 << 20 /* names, shapes and metadata: a tensor has about 700 while it is read */
+    COPY_ALIGN = 8, /* the largest element */
+    TABLES_BYTES =
+        64 << 20 /* names, shapes and metadata: a tensor has about 700 while it is read */
 };
 
 static bool is_aligned(const void *p, size_t n)

@@ -59,9 +59,7 @@ static char *read_file(const char *path, size_t *ret_n)
 
 static sn_plan *compile(sn_subnet *subnet, int64_t batch)
 {
-    const sn_desc in = {
-        SN_F32, {4, {batch, 1, 8, 8}}
-    };
+    const sn_desc            in = {SN_F32, {4, {batch, 1, 8, 8}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     sn_plan                 *plan;
 

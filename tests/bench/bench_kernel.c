@@ -106,35 +106,12 @@ static void mean_print(const struct mean *m)
 /* Positions, output channels, input channels: of MobileNetV3, ResNet50, a ViT, a small net.
  * The weight is a prefix of one that is half as wide again. */
 static const int products[][3] = {
-    {12544, 24,   24  },
-    {12544, 96,   24  },
-    {3136,  32,   96  },
-    {3136,  192,  32  },
-    {784,   48,   192 },
-    {784,   288,  48  },
-    {196,   96,   288 },
-    {196,   576,  96  },
-    {196,   816,  136 },
-    {196,   136,  816 },
-    {49,    1152, 192 },
-    {49,    192,  1152},
-    {3136,  64,   256 },
-    {3136,  256,  64  },
-    {784,   512,  128 },
-    {784,   128,  512 },
-    {196,   1024, 256 },
-    {196,   256,  1024},
-    {49,    2048, 512 },
-    {49,    512,  2048},
-    {197,   648,  216 },
-    {197,   216,  256 },
-    {197,   768,  216 },
-    {197,   216,  864 },
-    {16,    1000, 1280},
-    {64,    48,   16  },
-    {64,    16,   48  },
-    {16,    40,   96  },
-    {16,    96,   40  },
+    {12544, 24, 24}, {12544, 96, 24},  {3136, 32, 96},   {3136, 192, 32}, {784, 48, 192},
+    {784, 288, 48},  {196, 96, 288},   {196, 576, 96},   {196, 816, 136}, {196, 136, 816},
+    {49, 1152, 192}, {49, 192, 1152},  {3136, 64, 256},  {3136, 256, 64}, {784, 512, 128},
+    {784, 128, 512}, {196, 1024, 256}, {196, 256, 1024}, {49, 2048, 512}, {49, 512, 2048},
+    {197, 648, 216}, {197, 216, 256},  {197, 768, 216},  {197, 216, 864}, {16, 1000, 1280},
+    {64, 48, 16},    {64, 16, 48},     {16, 40, 96},     {16, 96, 40},
 };
 
 struct product {
@@ -182,8 +159,7 @@ static void bench_product(long m, long n, long k, double percent[MOST])
               .w = w,
               .m = m,
               .n = n,
-              .ldw = all
-    };
+              .ldw = all};
 
     snprintf(name, sizeof name, "%ld, %ld, %ld", m, n, k);
     race(name, 2.0 * (double)m * (double)n * (double)k, product_ours, product_blas, &p, percent);
@@ -278,12 +254,11 @@ static void bench_convolution(long size, long in, long out, int kernel, int stri
               .ldy = out,
               .epilogue = {.scale = scale, .shift = scale, .act = KERNEL_ACT_RELU}},
         .product = {.s = {.k = k, .x = rows, .ldx = k, .y = y, .ldy = out},
-              .w = w,
-              .m = m,
-              .n = out,
-              .ldw = k  },
-        .m = kind
-    };
+                    .w = w,
+                    .m = m,
+                    .n = out,
+                    .ldw = k},
+        .m = kind};
     char name[64];
 
     c.s.weight =
@@ -307,18 +282,9 @@ static void bench_convolution(long size, long in, long out, int kernel, int stri
 }
 
 static const int dense[][5] = {
-    {112, 32,  64,  3, 1},
-    {56,  64,  64,  3, 1},
-    {56,  88,  88,  3, 1},
-    {28,  128, 128, 3, 1},
-    {14,  256, 256, 3, 1},
-    {7,   512, 512, 3, 1},
-    {28,  256, 256, 3, 2},
-    {14,  512, 512, 3, 2},
-    {14,  64,  64,  5, 1},
-    {224, 3,   24,  3, 2},
-    {224, 3,   64,  7, 2},
-    {8,   1,   16,  3, 1},
+    {112, 32, 64, 3, 1},  {56, 64, 64, 3, 1},  {56, 88, 88, 3, 1},   {28, 128, 128, 3, 1},
+    {14, 256, 256, 3, 1}, {7, 512, 512, 3, 1}, {28, 256, 256, 3, 2}, {14, 512, 512, 3, 2},
+    {14, 64, 64, 5, 1},   {224, 3, 24, 3, 2},  {224, 3, 64, 7, 2},   {8, 1, 16, 3, 1},
 };
 
 static void bench_dense(void)
@@ -348,24 +314,10 @@ static void bench_winograd(void)
 }
 
 static const int channelwise[][4] = {
-    {112, 24,   3, 1},
-    {112, 96,   3, 2},
-    {56,  144,  5, 1},
-    {56,  144,  7, 1},
-    {56,  192,  5, 2},
-    {28,  240,  3, 1},
-    {28,  288,  5, 1},
-    {28,  288,  7, 1},
-    {28,  288,  3, 2},
-    {14,  480,  3, 1},
-    {14,  576,  5, 1},
-    {14,  816,  7, 1},
-    {14,  816,  5, 2},
-    {7,   960,  3, 1},
-    {7,   1152, 5, 1},
-    {7,   1152, 7, 1},
-    {8,   48,   3, 1},
-    {8,   96,   5, 2},
+    {112, 24, 3, 1}, {112, 96, 3, 2}, {56, 144, 5, 1}, {56, 144, 7, 1}, {56, 192, 5, 2},
+    {28, 240, 3, 1}, {28, 288, 5, 1}, {28, 288, 7, 1}, {28, 288, 3, 2}, {14, 480, 3, 1},
+    {14, 576, 5, 1}, {14, 816, 7, 1}, {14, 816, 5, 2}, {7, 960, 3, 1},  {7, 1152, 5, 1},
+    {7, 1152, 7, 1}, {8, 48, 3, 1},   {8, 96, 5, 2},
 };
 
 static void bench_depthwise(void)
@@ -408,30 +360,24 @@ static void bench_attention(void)
         .data = table, .n = ROWS, .k = D, .kernel_h = 1, .kernel_w = 1, .ld_n = D, .ld_k = 1};
     float               *packed = floats(kernel_pack_bytes(&w) / sizeof(float));
     struct kernel_panels key = kernel_pack(&w, packed);
-    struct head          h = {
-                 .s = {.l = L,
-                       .s = L,
-                       .d = D,
-                       .dv = D,
-                       .scale = 0.125f,
-                       .q = qkv,
-                       .k = qkv + 4 * D,
-                       .v = qkv + 8 * D,
-                       .ldq = LD,
-                       .ldk = LD,
-                       .ldv = LD,
-                       .y = y,
-                       .ldy = D}
-    };
-    double percent[MOST];
+    struct head          h = {.s = {.l = L,
+                                    .s = L,
+                                    .d = D,
+                                    .dv = D,
+                                    .scale = 0.125f,
+                                    .q = qkv,
+                                    .k = qkv + 4 * D,
+                                    .v = qkv + 8 * D,
+                                    .ldq = LD,
+                                    .ldk = LD,
+                                    .ldv = LD,
+                                    .y = y,
+                                    .ldy = D}};
+    double               percent[MOST];
 
     heading("attention, 197 tokens of 64", false);
     for (int side = 0; side <= 14; side += 14) {
-        h.s.relative = (struct packed_relative){
-            side, LENGTH, {key,   key  },
-              {table, table},
-              D
-        };
+        h.s.relative = (struct packed_relative){side, LENGTH, {key, key}, {table, table}, D};
         h.scratch = floats(packed_attention_scratch(&h.s) / sizeof(float));
         h.s.panels = floats(packed_attention_panels(&h.s) / sizeof(float));
         race(side ? "relative position" : "one head", 4.0 * L * L * D, head_ours, NULL, &h,
@@ -480,15 +426,15 @@ static void bench_rows(void)
         candidate      *run;
         enum kernel_act act;
     } rows[] = {
-        {"layernorm", row_layernorm, 0                   },
-        {"softmax",   row_softmax,   0                   },
-        {"scale",     row_scale,     0                   },
-        {"relu",      row_act,       KERNEL_ACT_RELU     },
-        {"hardswish", row_act,       KERNEL_ACT_HARDSWISH},
-        {"sigmoid",   row_act,       KERNEL_ACT_SIGMOID  },
-        {"silu",      row_act,       KERNEL_ACT_SILU     },
-        {"tanh",      row_act,       KERNEL_ACT_TANH     },
-        {"gelu",      row_act,       KERNEL_ACT_GELU     },
+        {"layernorm", row_layernorm, 0},
+        {"softmax", row_softmax, 0},
+        {"scale", row_scale, 0},
+        {"relu", row_act, KERNEL_ACT_RELU},
+        {"hardswish", row_act, KERNEL_ACT_HARDSWISH},
+        {"sigmoid", row_act, KERNEL_ACT_SIGMOID},
+        {"silu", row_act, KERNEL_ACT_SILU},
+        {"tanh", row_act, KERNEL_ACT_TANH},
+        {"gelu", row_act, KERNEL_ACT_GELU},
     };
 
     row_x = floats(ROWS * WIDTH);
@@ -510,14 +456,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } parts[] = {
-        {"gemm",      bench_gemm     },
-        {"conv",      bench_dense    },
-        {"depthwise", bench_depthwise},
-        {"winograd",  bench_winograd },
-        {"attention", bench_attention},
-        {"rows",      bench_rows     }
-    };
+    } parts[] = {{"gemm", bench_gemm},           {"conv", bench_dense},
+                 {"depthwise", bench_depthwise}, {"winograd", bench_winograd},
+                 {"attention", bench_attention}, {"rows", bench_rows}};
 
     peak = bench_peak();
     if (peak <= 0) {

@@ -427,14 +427,14 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(const char *arguments);
     } commands[] = {
-        {"run ",       run      },
-        {"output ",    output   },
-        {"info ",      info     },
-        {"peak ",      peak     },
-        {"compile ",   compile  },
-        {"pair ",      pair     },
+        {"run ", run},
+        {"output ", output},
+        {"info ", info},
+        {"peak ", peak},
+        {"compile ", compile},
+        {"pair ", pair},
         {"calibrate ", calibrate},
-        {"export ",    export_to},
+        {"export ", export_to},
     };
     char line[4096];
 

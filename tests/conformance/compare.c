@@ -41,9 +41,7 @@ bool value_from_json(const json_t *v, sn_arena *mem, sn_value *ret_value)
         if (!item) return false;
         for (size_t i = 0; i < n; i++)
             if (!value_from_json(json_array_get(v, i), mem, &item[i])) return false;
-        *ret_value = (sn_value){
-            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-        };
+        *ret_value = (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, n}};
         return true;
     case JSON_OBJECT:
         break;
@@ -80,10 +78,8 @@ static void compare_choice(const json_t *want, const sn_choice *c, struct report
     const char    *label = json_string_value(json_object_get(want, "label"));
     const json_t  *values = json_object_get(want, "values");
     const json_t  *chosen = json_object_get(want, "chosen_size");
-    const sn_value all = {
-        .kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}
-    };
-    char text[256];
+    const sn_value all = {.kind = SN_KIND_TUPLE, .as.tuple = {c->candidate, c->n_candidates}};
+    char           text[256];
 
     if (!label || !values || !chosen || !json_object_get(want, "size")) {
         report_fail(r, "an entry of search_space lacks a key");

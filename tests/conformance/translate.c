@@ -85,10 +85,10 @@ static const char *children_of(const char *op)
     static const struct {
         const char *op, *children;
     } containers[] = {
-        {"Sequential",  "layers"    },
+        {"Sequential", "layers"},
         {"LayerChoice", "candidates"},
-        {"Repeat",      "blocks"    },
-        {"Cell",        "candidates"},
+        {"Repeat", "blocks"},
+        {"Cell", "candidates"},
     };
 
     for (size_t i = 0; i < COUNT(containers); i++)
@@ -192,11 +192,9 @@ static json_t *assumed_inputs(const struct golden *g)
 {
     static const char *const roles[] = {"query", "key", "value"};
     const json_t            *init = json_object_get(g->doc, "init");
-    const sn_tensor          scalar = {
-                 .dtype = SN_F32, .shape = {.rank = 2, .dim = {1, 1}}
-    };
-    json_int_t n = 1;
-    json_t    *list = json_array();
+    const sn_tensor          scalar = {.dtype = SN_F32, .shape = {.rank = 2, .dim = {1, 1}}};
+    json_int_t               n = 1;
+    json_t                  *list = json_array();
 
     if (strcmp(g->op, "MultiheadAttention") == 0) {
         for (size_t i = 0; i < COUNT(roles); i++)

@@ -14,11 +14,9 @@ enum phase phase_of_error(const json_t *error, struct report *r)
         const char *name;
         enum phase  phase;
     } phases[] = {
-        {"init",     PHASE_LOAD    }, /* the ordinary module, and */
-        {"mutate",   PHASE_LOAD    }, /* the supernet made of it, are one loading here */
-        {"resample", PHASE_RESAMPLE},
-        {"forward",  PHASE_FORWARD },
-        {"evaluate", PHASE_EVALUATE},
+        {"init", PHASE_LOAD},   /* the ordinary module, and */
+        {"mutate", PHASE_LOAD}, /* the supernet made of it, are one loading here */
+        {"resample", PHASE_RESAMPLE}, {"forward", PHASE_FORWARD}, {"evaluate", PHASE_EVALUATE},
     };
     const char *name = json_string_value(json_object_get(error, "phase"));
 

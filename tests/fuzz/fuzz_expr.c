@@ -19,14 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const sn_value pair[] = {INT(3), INT(5)};
 static const sn_value a[] = {INT(0), INT(1), INT(-7)};
-static const sn_value b[] = {
-    {SN_KIND_FLOAT, {.real = 2.5} },
-    {SN_KIND_TEXT,  {.text = "12"}}
-};
-static const sn_value t[] = {
-    {SN_KIND_TUPLE, {.tuple = {pair, 2}}},
-    {.kind = SN_KIND_NULL            }
-};
+static const sn_value b[] = {{SN_KIND_FLOAT, {.real = 2.5}}, {SN_KIND_TEXT, {.text = "12"}}};
+static const sn_value t[] = {{SN_KIND_TUPLE, {.tuple = {pair, 2}}}, {.kind = SN_KIND_NULL}};
 
 static const sn_choice choices[] = {
     {.label = "a", .candidate = a, .n_candidates = COUNT(a), .n_chosen = 1},
@@ -41,11 +35,9 @@ static void require(bool ok)
 
 static void check_value(const sn_value *v, sn_arena *mem)
 {
-    const struct hash_key key = {
-        .k = {1, 2}
-    };
-    sn_value copy;
-    char     text[64];
+    const struct hash_key key = {.k = {1, 2}};
+    sn_value              copy;
+    char                  text[64];
 
     require(strlen(sn_value_text(v, text, sizeof text)) < sizeof text);
     require(value_copy(mem, v, &copy) && sn_value_same(v, &copy));

@@ -63,7 +63,7 @@ static const struct {
      "\"layers\": [{\"type\": \"Linear\", \"in_features\": 4, \"out_features\": "
      "\"choice('s/k')\"}, "
      "{\"type\": \"BatchNorm2d\", \"num_features\": 3}], \"inputs\": [\"pick\"]}], \"outputs\": "
-     "[\"pick\", \"attn.1\", \"y\"]}}"                                                        },
+     "[\"pick\", \"attn.1\", \"y\"]}}"},
     {"cells",
      "{\"format\": \"supernet/1\", \"name\": \"cells\", \"inputs\": [{\"name\": \"x\", \"shape\": "
      "[\"N\", 3, 4, 4]}], \"model\": {\"type\": \"Sequential\", \"layers\": [{\"type\": \"Cell\", "
@@ -71,8 +71,8 @@ static const struct {
      "\"Conv2d\", \"in_channels\": 3, \"out_channels\": 3, \"kernel_size\": 3, \"padding\": 1}, "
      "{\"name\": \"pool\", \"type\": \"MaxPool2d\", \"kernel_size\": 3, \"stride\": 1, "
      "\"padding\": "
-     "1}]}, {\"type\": \"Mean\", \"dim\": [2, 3]}]}}"                                         },
-    {"broken", "{\"format\": \"supernet/1\", \"inputs\": [}"                                  },
+     "1}]}, {\"type\": \"Mean\", \"dim\": [2, 3]}]}}"},
+    {"broken", "{\"format\": \"supernet/1\", \"inputs\": [}"},
 };
 
 static int write_file(void *cls, const void *bytes, size_t n_bytes)
@@ -131,21 +131,19 @@ static void write_models(void)
 static void open_session(struct session *s)
 {
     static bool             written;
-    const struct api_config config = {
-        .model_dir = model_dir,
-        .plan_cache_bytes = 256 << 10,
-        .subnet_cache = 4,
-        .max_body_bytes = 64 << 10,
-        .max_scratch_bytes = 256 << 10,
-        .max_batch = 8,
-        .max_subnets = 4,
-        .pot_bytes = {[POT_BUFFERS] = 4 << 20,
-                      [POT_SCRATCH] = 4 << 20,
-                      [POT_PLANS] = 4 << 20,
-                      [POT_KEPT] = 16 << 20},
-        .blas_threads = 1
-    };
-    char why[512] = "", path[128];
+    const struct api_config config = {.model_dir = model_dir,
+                                      .plan_cache_bytes = 256 << 10,
+                                      .subnet_cache = 4,
+                                      .max_body_bytes = 64 << 10,
+                                      .max_scratch_bytes = 256 << 10,
+                                      .max_batch = 8,
+                                      .max_subnets = 4,
+                                      .pot_bytes = {[POT_BUFFERS] = 4 << 20,
+                                                    [POT_SCRATCH] = 4 << 20,
+                                                    [POT_PLANS] = 4 << 20,
+                                                    [POT_KEPT] = 16 << 20},
+                                      .blas_threads = 1};
+    char                    why[512] = "", path[128];
 
     if (!written) write_models();
     written = true;
@@ -169,62 +167,62 @@ static void open_session(struct session *s)
 static const struct call {
     const char *ask, *body;
 } calls[] = {
-    {"POST " ONE "/forward",                               "{\"inputs\": {x}}"                                             },
-    {"POST " ONE "/forward",                               "{\"inputs\": {x}, \"choices\": {c}}"                           },
-    {"POST " ONE "/forward",                               "{\"inputs\": {x}, \"subnet\": \"{i}\"}"                        },
-    {"POST " ONE "/forward",                               "{\"inputs\": {x}, \"subnets\": [\"{i}\", {c}, {c}]}"           },
-    {"POST " ONE "/forward",                               "{\"inputs\": {x}, \"policy\": \"{p}\", \"seed\": {r}}"         },
-    {"POST " ONE "/forward",                               "{\"inputs\": {x}, \"choices\": {c}, \"policy\": \"{f}\"}"      },
-    {"POST " ONE "/forward",                               "{\"inputs\": {x}, \"policy\": \"gumbel\", \"alpha\": "
-                             "{\"w\": [0, 1], \"op\": [1, {r}]}}"                              },
-    {"POST " ONE "/forward",                               "{\"inputs\": {x}, \"choices\": {c}, \"mode\": \"train\"}"      },
-    {"POST " ONE "/forward",                               "\x01{\"choices\": {c}}"                                        },
-    {"POST " ONE "/forward?subnet={i}",                    "\x01{}"                                                        },
-    {"POST " ONE "/forward?policy={p}&seed={r}&mode=eval", "\x01{\"version\": \"1\"}"                                      },
-    {"GET /v1/supernets",                                  NULL                                                            },
-    {"GET " ONE,                                           NULL                                                            },
-    {"PUT " ONE,                                           "{\"path\": \"{d}\"}"                                           },
-    {"DELETE " ONE,                                        NULL                                                            },
-    {"GET " ONE "/space",                                  NULL                                                            },
-    {"POST " ONE "/resample",                              "{\"seed\": {r}}"                                               },
-    {"POST " ONE "/resample",                              "{\"policy\": \"{f}\", \"seed\": {r}, \"count\": {r}}"          },
-    {"POST " ONE "/resample",                              "{\"policy\": \"{p}\", \"memo\": {c}}"                          },
-    {"POST " ONE "/resample",                              NULL                                                            },
-    {"GET " ONE "/choices",                                NULL                                                            },
-    {"PUT " ONE "/choices",                                "{\"choices\": {c}}"                                            },
-    {"PUT " ONE "/choices",                                "{\"choices\": {c}, \"complete\": true, \"seed\": {r}}"         },
-    {"PUT " ONE "/choices",                                "{c}"                                                           },
-    {"POST " ONE "/subnets",                               "{\"choices\": {c}}"                                            },
-    {"POST " ONE "/subnets",                               "{\"choices\": {c}, \"policy\": \"max\"}"                       },
-    {"GET " ONE "/subnets/{i}",                            NULL                                                            },
-    {"DELETE " ONE "/subnets/{i}",                         NULL                                                            },
-    {"GET " ONE "/export?format=spec",                     NULL                                                            },
-    {"GET " ONE "/export?format=choices&subnet={i}",       NULL                                                            },
-    {"GET " ONE "/export?format=safetensors",              NULL                                                            },
-    {"GET " ONE "/export?format=probs&policy={p}",         NULL                                                            },
-    {"GET " ONE "/export?format=spec&policy={f}&seed={r}", NULL                                                            },
-    {"GET " ONE "/export",                                 NULL                                                            },
-    {"GET " ONE "/policies",                               NULL                                                            },
-    {"GET " ONE "/policies/{p}",                           NULL                                                            },
-    {"PUT " ONE "/policies/{p}",                           "{\"policy\": \"{f}\"}"                                         },
-    {"PUT " ONE "/policies/{p}",                           "{\"policy\": \"gumbel\", \"seed\": {r}, \"temperature\": 0.5}" },
-    {"PUT " ONE "/policies/{p}",                           "{\"policy\": \"enas\", \"lstm_size\": 4, \"seed\": {r}}"       },
-    {"PUT " ONE "/policies/{p}",                           "{\"policy\": \"differentiable\", \"alpha\": {\"w\": [1, {r}]}}"},
-    {"DELETE " ONE "/policies/{p}",                        NULL                                                            },
-    {"GET " ONE "/policies/{p}/alpha",                     NULL                                                            },
-    {"PUT " ONE "/policies/{p}/alpha",                     "{\"alpha\": {\"w\": [{r}, 0.5]}, \"temperature\": 2}"          },
-    {"PUT " ONE "/policies/{p}/alpha",                     "{\"alpha\": {\"op\": [-0.0, 1e-3], \"in\": [1, 2, {r}]}}"      },
-    {"POST " ONE "/policies/{p}/reward",                   "{\"reward\": 0.{r}}"                                           },
+    {"POST " ONE "/forward", "{\"inputs\": {x}}"},
+    {"POST " ONE "/forward", "{\"inputs\": {x}, \"choices\": {c}}"},
+    {"POST " ONE "/forward", "{\"inputs\": {x}, \"subnet\": \"{i}\"}"},
+    {"POST " ONE "/forward", "{\"inputs\": {x}, \"subnets\": [\"{i}\", {c}, {c}]}"},
+    {"POST " ONE "/forward", "{\"inputs\": {x}, \"policy\": \"{p}\", \"seed\": {r}}"},
+    {"POST " ONE "/forward", "{\"inputs\": {x}, \"choices\": {c}, \"policy\": \"{f}\"}"},
+    {"POST " ONE "/forward", "{\"inputs\": {x}, \"policy\": \"gumbel\", \"alpha\": "
+                             "{\"w\": [0, 1], \"op\": [1, {r}]}}"},
+    {"POST " ONE "/forward", "{\"inputs\": {x}, \"choices\": {c}, \"mode\": \"train\"}"},
+    {"POST " ONE "/forward", "\x01{\"choices\": {c}}"},
+    {"POST " ONE "/forward?subnet={i}", "\x01{}"},
+    {"POST " ONE "/forward?policy={p}&seed={r}&mode=eval", "\x01{\"version\": \"1\"}"},
+    {"GET /v1/supernets", NULL},
+    {"GET " ONE, NULL},
+    {"PUT " ONE, "{\"path\": \"{d}\"}"},
+    {"DELETE " ONE, NULL},
+    {"GET " ONE "/space", NULL},
+    {"POST " ONE "/resample", "{\"seed\": {r}}"},
+    {"POST " ONE "/resample", "{\"policy\": \"{f}\", \"seed\": {r}, \"count\": {r}}"},
+    {"POST " ONE "/resample", "{\"policy\": \"{p}\", \"memo\": {c}}"},
+    {"POST " ONE "/resample", NULL},
+    {"GET " ONE "/choices", NULL},
+    {"PUT " ONE "/choices", "{\"choices\": {c}}"},
+    {"PUT " ONE "/choices", "{\"choices\": {c}, \"complete\": true, \"seed\": {r}}"},
+    {"PUT " ONE "/choices", "{c}"},
+    {"POST " ONE "/subnets", "{\"choices\": {c}}"},
+    {"POST " ONE "/subnets", "{\"choices\": {c}, \"policy\": \"max\"}"},
+    {"GET " ONE "/subnets/{i}", NULL},
+    {"DELETE " ONE "/subnets/{i}", NULL},
+    {"GET " ONE "/export?format=spec", NULL},
+    {"GET " ONE "/export?format=choices&subnet={i}", NULL},
+    {"GET " ONE "/export?format=safetensors", NULL},
+    {"GET " ONE "/export?format=probs&policy={p}", NULL},
+    {"GET " ONE "/export?format=spec&policy={f}&seed={r}", NULL},
+    {"GET " ONE "/export", NULL},
+    {"GET " ONE "/policies", NULL},
+    {"GET " ONE "/policies/{p}", NULL},
+    {"PUT " ONE "/policies/{p}", "{\"policy\": \"{f}\"}"},
+    {"PUT " ONE "/policies/{p}", "{\"policy\": \"gumbel\", \"seed\": {r}, \"temperature\": 0.5}"},
+    {"PUT " ONE "/policies/{p}", "{\"policy\": \"enas\", \"lstm_size\": 4, \"seed\": {r}}"},
+    {"PUT " ONE "/policies/{p}", "{\"policy\": \"differentiable\", \"alpha\": {\"w\": [1, {r}]}}"},
+    {"DELETE " ONE "/policies/{p}", NULL},
+    {"GET " ONE "/policies/{p}/alpha", NULL},
+    {"PUT " ONE "/policies/{p}/alpha", "{\"alpha\": {\"w\": [{r}, 0.5]}, \"temperature\": 2}"},
+    {"PUT " ONE "/policies/{p}/alpha", "{\"alpha\": {\"op\": [-0.0, 1e-3], \"in\": [1, 2, {r}]}}"},
+    {"POST " ONE "/policies/{p}/reward", "{\"reward\": 0.{r}}"},
     {"POST " ONE "/policies/{p}/reward",
-     "{\"rewards\": [{\"choices\": {c}, \"reward\": {r}}], \"entropy_weight\": 0.1}"                                       },
-    {"GET " ONE "/policies/{p}/state",                     NULL                                                            },
-    {"PUT " ONE "/policies/{p}/state",                     "{s}"                                                           },
-    {"GET " ONE "/alpha",                                  NULL                                                            },
-    {"PUT " ONE "/alpha",                                  "{\"alpha\": {\"w\": [0, {r}]}}"                                },
-    {"GET /healthz",                                       NULL                                                            },
-    {"GET /readyz",                                        NULL                                                            },
-    {"GET /metrics",                                       NULL                                                            },
-    {"GET /openapi.json",                                  NULL                                                            },
+     "{\"rewards\": [{\"choices\": {c}, \"reward\": {r}}], \"entropy_weight\": 0.1}"},
+    {"GET " ONE "/policies/{p}/state", NULL},
+    {"PUT " ONE "/policies/{p}/state", "{s}"},
+    {"GET " ONE "/alpha", NULL},
+    {"PUT " ONE "/alpha", "{\"alpha\": {\"w\": [0, {r}]}}"},
+    {"GET /healthz", NULL},
+    {"GET /readyz", NULL},
+    {"GET /metrics", NULL},
+    {"GET /openapi.json", NULL},
 };
 
 static void fill_choices(struct session *s, struct text *t)
@@ -339,16 +337,9 @@ static int append(void *cls, const void *bytes, size_t n_bytes)
 
 static void tensor_body(struct session *s, const char *metadata, struct text *ret)
 {
-    static const sn_shape shapes[] = {
-        {2, {1, 2}      },
-        {3, {1, 2, 4}   },
-        {2, {3, 2}      },
-        {4, {1, 3, 4, 4}},
-        {2, {0, 2}      },
-        {2, {9, 2}      },
-        {3, {2, 1, 4}   }
-    };
-    static const sn_dtype    dtypes[] = {SN_F32, SN_F32, SN_F16, SN_F64, SN_BF16, SN_I64};
+    static const sn_shape shapes[] = {{2, {1, 2}}, {3, {1, 2, 4}}, {2, {3, 2}},   {4, {1, 3, 4, 4}},
+                                      {2, {0, 2}}, {2, {9, 2}},    {3, {2, 1, 4}}};
+    static const sn_dtype dtypes[] = {SN_F32, SN_F32, SN_F16, SN_F64, SN_BF16, SN_I64};
     static const char *const keys[] = {"choices", "version", "subnet", "policy", "chioces", "mode"};
     unsigned char            numbers[1024];
     const sn_shape          *shape =
@@ -367,11 +358,7 @@ static void tensor_body(struct session *s, const char *metadata, struct text *re
     for (size_t i = 0; i < sizeof numbers; i++)
         numbers[i] = (unsigned char)(i % 4 == 3 ? 0x3e : i * 37);
     tensor[0] = sn_tensor_dense(dtype, shape, numbers);
-    tensor[1] = sn_tensor_dense(SN_BOOL,
-                                &(sn_shape){
-                                    2, {1, 2}
-    },
-                                (unsigned char[]){0, 1});
+    tensor[1] = sn_tensor_dense(SN_BOOL, &(sn_shape){2, {1, 2}}, (unsigned char[]){0, 1});
     if (text) {
         key[n_meta] = "choices";
         value[n_meta++] = text;
@@ -621,9 +608,7 @@ static void close_session(struct session *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct session s = {
-        .dice = {data, data + size}
-    };
+    struct session s = {.dice = {data, data + size}};
 
     open_session(&s);
     for (int n = 0; n < MOST_REQUESTS && s.dice.at < s.dice.end; n++)

@@ -166,22 +166,20 @@ static bool keeps_rows(const sn_plan *p)
 
 static sn_value odd_value(struct dice *d)
 {
-    static const sn_value pair[] = {
-        {.kind = SN_KIND_INT, .as.integer = 1 },
-        {.kind = SN_KIND_INT, .as.integer = -1}
-    };
+    static const sn_value pair[] = {{.kind = SN_KIND_INT, .as.integer = 1},
+                                    {.kind = SN_KIND_INT, .as.integer = -1}};
     static const sn_value odd[] = {
-        {.kind = SN_KIND_NULL    },
-        { .kind = SN_KIND_BOOL,      .as.boolean = true},
-        { .kind = SN_KIND_INT,        .as.integer = -1},
-        { .kind = SN_KIND_INT, .as.integer = INT64_MAX},
-        { .kind = SN_KIND_FLOAT,          .as.real = 4.0},
-        { .kind = SN_KIND_FLOAT,    .as.real = 0.0 / 0.0},
-        { .kind = SN_KIND_TEXT,          .as.text = "a"},
-        { .kind = SN_KIND_TEXT,           .as.text = ""},
-        { .kind = SN_KIND_TUPLE,   .as.tuple = {pair, 2}},
-        { .kind = SN_KIND_TUPLE,   .as.tuple = {pair, 0}},
-        { .kind = SN_KIND_TUPLE,   .as.tuple = {pair, 1}},
+        {.kind = SN_KIND_NULL},
+        {.kind = SN_KIND_BOOL, .as.boolean = true},
+        {.kind = SN_KIND_INT, .as.integer = -1},
+        {.kind = SN_KIND_INT, .as.integer = INT64_MAX},
+        {.kind = SN_KIND_FLOAT, .as.real = 4.0},
+        {.kind = SN_KIND_FLOAT, .as.real = 0.0 / 0.0},
+        {.kind = SN_KIND_TEXT, .as.text = "a"},
+        {.kind = SN_KIND_TEXT, .as.text = ""},
+        {.kind = SN_KIND_TUPLE, .as.tuple = {pair, 2}},
+        {.kind = SN_KIND_TUPLE, .as.tuple = {pair, 0}},
+        {.kind = SN_KIND_TUPLE, .as.tuple = {pair, 1}},
     };
 
     return odd[dice_below(d, COUNT(odd))];
@@ -228,9 +226,7 @@ static void decide_one(struct trial *t, sn_draft *draft, const sn_choice *c)
         n = dice_below(&t->dice, 5);
         for (size_t i = 0; i < n; i++)
             item[i] = c->candidate[dice_below(&t->dice, (unsigned)c->n_candidates)];
-        v = (sn_value){
-            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-        };
+        v = (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, n}};
         set_one(draft, c, &v);
         break;
     case 2:
@@ -508,8 +504,7 @@ static void same_cost(struct trial *t, const sn_plan *plan)
     if (!other) return;
     b = &other->info.cost;
     REQUIRE(a->params == b->params &&
-                (a->macs == b->macs ||
-                 (a->macs < b->macs && runs_again(other, t->net->n_modules))),
+                (a->macs == b->macs || (a->macs < b->macs && runs_again(other, t->net->n_modules))),
             "%llu parameters and %llu products, but in the other mode %llu and %llu",
             (unsigned long long)a->params, (unsigned long long)a->macs,
             (unsigned long long)b->params, (unsigned long long)b->macs);

@@ -39,10 +39,7 @@ static struct api *api_of_demo(void)
 
 static void check_tensor(const char *text, size_t n, sn_dtype dtype)
 {
-    const sn_port port = {
-        .name = "x", .desc = {dtype, {2, {-1, 2}}},
-             .symbol = {"N"    }
-    };
+    const sn_port      port = {.name = "x", .desc = {dtype, {2, {-1, 2}}}, .symbol = {"N"}};
     struct json_cursor c = {.start = text, .at = text, .end = text + n};
     struct problem     p = {0};
     struct api_buf     b = {0}, data = {0}, data_again = {0};

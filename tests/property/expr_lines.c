@@ -33,9 +33,7 @@ static sn_value to_value(json_t *json, sn_arena *mem)
         item = n > 0 ? sn_arena_alloc(mem, n * sizeof *item) : none;
         for (size_t i = 0; i < n; i++)
             item[i] = to_value(json_array_get(json, i), mem);
-        return (sn_value){
-            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-        };
+        return (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, n}};
     default:
         return v;
     }
@@ -85,9 +83,7 @@ static void answer(const char *text, json_t *candidates, json_t *assignment, cha
             item = sn_arena_alloc(mem, (n_options + 1) * sizeof *item);
             for (size_t i = 0; i < n_options; i++)
                 item[i] = option[i].value;
-            result = (sn_value){
-                .kind = SN_KIND_TUPLE, .as.tuple = {item, n_options}
-            };
+            result = (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, n_options}};
         }
     }
     print_value(&result, &err, buf);

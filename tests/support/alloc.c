@@ -39,10 +39,9 @@ static atomic_long live, floor_of_peak, peak;
 
 static void *note(void *p)
 {
-    const long now = p ? atomic_fetch_add(&live, (long)malloc_usable_size(p)) +
-                             (long)malloc_usable_size(p)
-                       : 0;
-    long       most = atomic_load(&peak);
+    const long now =
+        p ? atomic_fetch_add(&live, (long)malloc_usable_size(p)) + (long)malloc_usable_size(p) : 0;
+    long most = atomic_load(&peak);
 
     while (now > most && !atomic_compare_exchange_weak(&peak, &most, now))
         ;

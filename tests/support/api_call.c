@@ -30,11 +30,7 @@ static void write_model(const char *dir, const char *name, float factor)
 {
     static const char *const names[] = {"a.weight", "a.bias", "b.weight", "b.bias"};
     float a_weight[] = {1, 2, 3, 4}, a_bias[] = {0.5f, 0.25f}, b_weight[] = {1, 10}, b_bias[] = {0};
-    const sn_shape square =
-                       {
-                           2, {2, 2}
-    },
-                   two = {1, {2}}, row = {2, {1, 2}}, one = {1, {1}};
+    const sn_shape  square = {2, {2, 2}}, two = {1, {2}}, row = {2, {1, 2}}, one = {1, {1}};
     const sn_tensor tensors[] = {
         sn_tensor_dense(SN_F32, &square, a_weight), sn_tensor_dense(SN_F32, &two, a_bias),
         sn_tensor_dense(SN_F32, &row, b_weight), sn_tensor_dense(SN_F32, &one, b_bias)};

@@ -116,9 +116,7 @@ sn_draft *net_draft(sn_supernet *net, const char *choices)
         for (char *at = text; is_int && *at && n < 8; at += *at == ',')
             item[n++] = (sn_value){.kind = SN_KIND_INT, .as.integer = strtoll(at, &at, 10)};
         if (n > 1)
-            value = (sn_value){
-                .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-            };
+            value = (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, n}};
         else if (is_int)
             value = item[0];
         else

@@ -27,11 +27,9 @@ static const char *parse_value(sn_arena *mem, const char *at, sn_value *v)
     static const struct {
         const char *word;
         sn_value    value;
-    } words[] = {
-        {"null",  {.kind = SN_KIND_NULL}                    },
-        {"true",  {.kind = SN_KIND_BOOL, .as.boolean = true}},
-        {"false", {.kind = SN_KIND_BOOL}                    }
-    };
+    } words[] = {{"null", {.kind = SN_KIND_NULL}},
+                 {"true", {.kind = SN_KIND_BOOL, .as.boolean = true}},
+                 {"false", {.kind = SN_KIND_BOOL}}};
     size_t n;
     char  *end;
 
@@ -41,9 +39,7 @@ static const char *parse_value(sn_arena *mem, const char *at, sn_value *v)
 
         for (n = 0; n < 4 && *at != ')'; n++)
             at = skip_space(parse_value(mem, at + 1, &item[n]));
-        *v = (sn_value){
-            .kind = SN_KIND_TUPLE, .as.tuple = {item, n}
-        };
+        *v = (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, n}};
         return at + 1;
     }
     n = strcspn(at, " ,;)");
@@ -84,9 +80,7 @@ static sn_value super_of(const struct op_call *c, const sn_value *option, size_t
             if (option[k].as.tuple.item[i].as.integer > item[i].as.integer)
                 item[i] = option[k].as.tuple.item[i];
     }
-    return (sn_value){
-        .kind = SN_KIND_TUPLE, .as.tuple = {item, last->as.tuple.n}
-    };
+    return (sn_value){.kind = SN_KIND_TUPLE, .as.tuple = {item, last->as.tuple.n}};
 }
 
 static void set_arg(struct op_call *c, size_t a, const char *at, int position)

@@ -74,14 +74,21 @@ static void tail(struct doc *d, const struct ref *from, int n)
 
 static void unary(struct doc *d, const char *name, const struct ref *from)
 {
-    static const char *const type[] = {"ReLU",      "Identity", "Dropout", "GELU",
-                                       "Hardswish", "Sigmoid",  "Softmax", "LayerNorm",
+    static const char *const type[] = {"ReLU",      "Identity", "Dropout",    "GELU",
+                                       "Hardswish", "Sigmoid",  "Softmax",    "LayerNorm",
                                        "Linear",    "Linear",   "BatchNorm2d"};
-    static const char *const args[] = {
-        "", "", "", "", "", "", ", \"dim\": -1", ", \"normalized_shape\": 4",
-        ", \"in_features\": 4, \"out_features\": 4",
-        ", \"in_features\": 4, \"out_features\": 4, \"bias\": false", ", \"num_features\": 4"};
-    const int k = below(d, 12);
+    static const char *const args[] = {"",
+                                       "",
+                                       "",
+                                       "",
+                                       "",
+                                       "",
+                                       ", \"dim\": -1",
+                                       ", \"normalized_shape\": 4",
+                                       ", \"in_features\": 4, \"out_features\": 4",
+                                       ", \"in_features\": 4, \"out_features\": 4, \"bias\": false",
+                                       ", \"num_features\": 4"};
+    const int                k = below(d, 12);
 
     if (k < 11) {
         head(d, name, type[k]);
@@ -117,10 +124,10 @@ static void attention(struct doc *d, const char *name, const struct ref *from, b
 /* ---- Graph --------------------------------------------------------------------------------- */
 
 struct scope {
-    struct ref  data[MAX_REFS], mask[MAX_REFS];
-    int         n_data, n_mask, n_names, n_inputs;
-    struct ref  input[MAX_IN + 1];
-    bool        x_is_free; /* no node is called "x" yet */
+    struct ref data[MAX_REFS], mask[MAX_REFS];
+    int        n_data, n_mask, n_names, n_inputs;
+    struct ref input[MAX_IN + 1];
+    bool       x_is_free; /* no node is called "x" yet */
 };
 
 /* "node.1" unless that is what an input is called. */
@@ -171,8 +178,8 @@ static void graph(struct doc *d, const char *name, const struct ref *from, struc
                   int depth)
 {
     static const char *const before[] = {"a", "x.", "m"}, *const behind[] = {"", "", ".1"};
-    struct scope             s = {.n_inputs = p.in + p.mask, .x_is_free = true};
-    const int                style = below(d, 3), shift = below(d, 2), n = below(d, 4);
+    struct scope s = {.n_inputs = p.in + p.mask, .x_is_free = true};
+    const int    style = below(d, 3), shift = below(d, 2), n = below(d, 4);
 
     for (int i = 0; i < s.n_inputs; i++)
         snprintf(s.input[i].text, sizeof s.input[i].text, "%s%d%s", before[style], i + shift,
@@ -238,8 +245,7 @@ static void repeat(struct doc *d, const char *name, const struct ref *from, stru
                    int depth)
 {
     head(d, name, "Repeat");
-    put(d, ", \"depth\": \"%s\", \"blocks\": [",
-        below(d, 2) ? "d" : d->nni ? "3 - d" : "2 - d");
+    put(d, ", \"depth\": \"%s\", \"blocks\": [", below(d, 2) ? "d" : d->nni ? "3 - d" : "2 - d");
     module(d, NULL, NULL, p, depth - 1);
     put(d, ", ");
     module(d, NULL, NULL, p, depth - 1);

@@ -37,7 +37,8 @@ static void list_tensors(const sn_supernet *net, sn_arena *mem, struct net_tenso
         for (size_t k = 0; k < m->n_params; k++) {
             const sn_shape *shape = &m->param[k].shape;
 
-            if (m->param[k].dtype != SN_F32) continue; /* or a count of batches, which may be missing */
+            if (m->param[k].dtype != SN_F32)
+                continue; /* or a count of batches, which may be missing */
             assert_true(n < MAX_TENSORS && shape->rank <= 4);
             ret[n].name = *m->path ? arena_printf(mem, "%s.%s", m->path, m->op->params[k].name)
                                    : m->op->params[k].name;

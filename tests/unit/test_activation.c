@@ -140,11 +140,9 @@ static void softmax_of_what_is_not_finite(void **state)
     static const struct {
         float x[3], y[3];
     } line[] = {
-        {{-INFINITY, 0, 0},                 {0, 0.5f, 0.5f}},
-        {{-INFINITY, -INFINITY, -INFINITY}, {NAN, NAN, NAN}},
-        {{INFINITY, 0, 0},                  {NAN, NAN, NAN}},
-        {{NAN, 0, 0},                       {NAN, NAN, NAN}},
-        {{1000, 0, -1000},                  {1, 0, 0}      },
+        {{-INFINITY, 0, 0}, {0, 0.5f, 0.5f}}, {{-INFINITY, -INFINITY, -INFINITY}, {NAN, NAN, NAN}},
+        {{INFINITY, 0, 0}, {NAN, NAN, NAN}},  {{NAN, 0, 0}, {NAN, NAN, NAN}},
+        {{1000, 0, -1000}, {1, 0, 0}},
     };
 
     (void)state;

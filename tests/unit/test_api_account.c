@@ -42,20 +42,18 @@ static void a_pot_is_shared_and_bounded(void **state)
 
 static struct api *small_api(const char *dir, size_t buffers, size_t kept)
 {
-    const struct api_config config = {
-        .model_dir = dir,
-        .plan_cache_bytes = 1 << 20,
-        .subnet_cache = 1000,
-        .max_body_bytes = 4 << 20,
-        .max_scratch_bytes = 4 << 20,
-        .pot_bytes = {[POT_BUFFERS] = buffers, [POT_KEPT] = kept},
-        .max_batch = 512,
-        .max_subnets = 256,
-        .max_supernets = 2,
-        .blas_threads = 1
-    };
-    char        why[512] = "", path[128];
-    struct api *api = api_create(&config, why, sizeof why);
+    const struct api_config config = {.model_dir = dir,
+                                      .plan_cache_bytes = 1 << 20,
+                                      .subnet_cache = 1000,
+                                      .max_body_bytes = 4 << 20,
+                                      .max_scratch_bytes = 4 << 20,
+                                      .pot_bytes = {[POT_BUFFERS] = buffers, [POT_KEPT] = kept},
+                                      .max_batch = 512,
+                                      .max_subnets = 256,
+                                      .max_supernets = 2,
+                                      .blas_threads = 1};
+    char                    why[512] = "", path[128];
+    struct api             *api = api_create(&config, why, sizeof why);
 
     assert_non_null(api);
     snprintf(path, sizeof path, "%s/tiny", dir);
@@ -148,13 +146,13 @@ static void what_is_kept_is_charged_until_it_goes(void **state)
 static const struct {
     const char *ask, *body;
 } changes[] = {
-    {"PUT " T,                       "{\"path\": \"other\"}"              },
-    {"PUT /v1/supernets/fresh",      "{\"path\": \"other\"}"              },
-    {"PUT " T "/choices",            "{\"w\": 2}"                         },
-    {"PUT " T "/policies/fresh",     "{\"policy\": \"gumbel\"}"           },
-    {"POST " T "/policies/e/reward", "{\"reward\": 1}"                    },
-    {"PUT " T "/alpha",              "{\"w\": [1, 2]}"                    },
-    {"POST " T "/resample",          "{\"seed\": 2, \"memo\": {\"w\": 2}}"},
+    {"PUT " T, "{\"path\": \"other\"}"},
+    {"PUT /v1/supernets/fresh", "{\"path\": \"other\"}"},
+    {"PUT " T "/choices", "{\"w\": 2}"},
+    {"PUT " T "/policies/fresh", "{\"policy\": \"gumbel\"}"},
+    {"POST " T "/policies/e/reward", "{\"reward\": 1}"},
+    {"PUT " T "/alpha", "{\"w\": [1, 2]}"},
+    {"POST " T "/resample", "{\"seed\": 2, \"memo\": {\"w\": 2}}"},
 };
 
 static char *text_of(struct api *api, const char *ask)

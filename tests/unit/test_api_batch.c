@@ -17,17 +17,17 @@
 static const struct {
     const char *name, *inputs, *model;
 } nets[] = {
-    {"fixed",  "{\"name\": \"x\", \"shape\": [\"N\", 2, 1, 1]}",
+    {"fixed", "{\"name\": \"x\", \"shape\": [\"N\", 2, 1, 1]}",
      "{\"type\": \"BatchNorm2d\", \"num_features\": 2, \"affine\": false, \"track_running_stats\": "
-     "false}"                                                                                                                           },
-    {"named",  "{\"name\": \"x\", \"shape\": [\"N\"]}, {\"name\": \"y\", \"shape\": [\"N\", \"L\"]}",
+     "false}"},
+    {"named", "{\"name\": \"x\", \"shape\": [\"N\"]}, {\"name\": \"y\", \"shape\": [\"N\", \"L\"]}",
      "{\"type\": \"Graph\", \"inputs\": [\"x\", \"y\"], \"outputs\": [\"s\"], \"nodes\": "
      "[{\"name\": "
-     "\"s\", \"type\": \"Add\", \"inputs\": [\"x\", \"y\"]}]}"                                                                          },
+     "\"s\", \"type\": \"Add\", \"inputs\": [\"x\", \"y\"]}]}"},
     {"twelve", "{\"name\": \"x\", \"shape\": [\"N\", 4]}",
-     "{\"type\": \"Reshape\", \"shape\": [12]}"                                                                                         },
-    {"mean",   "{\"name\": \"x\", \"shape\": [\"N\", 2]}",                                            "{\"type\": \"Mean\", \"dim\": 0}"},
-    {"still",  "{\"name\": \"x\", \"shape\": [2]}",                                                   "{\"type\": \"ReLU\"}"            },
+     "{\"type\": \"Reshape\", \"shape\": [12]}"},
+    {"mean", "{\"name\": \"x\", \"shape\": [\"N\", 2]}", "{\"type\": \"Mean\", \"dim\": 0}"},
+    {"still", "{\"name\": \"x\", \"shape\": [2]}", "{\"type\": \"ReLU\"}"},
 };
 
 static void write_text(const char *dir, const char *file, const void *bytes, size_t n)

@@ -284,11 +284,11 @@ static void what_is_created_says_where_it_is(void **state)
 static void options_lists_the_methods(void **state)
 {
     static const char *const rows[][2] = {
-        {"OPTIONS *",                          "GET, HEAD, POST, PUT, DELETE, OPTIONS"},
-        {"OPTIONS /healthz",                   "GET, HEAD, OPTIONS"                   },
-        {"OPTIONS " T,                         "GET, HEAD, PUT, DELETE, OPTIONS"      },
-        {"OPTIONS " T "/forward",              "POST, OPTIONS"                        },
-        {"OPTIONS /v1/supernets/gone/choices", "GET, HEAD, PUT, OPTIONS"              },
+        {"OPTIONS *", "GET, HEAD, POST, PUT, DELETE, OPTIONS"},
+        {"OPTIONS /healthz", "GET, HEAD, OPTIONS"},
+        {"OPTIONS " T, "GET, HEAD, PUT, DELETE, OPTIONS"},
+        {"OPTIONS " T "/forward", "POST, OPTIONS"},
+        {"OPTIONS /v1/supernets/gone/choices", "GET, HEAD, PUT, OPTIONS"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

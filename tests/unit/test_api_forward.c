@@ -180,9 +180,7 @@ static struct answer ask_binary(struct api *api, const char *ask, const struct d
 
 static void both_forms_give_the_same_bits(void **state)
 {
-    const sn_shape shape = {
-        2, {3, 2}
-    };
+    const sn_shape  shape = {2, {3, 2}};
     float           x[] = {1, 2, 0.5f, -1, 0.1f, 0.3f};
     struct document d = body_of("x", SN_F32, &shape, x, "choices", "{\"w\": 2}");
     struct answer   b = ask_binary(api_of(state), RUN, &d, "*/*");
@@ -218,9 +216,7 @@ static void both_forms_give_the_same_bits(void **state)
 
 static void several_subnets_are_told_apart_by_their_ids(void **state)
 {
-    const sn_shape shape = {
-        2, {1, 2}
-    };
+    const sn_shape  shape = {2, {1, 2}};
     float           x[] = {1, 2};
     char            one[33], two[33], list[128], name[64];
     struct document d;
@@ -251,9 +247,7 @@ static void several_subnets_are_told_apart_by_their_ids(void **state)
 
 static void binary_shows_what_json_cannot(void **state)
 {
-    const sn_shape shape = {
-        2, {1, 2}
-    };
+    const sn_shape  shape = {2, {1, 2}};
     float           x[] = {3e38f, 3e38f};
     struct document d = body_of("x", SN_F32, &shape, x, "choices", "{\"w\": 1}");
     struct answer   b = ask_binary(api_of(state), RUN, &d, NULL);
@@ -276,32 +270,60 @@ static const struct {
     int         status;
     const char *code;
 } binary_refusals[] = {
-    {"another name",               "y", NULL,      NULL,         RUN,              SN_F32, {2, {1, 2}}, 422, "unknown_name"  },
-    {"another type",               "x", "choices", "{\"w\": 1}", RUN,              SN_F64, {2, {1, 2}}, 422, "dtype"         },
-    {"another shape",              "x", "choices", "{\"w\": 1}", RUN,              SN_F32, {2, {1, 3}}, 422, "shape"         },
-    {"another rank",               "x", "choices", "{\"w\": 1}", RUN,              SN_F32, {1, {2}},    422, "shape"         },
-    {"a sample without numbers",   "x", "choices", "{\"w\": 1}", RUN,              SN_F32, {2, {1, 0}}, 422, "shape"         },
-    {"choices that are no JSON",   "x", "choices", "w=1",        RUN,              SN_F32, {2, {1, 2}}, 400, "malformed"     },
-    {"choices that are no object", "x", "choices", "1",          RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"an unknown subnet",          "x", "subnet",  "ab",         RUN,              SN_F32, {2, {1, 2}}, 422, "unknown_subnet"},
-    {"subnets that are no list",   "x", "subnets", "{}",         RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"an old version",             "x", "version", "1",          RUN,              SN_F32, {2, {1, 2}}, 409, "stale"         },
-    {"no version",                 "x", "version", "one",        RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"a version with a sign",      "x", "version", "+2",         RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"a misspelt choices",         "x", "chioces", "{\"w\": 1}", RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"a misspelt policy",          "x", "polcy",   "path",       RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"a key of anybody's",         "x", "author",  "me",         RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"a key of the inputs",        "x", "inputs",  "{}",         RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"a format of nobody's",       "x", "format",  "json",       RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"a mode that is none",        "x", "mode",    "test",       RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"a seed for nobody",          "x", "seed",    "7",          RUN,              SN_F32, {2, {1, 2}}, 422, "invalid"       },
-    {"modes that differ",          "x", "mode",    "eval",       RUN "?mode=train", SN_F32, {2, {1, 2}}, 422, "invalid"      },
-    {"policies that differ",       "x", "policy",  "path",       RUN "?policy=p",  SN_F32, {2, {1, 2}}, 422, "invalid"       },
+    {"another name", "y", NULL, NULL, RUN, SN_F32, {2, {1, 2}}, 422, "unknown_name"},
+    {"another type", "x", "choices", "{\"w\": 1}", RUN, SN_F64, {2, {1, 2}}, 422, "dtype"},
+    {"another shape", "x", "choices", "{\"w\": 1}", RUN, SN_F32, {2, {1, 3}}, 422, "shape"},
+    {"another rank", "x", "choices", "{\"w\": 1}", RUN, SN_F32, {1, {2}}, 422, "shape"},
+    {"a sample without numbers",
+     "x",
+     "choices",
+     "{\"w\": 1}",
+     RUN,
+     SN_F32,
+     {2, {1, 0}},
+     422,
+     "shape"},
+    {"choices that are no JSON", "x", "choices", "w=1", RUN, SN_F32, {2, {1, 2}}, 400, "malformed"},
+    {"choices that are no object", "x", "choices", "1", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"an unknown subnet", "x", "subnet", "ab", RUN, SN_F32, {2, {1, 2}}, 422, "unknown_subnet"},
+    {"subnets that are no list", "x", "subnets", "{}", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"an old version", "x", "version", "1", RUN, SN_F32, {2, {1, 2}}, 409, "stale"},
+    {"no version", "x", "version", "one", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"a version with a sign", "x", "version", "+2", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"a misspelt choices", "x", "chioces", "{\"w\": 1}", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"a misspelt policy", "x", "polcy", "path", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"a key of anybody's", "x", "author", "me", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"a key of the inputs", "x", "inputs", "{}", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"a format of nobody's", "x", "format", "json", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"a mode that is none", "x", "mode", "test", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"a seed for nobody", "x", "seed", "7", RUN, SN_F32, {2, {1, 2}}, 422, "invalid"},
+    {"modes that differ",
+     "x",
+     "mode",
+     "eval",
+     RUN "?mode=train",
+     SN_F32,
+     {2, {1, 2}},
+     422,
+     "invalid"},
+    {"policies that differ",
+     "x",
+     "policy",
+     "path",
+     RUN "?policy=p",
+     SN_F32,
+     {2, {1, 2}},
+     422,
+     "invalid"},
     {"body and query",
-     "x",                               "choices",
-     "{\"w\": 1}",                                               RUN "?subnet=ab",
-     SN_F32,                                                                               {2, {1, 2}},
-     422,                                                                                                    "invalid"       },
+     "x",
+     "choices",
+     "{\"w\": 1}",
+     RUN "?subnet=ab",
+     SN_F32,
+     {2, {1, 2}},
+     422,
+     "invalid"},
 };
 
 static void binary_requests_are_refused_as_well(void **state)

@@ -34,14 +34,12 @@ static int write_bytes(void *cls, const void *bytes, size_t n_bytes)
 static int set_up(void **state)
 {
     static const char *const name = "weight";
-    const sn_shape           shape = {
-                  2, {WIDTH, WIDTH}
-    };
-    void           *zeros = calloc(ELEMENTS, 2);
-    const sn_tensor t = sn_tensor_dense(SN_F16, &shape, zeros);
-    char            path[128];
-    FILE           *f;
-    sn_sink         sink = {write_bytes, NULL};
+    const sn_shape           shape = {2, {WIDTH, WIDTH}};
+    void                    *zeros = calloc(ELEMENTS, 2);
+    const sn_tensor          t = sn_tensor_dense(SN_F16, &shape, zeros);
+    char                     path[128];
+    FILE                    *f;
+    sn_sink                  sink = {write_bytes, NULL};
 
     (void)state;
     strcpy(dir, "/tmp/test_api_load.XXXXXX");
@@ -76,12 +74,12 @@ static void memory_of_a_load_is_charged_first(void **state)
         size_t      kept_bytes;
         const char *why; /* NULL: it is loaded */
     } rows[] = {
-        {"widened weights fit",           false, 5 << 20, NULL                                     },
+        {"widened weights fit", false, 5 << 20, NULL},
         {"widened weights are too large", false, 3 << 20,
-         "widening the weights would take 4194304"                                                 },
-        {"a copy and wide weights fit",   true,  7 << 20, NULL                                     },
-        {"a copy leaves too little",      true,  5 << 20, "widening the weights would take 4194304"},
-        {"a copy is too large",           true,  1 << 20, "a copy of the weights would take 2097"  },
+         "widening the weights would take 4194304"},
+        {"a copy and wide weights fit", true, 7 << 20, NULL},
+        {"a copy leaves too little", true, 5 << 20, "widening the weights would take 4194304"},
+        {"a copy is too large", true, 1 << 20, "a copy of the weights would take 2097"},
     };
 
     (void)state;

@@ -121,25 +121,26 @@ static void another_specification_starts_afresh(void **state)
 static const struct {
     const char *name, *command, *code, *text;
 } bad_folders[] = {
-    {"a link out of the directory",           "ln -s /etc x",                                                "io",           ""         },
+    {"a link out of the directory", "ln -s /etc x", "io", ""},
     {"a specification linked from elsewhere",
-     "cp -r tiny x && rm x/spec.json && ln -s /etc/passwd x/spec.json",                                      "invalid",      "leads out"},
+     "cp -r tiny x && rm x/spec.json && ln -s /etc/passwd x/spec.json", "invalid", "leads out"},
     {"weights linked from elsewhere",
      "cp -r tiny x && mv x/weights.safetensors ../test_api_outside && "
-     "ln -s ../../test_api_outside x/weights.safetensors",                                                   "invalid",      "leads out"},
+     "ln -s ../../test_api_outside x/weights.safetensors",
+     "invalid", "leads out"},
     {"a folder linked from elsewhere",
-     "cp -r tiny ../test_api_outside.d && ln -s ../test_api_outside.d x",                                    "invalid",      "leads out"},
-    {"no weights",                            "cp -r tiny x && rm x/weights.safetensors",                    "io",           ""         },
-    {"a file for a folder",                   "touch x",                                                     "io",           ""         },
-    {"a folder for a file",                   "cp -r tiny x && rm x/spec.json && mkdir x/spec.json",         "io",           "regular"  },
-    {"no JSON",                               "cp -r tiny x && echo hello > x/spec.json",                    "bad_file",     ""         },
-    {"an empty specification",                "cp -r tiny x && : > x/spec.json",                             "bad_file",     ""         },
-    {"another format",                        "cp -r tiny x && sed -i s,supernet/1,supernet/9, x/spec.json", "unsupported",
-     ""                                                                                                                                 },
-    {"an unknown operator",                   "cp -r tiny x && sed -i s/Linear/Bilinear/ x/spec.json",       "unknown_name",
-     "Bilinear"                                                                                                                         },
-    {"weights cut short",                     "cp -r tiny x && truncate -s 60 x/weights.safetensors",        "bad_file",     ""         },
-    {"empty weights",                         "cp -r tiny x && : > x/weights.safetensors",                   "bad_file",     ""         },
+     "cp -r tiny ../test_api_outside.d && ln -s ../test_api_outside.d x", "invalid", "leads out"},
+    {"no weights", "cp -r tiny x && rm x/weights.safetensors", "io", ""},
+    {"a file for a folder", "touch x", "io", ""},
+    {"a folder for a file", "cp -r tiny x && rm x/spec.json && mkdir x/spec.json", "io", "regular"},
+    {"no JSON", "cp -r tiny x && echo hello > x/spec.json", "bad_file", ""},
+    {"an empty specification", "cp -r tiny x && : > x/spec.json", "bad_file", ""},
+    {"another format", "cp -r tiny x && sed -i s,supernet/1,supernet/9, x/spec.json", "unsupported",
+     ""},
+    {"an unknown operator", "cp -r tiny x && sed -i s/Linear/Bilinear/ x/spec.json", "unknown_name",
+     "Bilinear"},
+    {"weights cut short", "cp -r tiny x && truncate -s 60 x/weights.safetensors", "bad_file", ""},
+    {"empty weights", "cp -r tiny x && : > x/weights.safetensors", "bad_file", ""},
 };
 
 /* What export gives is such a network. */
@@ -437,8 +438,8 @@ static void every_request_is_counted(void **state)
     api_count_reply(api, &space, 299);
     api_count_reply(api, NULL, 400);
 #define COUNT(route, class, code)                                                                  \
-    series(api, "supernetd_requests_total{route=\"" route "\",status=\"" class "\",code=\"" code   \
-                "\"}")
+    series(api,                                                                                    \
+           "supernetd_requests_total{route=\"" route "\",status=\"" class "\",code=\"" code "\"}")
     assert_float_equal(COUNT("space", "2xx", "200"), 1, 0);
     assert_float_equal(COUNT("space", "5xx", "503"), 2, 0);
     assert_float_equal(COUNT("space", "other", "other"), 1, 0);

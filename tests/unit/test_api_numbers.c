@@ -22,25 +22,25 @@ static const struct {
     float       value;
     const char *text;
 } floats[] = {
-    {0.0f,           "0"               },
-    {-0.0f,          "-0.0"            },
-    {1.0f,           "1"               },
-    {-2.5f,          "-2.5"            },
-    {0.1f,           "0.1"             },
-    {1.0f / 3,       "0.33333334"      },
-    {100.0f,         "100"             },
-    {16777216.0f,    "16777216"        },
-    {0.001f,         "0.001"           },
-    {0.00001f,       "0.00001"         },
-    {0.000001f,      "1e-06"           },
-    {1.5e-7f,        "1.5e-07"         },
-    {123456789.0f,   "123456790"       },
-    {1e15f,          "1000000000000000"},
-    {1e16f,          "1e+16"           },
-    {FLT_MAX,        "3.4028235e+38"   },
-    {9.999999e9f,    "9999999000"      },
-    {9.9999994e-10f, "1e-09"           },
-    {0x1p-149f,      "1e-45"           },
+    {0.0f, "0"},
+    {-0.0f, "-0.0"},
+    {1.0f, "1"},
+    {-2.5f, "-2.5"},
+    {0.1f, "0.1"},
+    {1.0f / 3, "0.33333334"},
+    {100.0f, "100"},
+    {16777216.0f, "16777216"},
+    {0.001f, "0.001"},
+    {0.00001f, "0.00001"},
+    {0.000001f, "1e-06"},
+    {1.5e-7f, "1.5e-07"},
+    {123456789.0f, "123456790"},
+    {1e15f, "1000000000000000"},
+    {1e16f, "1e+16"},
+    {FLT_MAX, "3.4028235e+38"},
+    {9.999999e9f, "9999999000"},
+    {9.9999994e-10f, "1e-09"},
+    {0x1p-149f, "1e-45"},
 };
 
 static uint32_t bits(float x)
@@ -230,40 +230,40 @@ static const struct {
     const char       *back; /* how it is written; NULL: refused */
     enum problem_code code;
 } tensors[] = {
-    {"floats",                   SN_F32,  "[[1, 2.50], [-3e0, 0.1]]",                      "[[1, 2.5], [-3, 0.1]]",       P_OK    },
-    {"space anywhere",           SN_F32,  " [ [1\n,\t2 ]\r\n] ",                           "[[1, 2]]",                    P_OK    },
-    {"doubles",                  SN_F64,  "[[0.1, 1e300]]",                                "[[0.1, 1e+300]]",             P_OK    },
-    {"64-bit integers",          SN_I64,  "[[9223372036854775807, -9223372036854775808]]",
-     "[[9223372036854775807, -9223372036854775808]]",                                                                     P_OK    },
-    {"an integer too large",     SN_I64,  "[[9223372036854775808, 0]]",                    NULL,                          P_DTYPE },
-    {"32-bit integers",          SN_I32,  "[[2147483647, -2147483648]]",                   "[[2147483647, -2147483648]]", P_OK    },
-    {"beyond 32 bits",           SN_I32,  "[[2147483648, 0]]",                             NULL,                          P_DTYPE },
-    {"16-bit integers",          SN_I16,  "[[32767, -32768]]",                             "[[32767, -32768]]",           P_OK    },
-    {"beyond 16 bits",           SN_I16,  "[[32768, 0]]",                                  NULL,                          P_DTYPE },
-    {"8-bit integers",           SN_I8,   "[[127, -128]]",                                 "[[127, -128]]",               P_OK    },
-    {"beyond 8 bits",            SN_I8,   "[[0, -129]]",                                   NULL,                          P_DTYPE },
-    {"bytes",                    SN_U8,   "[[0, 255]]",                                    "[[0, 255]]",                  P_OK    },
-    {"a negative byte",          SN_U8,   "[[0, -1]]",                                     NULL,                          P_DTYPE },
-    {"a fraction for an int",    SN_U8,   "[[0, 1.0]]",                                    NULL,                          P_DTYPE },
-    {"booleans",                 SN_BOOL, "[[true, false]]",                               "[[true, false]]",             P_OK    },
-    {"a number for a boolean",   SN_BOOL, "[[true, 0]]",                                   NULL,                          P_DTYPE },
-    {"half a word",              SN_BOOL, "[[tru, false]]",                                NULL,                          P_SYNTAX},
-    {"a word and more",          SN_BOOL, "[[true1, false]]",                              NULL,                          P_SYNTAX},
-    {"half of null",             SN_F32,  "[[nul, 0]]",                                    NULL,                          P_SYNTAX},
-    {"no number",                SN_F64,  "[[nan, 0]]",                                    NULL,                          P_SYNTAX},
-    {"zeros keep their signs",   SN_F32,  "[[-0.0, -0]]",                                  "[[-0.0, -0.0]]",              P_OK    },
-    {"also as doubles",          SN_F64,  "[[-0.0, -0e5]]",                                "[[-0.0, -0.0]]",              P_OK    },
-    {"a boolean for a number",   SN_F32,  "[[true, 0]]",                                   NULL,                          P_DTYPE },
-    {"no half floats in JSON",   SN_F16,  "[[1, 2]]",                                      NULL,                          P_DTYPE },
-    {"ragged",                   SN_F32,  "[[1, 2], [3]]",                                 NULL,                          P_SHAPE },
-    {"ragged in the first",      SN_F32,  "[[1], [2, 3]]",                                 NULL,                          P_SHAPE },
-    {"infinite",                 SN_F32,  "[[1, 3.5e38]]",                                 NULL,                          P_DTYPE },
-    {"infinite as a double",     SN_F64,  "[[1, 1e309]]",                                  NULL,                          P_DTYPE },
-    {"the largest float",        SN_F32,  "[[3.4028235e38, 0]]",                           "[[3.4028235e+38, 0]]",        P_OK    },
-    {"no end",                   SN_F32,  "[[1, 2]",                                       NULL,                          P_SYNTAX},
-    {"no comma",                 SN_F32,  "[[1 2]]",                                       NULL,                          P_SYNTAX},
-    {"too many, then no end",    SN_F32,  "[[1, 2, 3",                                     NULL,                          P_SHAPE },
-    {"too many, no end of text", SN_F32,  "[[1, 2, \"",                                    NULL,                          P_SYNTAX},
+    {"floats", SN_F32, "[[1, 2.50], [-3e0, 0.1]]", "[[1, 2.5], [-3, 0.1]]", P_OK},
+    {"space anywhere", SN_F32, " [ [1\n,\t2 ]\r\n] ", "[[1, 2]]", P_OK},
+    {"doubles", SN_F64, "[[0.1, 1e300]]", "[[0.1, 1e+300]]", P_OK},
+    {"64-bit integers", SN_I64, "[[9223372036854775807, -9223372036854775808]]",
+     "[[9223372036854775807, -9223372036854775808]]", P_OK},
+    {"an integer too large", SN_I64, "[[9223372036854775808, 0]]", NULL, P_DTYPE},
+    {"32-bit integers", SN_I32, "[[2147483647, -2147483648]]", "[[2147483647, -2147483648]]", P_OK},
+    {"beyond 32 bits", SN_I32, "[[2147483648, 0]]", NULL, P_DTYPE},
+    {"16-bit integers", SN_I16, "[[32767, -32768]]", "[[32767, -32768]]", P_OK},
+    {"beyond 16 bits", SN_I16, "[[32768, 0]]", NULL, P_DTYPE},
+    {"8-bit integers", SN_I8, "[[127, -128]]", "[[127, -128]]", P_OK},
+    {"beyond 8 bits", SN_I8, "[[0, -129]]", NULL, P_DTYPE},
+    {"bytes", SN_U8, "[[0, 255]]", "[[0, 255]]", P_OK},
+    {"a negative byte", SN_U8, "[[0, -1]]", NULL, P_DTYPE},
+    {"a fraction for an int", SN_U8, "[[0, 1.0]]", NULL, P_DTYPE},
+    {"booleans", SN_BOOL, "[[true, false]]", "[[true, false]]", P_OK},
+    {"a number for a boolean", SN_BOOL, "[[true, 0]]", NULL, P_DTYPE},
+    {"half a word", SN_BOOL, "[[tru, false]]", NULL, P_SYNTAX},
+    {"a word and more", SN_BOOL, "[[true1, false]]", NULL, P_SYNTAX},
+    {"half of null", SN_F32, "[[nul, 0]]", NULL, P_SYNTAX},
+    {"no number", SN_F64, "[[nan, 0]]", NULL, P_SYNTAX},
+    {"zeros keep their signs", SN_F32, "[[-0.0, -0]]", "[[-0.0, -0.0]]", P_OK},
+    {"also as doubles", SN_F64, "[[-0.0, -0e5]]", "[[-0.0, -0.0]]", P_OK},
+    {"a boolean for a number", SN_F32, "[[true, 0]]", NULL, P_DTYPE},
+    {"no half floats in JSON", SN_F16, "[[1, 2]]", NULL, P_DTYPE},
+    {"ragged", SN_F32, "[[1, 2], [3]]", NULL, P_SHAPE},
+    {"ragged in the first", SN_F32, "[[1], [2, 3]]", NULL, P_SHAPE},
+    {"infinite", SN_F32, "[[1, 3.5e38]]", NULL, P_DTYPE},
+    {"infinite as a double", SN_F64, "[[1, 1e309]]", NULL, P_DTYPE},
+    {"the largest float", SN_F32, "[[3.4028235e38, 0]]", "[[3.4028235e+38, 0]]", P_OK},
+    {"no end", SN_F32, "[[1, 2]", NULL, P_SYNTAX},
+    {"no comma", SN_F32, "[[1 2]]", NULL, P_SYNTAX},
+    {"too many, then no end", SN_F32, "[[1, 2, 3", NULL, P_SHAPE},
+    {"too many, no end of text", SN_F32, "[[1, 2, \"", NULL, P_SYNTAX},
 };
 
 static void tensors_go_in_and_out(void **state)
@@ -271,9 +271,7 @@ static void tensors_go_in_and_out(void **state)
     (void)state;
     for (size_t i = 0; i < N_ROWS(tensors); i++) {
         const sn_port port = {
-            .name = "x", .desc = {tensors[i].dtype, {2, {-1, 2}}},
-                 .symbol = {"N"               }
-        };
+            .name = "x", .desc = {tensors[i].dtype, {2, {-1, 2}}}, .symbol = {"N"}};
         const char        *text = tensors[i].text;
         struct json_cursor c = {.start = text, .at = text, .end = text + strlen(text)};
         struct problem     p = {0};
@@ -296,9 +294,7 @@ static void tensors_go_in_and_out(void **state)
 
 static void a_scalar_is_the_element_itself(void **state)
 {
-    const sn_port port = {
-        .name = "t", .desc = {SN_F32, {0}}
-    };
+    const sn_port      port = {.name = "t", .desc = {SN_F32, {0}}};
     const char        *text = " 2.5,";
     struct json_cursor c = {.start = text, .at = text, .end = text + strlen(text)};
     struct problem     p = {0};

@@ -20,17 +20,17 @@ static const struct {
     const char *type, *origin;
     enum media  media;
 } types[] = {
-    {NULL,                                NULL,            MEDIA_JSON       },
-    {"",                                  NULL,            MEDIA_JSON       },
-    {"application/json",                  NULL,            MEDIA_JSON       },
-    {"Application/JSON ; charset=utf-8",  NULL,            MEDIA_JSON       },
-    {"application/x-safetensors",         NULL,            MEDIA_SAFETENSORS},
-    {"application/x-www-form-urlencoded", NULL,            MEDIA_JSON       },
-    {"application/x-www-form-urlencoded", "http://a.test", MEDIA_OTHER      },
-    {"application/jso",                   NULL,            MEDIA_OTHER      },
-    {"application/json5",                 NULL,            MEDIA_OTHER      },
-    {"text/plain",                        NULL,            MEDIA_OTHER      },
-    {";",                                 NULL,            MEDIA_OTHER      },
+    {NULL, NULL, MEDIA_JSON},
+    {"", NULL, MEDIA_JSON},
+    {"application/json", NULL, MEDIA_JSON},
+    {"Application/JSON ; charset=utf-8", NULL, MEDIA_JSON},
+    {"application/x-safetensors", NULL, MEDIA_SAFETENSORS},
+    {"application/x-www-form-urlencoded", NULL, MEDIA_JSON},
+    {"application/x-www-form-urlencoded", "http://a.test", MEDIA_OTHER},
+    {"application/jso", NULL, MEDIA_OTHER},
+    {"application/json5", NULL, MEDIA_OTHER},
+    {"text/plain", NULL, MEDIA_OTHER},
+    {";", NULL, MEDIA_OTHER},
 };
 
 static void content_types_are_told_apart(void **state)
@@ -48,23 +48,23 @@ static const struct {
     const char *accept;
     enum media  media;
 } wishes[] = {
-    {NULL,                                                       MEDIA_JSON       },
-    {"*/*",                                                      MEDIA_JSON       },
-    {"application/*",                                            MEDIA_JSON       },
-    {"application/x-safetensors",                                MEDIA_SAFETENSORS},
-    {"application/x-safetensors, */*;q=0.1",                     MEDIA_SAFETENSORS},
-    {"application/json;q=0.5, application/x-safetensors;q=0.7",  MEDIA_SAFETENSORS},
-    {"application/json;q=0.5, application/x-safetensors;q=0.25", MEDIA_JSON       },
-    {"application/json;q=0, */*",                                MEDIA_SAFETENSORS},
-    {"*/*;q=0",                                                  MEDIA_OTHER      },
-    {"text/html",                                                MEDIA_OTHER      },
-    {"text/html, application/json ; charset=utf-8 ; q=0.001",    MEDIA_JSON       },
-    {"application/json;q=0.000",                                 MEDIA_OTHER      },
-    {"application/json;q=1.000",                                 MEDIA_JSON       },
-    {",,, ,application/json,",                                   MEDIA_JSON       },
-    {"application/x-safetensors;q=nonsense",                     MEDIA_SAFETENSORS},
-    {"application",                                              MEDIA_OTHER      },
-    {"application/",                                             MEDIA_OTHER      },
+    {NULL, MEDIA_JSON},
+    {"*/*", MEDIA_JSON},
+    {"application/*", MEDIA_JSON},
+    {"application/x-safetensors", MEDIA_SAFETENSORS},
+    {"application/x-safetensors, */*;q=0.1", MEDIA_SAFETENSORS},
+    {"application/json;q=0.5, application/x-safetensors;q=0.7", MEDIA_SAFETENSORS},
+    {"application/json;q=0.5, application/x-safetensors;q=0.25", MEDIA_JSON},
+    {"application/json;q=0, */*", MEDIA_SAFETENSORS},
+    {"*/*;q=0", MEDIA_OTHER},
+    {"text/html", MEDIA_OTHER},
+    {"text/html, application/json ; charset=utf-8 ; q=0.001", MEDIA_JSON},
+    {"application/json;q=0.000", MEDIA_OTHER},
+    {"application/json;q=1.000", MEDIA_JSON},
+    {",,, ,application/json,", MEDIA_JSON},
+    {"application/x-safetensors;q=nonsense", MEDIA_SAFETENSORS},
+    {"application", MEDIA_OTHER},
+    {"application/", MEDIA_OTHER},
 };
 
 static void the_best_form_is_chosen(void **state)
@@ -83,17 +83,10 @@ static const struct {
     const char *text, *decoded; /* NULL: malformed */
     bool        plus;
 } escapes[] = {
-    {"abc",       "abc",      false},
-    {"a%20b",     "a b",      false},
-    {"%41%4a%4A", "AJJ",      false},
-    {"a+b",       "a+b",      false},
-    {"a+b",       "a b",      true },
-    {"%c3%a9",    "\xc3\xa9", false},
-    {"%",         NULL,       false},
-    {"a%4",       NULL,       false},
-    {"%4g",       NULL,       false},
-    {"%00",       NULL,       false},
-    {"%%41",      NULL,       false},
+    {"abc", "abc", false}, {"a%20b", "a b", false}, {"%41%4a%4A", "AJJ", false},
+    {"a+b", "a+b", false}, {"a+b", "a b", true},    {"%c3%a9", "\xc3\xa9", false},
+    {"%", NULL, false},    {"a%4", NULL, false},    {"%4g", NULL, false},
+    {"%00", NULL, false},  {"%%41", NULL, false},
 };
 
 static void escapes_are_decoded(void **state)

@@ -175,16 +175,16 @@ static void statuses_agree(void **state)
             const char *status;
             bool        can;
         } want[] = {
-            {"400",                        true                        }, /* percent escapes, the query */
-            {"403",                        !machine || strcmp(row->name, "openapi") == 0},
-            {"404",                            strchr(row->pattern,                                                    '{') != NULL},
-            {"405",                true},
-            {"406",         true                                            },
-            {"413",                true},
-            {"415",         row->takes != TAKES_NOTHING                                     },
-            {"422",true},
-            {"503",                                true                                                                            }, /* memory */
-            {"504",row->lane == API_COMPUTE},
+            {"400", true}, /* percent escapes, the query */
+            {"403", !machine || strcmp(row->name, "openapi") == 0},
+            {"404", strchr(row->pattern, '{') != NULL},
+            {"405", true},
+            {"406", true},
+            {"413", true},
+            {"415", row->takes != TAKES_NOTHING},
+            {"422", true},
+            {"503", true}, /* memory */
+            {"504", row->lane == API_COMPUTE},
         };
 
         for (size_t k = 0; k < sizeof want / sizeof *want; k++)
@@ -286,19 +286,19 @@ static const struct {
     enum api_lane lane;
     size_t        max_body;
 } asked[] = {
-    {"GET",    "/healthz",                       200, "healthz",       API_LOOP,    0      },
-    {"HEAD",   "/healthz",                       200, "healthz",       API_LOOP,    0      },
-    {"POST",   "/v1/supernets/digits/forward",   200, "forward",       API_COMPUTE, 4 << 20},
-    {"POST",   "/v1/supernets/nobody/forward",   200, "forward",       API_COMPUTE, 4 << 20},
-    {"PUT",    "/v1/supernets/digits/choices",   200, "put_choices",   API_COMPUTE, 4 << 20},
-    {"DELETE", "/v1/supernets/digits/subnets/1", 200, "delete_subnet", API_COMPUTE, 0      },
-    {"DELETE", "/v1/supernets",                  405, "none",          API_LOOP,    0      },
-    {"GET",    "/v1/supernets/",                 404, "none",          API_LOOP,    0      },
-    {"GET",    "/",                              404, "none",          API_LOOP,    0      },
-    {"GET",    "",                               404, "none",          API_LOOP,    0      },
-    {"GET",    "/v1/supernets/a/b",              404, "none",          API_LOOP,    0      },
-    {"GET",    "/v1/supernets//space",           404, "none",          API_LOOP,    0      },
-    {"GET",    "*",                              404, "none",          API_LOOP,    0      },
+    {"GET", "/healthz", 200, "healthz", API_LOOP, 0},
+    {"HEAD", "/healthz", 200, "healthz", API_LOOP, 0},
+    {"POST", "/v1/supernets/digits/forward", 200, "forward", API_COMPUTE, 4 << 20},
+    {"POST", "/v1/supernets/nobody/forward", 200, "forward", API_COMPUTE, 4 << 20},
+    {"PUT", "/v1/supernets/digits/choices", 200, "put_choices", API_COMPUTE, 4 << 20},
+    {"DELETE", "/v1/supernets/digits/subnets/1", 200, "delete_subnet", API_COMPUTE, 0},
+    {"DELETE", "/v1/supernets", 405, "none", API_LOOP, 0},
+    {"GET", "/v1/supernets/", 404, "none", API_LOOP, 0},
+    {"GET", "/", 404, "none", API_LOOP, 0},
+    {"GET", "", 404, "none", API_LOOP, 0},
+    {"GET", "/v1/supernets/a/b", 404, "none", API_LOOP, 0},
+    {"GET", "/v1/supernets//space", 404, "none", API_LOOP, 0},
+    {"GET", "*", 404, "none", API_LOOP, 0},
 };
 
 static void the_server_learns_what_a_request_may_cost(void **state)

@@ -34,9 +34,7 @@ static sn_status infer_all_memory(sn_call *call, sn_error *err)
 static sn_status infer_too_large(sn_call *call, sn_error *err)
 {
     (void)err;
-    call->out[0] = (sn_desc){
-        SN_F32, {2, {INT64_C(1) << 31, INT64_C(1) << 31}}
-    };
+    call->out[0] = (sn_desc){SN_F32, {2, {INT64_C(1) << 31, INT64_C(1) << 31}}};
     return SN_OK;
 }
 
@@ -116,24 +114,25 @@ static void a_table_that_lacks_what_the_planner_calls_is_refused(void **state)
     static const char *const  no_name[] = {NULL};
     static const sn_param_def twice[] = {{.name = "w"}, {.name = "w"}, {0}};
     static const sn_param_def unnamed[] = {{.name = ""}, {0}};
-    static const sn_arg_def   no_kind[] = {
-          {.name = "k", .kinds = 1u << 30},
-          {0          }
-    };
+    static const sn_arg_def   no_kind[] = {{.name = "k", .kinds = 1u << 30}, {0}};
     const struct {
         sn_variant  variant;
         sn_status   want;
         const char *why;
     } variants[] = {
-        {{.name = "v", .fits = fits},                                                           SN_E_INVALID, "needs the functions fits and forward"},
+        {{.name = "v", .fits = fits}, SN_E_INVALID, "needs the functions fits and forward"},
         {{.name = "v", .forward = forward_variant},
-         SN_E_INVALID,                                                                                        "needs the functions fits and forward"},
+         SN_E_INVALID,
+         "needs the functions fits and forward"},
         {{.name = "v", .fits = fits, .forward = forward_variant, .packed_bytes = packed_bytes},
-         SN_E_INVALID,                                                                                        "needs both or none"                  },
+         SN_E_INVALID,
+         "needs both or none"},
         {{.name = "v", .fits = fits, .forward = forward_variant, .layout = (sn_layout)7},
-         SN_E_UNSUPPORTED,                                                                                    "layouts 0 and 7"                     },
+         SN_E_UNSUPPORTED,
+         "layouts 0 and 7"},
         {{.name = "v", .fits = fits, .forward = forward_variant, .fuses = 64},
-         SN_E_UNSUPPORTED,                                                                                    "fuses 0x40"                          },
+         SN_E_UNSUPPORTED,
+         "fuses 0x40"},
     };
     sn_op op = sound_op();
 
@@ -167,9 +166,7 @@ static const char odd_spec[] =
 
 static sn_status compile_odd(const sn_op *op, sn_error *err)
 {
-    const sn_desc in = {
-        SN_F32, {2, {3, 2}}
-    };
+    const sn_desc            in = {SN_F32, {2, {3, 2}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     sn_registry             *reg = NULL;
     sn_supernet             *net = NULL;
@@ -204,7 +201,7 @@ static void what_an_operator_says_of_itself_is_not_believed(void **state)
          .fits = fits,
          .scratch_bytes = all_memory,
          .forward = forward_variant},
-        {0              },
+        {0},
     };
     const struct {
         sn_status (*infer)(sn_call *call, sn_error *err);
@@ -212,11 +209,11 @@ static void what_an_operator_says_of_itself_is_not_believed(void **state)
         sn_status         want;
         const char       *why;
     } cases[] = {
-        {infer_all_memory,     NULL,     SN_E_LIMIT,   "bytes of temporary memory"     },
-        {infer_same,           variants, SN_E_LIMIT,   "bytes of temporary memory"     },
-        {infer_too_large,      NULL,     SN_E_SHAPE,   "impossible shape"              },
-        {infer_without_a_word, NULL,     SN_E_SHAPE,   "Odd gave up without saying why"},
-        {infer_unknown_status, NULL,     SN_E_INVALID, "no such code"                  },
+        {infer_all_memory, NULL, SN_E_LIMIT, "bytes of temporary memory"},
+        {infer_same, variants, SN_E_LIMIT, "bytes of temporary memory"},
+        {infer_too_large, NULL, SN_E_SHAPE, "impossible shape"},
+        {infer_without_a_word, NULL, SN_E_SHAPE, "Odd gave up without saying why"},
+        {infer_unknown_status, NULL, SN_E_INVALID, "no such code"},
     };
 
     (void)state;
@@ -257,15 +254,11 @@ static void an_activation_that_nobody_knows_runs_by_itself(void **state)
         "\"type\": "
         "\"Linear\", \"in_features\": 2, \"out_features\": 1, \"bias\": false}, {\"type\": "
         "\"Odd\"}]}}";
-    const sn_shape wide =
-                       {
-                           2, {1, 2}
-    },
-                   narrow = {2, {1, 1}};
-    float         ones[2] = {1.0f, 1.0f}, y = 0.0f;
-    sn_tensor     weight = sn_tensor_dense(SN_F32, &wide, ones);
-    sn_tensor     in = weight, out = sn_tensor_dense(SN_F32, &narrow, &y);
-    const sn_desc desc = {SN_F32, wide};
+    const sn_shape wide = {2, {1, 2}}, narrow = {2, {1, 1}};
+    float          ones[2] = {1.0f, 1.0f}, y = 0.0f;
+    sn_tensor      weight = sn_tensor_dense(SN_F32, &wide, ones);
+    sn_tensor      in = weight, out = sn_tensor_dense(SN_F32, &narrow, &y);
+    const sn_desc  desc = {SN_F32, wide};
 
     const sn_compile_options options = {.size = sizeof options, .in = &desc, .n_in = 1};
     sn_run_options           run_options = {.size = sizeof run_options};
@@ -407,12 +400,12 @@ static const char norm_spec[] =
 
 static const struct net_tensor norm_tensors[] = {
     {"fc.weight", 2, {2, 2}},
-    {"fc.bias",     1, {2}},
-    {"n.weight",   1, {2}},
-    {"n.bias",        1, {2}},
-    {"n.running_mean",  1, {2}},
-    {"n.running_var",        1, {2}},
-    {0   },
+    {"fc.bias", 1, {2}},
+    {"n.weight", 1, {2}},
+    {"n.bias", 1, {2}},
+    {"n.running_mean", 1, {2}},
+    {"n.running_var", 1, {2}},
+    {0},
 };
 
 enum { BATCH = 4 };
@@ -429,9 +422,7 @@ struct world {
 static sn_status compile(sn_subnet *subnet, sn_mode mode, int exactness, int rank, sn_plan **ret,
                          sn_error *err)
 {
-    const sn_desc in = {
-        SN_F32, {rank, {BATCH, 2}}
-    };
+    const sn_desc            in = {SN_F32, {rank, {BATCH, 2}}};
     const sn_compile_options options = {.size = sizeof options,
                                         .in = rank == 0 ? NULL : &in,
                                         .n_in = 1,
@@ -445,9 +436,7 @@ static struct world *build(void)
 {
     struct world  *w = aligned_alloc(SN_ALIGN_BYTES, (sizeof *w + SN_ALIGN_BYTES - 1) /
                                                          SN_ALIGN_BYTES * SN_ALIGN_BYTES);
-    const sn_shape shape = {
-        2, {BATCH, 2}
-    };
+    const sn_shape shape = {2, {BATCH, 2}};
 
     assert_non_null(w);
     *w = (struct world){0};
@@ -533,10 +522,10 @@ static void a_plan_refuses_options_that_mean_nothing(void **state)
         int         mode, exactness, rank;
         const char *why;
     } cases[] = {
-        {7, 0, 2,  "7 is neither SN_EVAL nor SN_TRAIN"},
-        {0, 9, 2,  "9 is no sn_exactness"             },
-        {0, 0, 0,  "no inputs are described"          },
-        {0, 0, 99, "[rank 99]"                        },
+        {7, 0, 2, "7 is neither SN_EVAL nor SN_TRAIN"},
+        {0, 9, 2, "9 is no sn_exactness"},
+        {0, 0, 0, "no inputs are described"},
+        {0, 0, 99, "[rank 99]"},
     };
     struct world *w = build();
 
@@ -557,9 +546,7 @@ static void a_plan_refuses_options_that_mean_nothing(void **state)
 /* A limit below what an empty plan takes was none at all. */
 static void limits_hold_however_small_they_are(void **state)
 {
-    const sn_desc in = {
-        SN_F32, {2, {BATCH, 2}}
-    };
+    const sn_desc in = {SN_F32, {2, {BATCH, 2}}};
     struct world *w = build();
 
     (void)state;
@@ -588,15 +575,13 @@ static void a_plan_with_copies_of_weights_is_within_its_limit(void **state)
         "\"embed_dim\": \"e\", \"num_heads\": 1, \"inputs\": [\"q\", \"q\", \"q\"]}], \"outputs\": "
         "[\"a\"]}}";
     const struct net_tensor tensors[] = {
-        {"a.in_proj_weight",  2, {3 * 128, 128}},
-        {"a.in_proj_bias",     1, {3 * 128}},
-        {"a.out_proj.weight",    2, {128, 128}},
-        {"a.out_proj.bias",          1, {128}},
+        {"a.in_proj_weight", 2, {3 * 128, 128}},
+        {"a.in_proj_bias", 1, {3 * 128}},
+        {"a.out_proj.weight", 2, {128, 128}},
+        {"a.out_proj.bias", 1, {128}},
         {0},
     };
-    const sn_desc in = {
-        SN_F32, {3, {2, 3, 124}}
-    };
+    const sn_desc      in = {SN_F32, {3, {2, 3, 124}}};
     sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1, .mode = SN_TRAIN};
     void              *bytes;
     sn_supernet       *net = net_load(spec, tensors, &bytes);
@@ -672,10 +657,10 @@ static void reading_choices_obeys_the_limits_of_the_draft(void **state)
         sn_limits limits;
         sn_status want;
     } cases[] = {
-        {{.memory_limit_bytes = 1},       SN_E_LIMIT  },
-        {{.memory_limit_bytes = 4 << 20}, SN_E_LIMIT  },
-        {{.step_limit = 1000},            SN_E_LIMIT  },
-        {{.stop = at_once},               SN_E_STOPPED},
+        {{.memory_limit_bytes = 1}, SN_E_LIMIT},
+        {{.memory_limit_bytes = 4 << 20}, SN_E_LIMIT},
+        {{.step_limit = 1000}, SN_E_LIMIT},
+        {{.stop = at_once}, SN_E_STOPPED},
     };
     char        *text = malloc(n);
     sn_registry *reg = NULL;

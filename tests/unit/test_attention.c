@@ -95,9 +95,7 @@ static sn_shape seq_shape(const struct setting *t, int length, int width)
 
 static void fill_inputs(const struct setting *t, struct inputs *in)
 {
-    const sn_dtype padding_type = t->padding == 'u'   ? SN_U8
-                                  : t->padding == 'b' ? SN_BOOL
-                                                      : SN_F32;
+    const sn_dtype padding_type = t->padding == 'u' ? SN_U8 : t->padding == 'b' ? SN_BOOL : SN_F32;
     const sn_dtype mask_type = t->mask == 'u' || t->mask == 'U'   ? SN_U8
                                : t->mask == 'b' || t->mask == 'B' ? SN_BOOL
                                                                   : SN_F32;
@@ -302,33 +300,28 @@ static const struct {
     const char    *sentence;
     struct setting t;
 } settings[] = {
-    {"packed weights",                        {.e = 8, .max_e = 8, .bias = true}                 },
-    {"packed weights of a narrower choice",   {.e = 4, .max_e = 8, .bias = true}                 },
-    {"the same without biases",               {.e = 4, .max_e = 8}                               },
+    {"packed weights", {.e = 8, .max_e = 8, .bias = true}},
+    {"packed weights of a narrower choice", {.e = 4, .max_e = 8, .bias = true}},
+    {"the same without biases", {.e = 4, .max_e = 8}},
     {"separate weights",
-     {.e = 8, .max_e = 8, .kdim = 5, .vdim = 3, .separate = true, .bias = true}                  },
+     {.e = 8, .max_e = 8, .kdim = 5, .vdim = 3, .separate = true, .bias = true}},
     {"separate weights of a narrower choice",
-     {.e = 4, .max_e = 8, .kdim = 3, .max_kdim = 5, .vdim = 2, .max_vdim = 7, .separate = true}  },
+     {.e = 4, .max_e = 8, .kdim = 3, .max_kdim = 5, .vdim = 2, .max_vdim = 7, .separate = true}},
     {"separate weights of equal widths",
-     {.e = 4, .max_e = 8, .kdim = 4, .max_kdim = 8, .vdim = 4, .max_vdim = 8, .separate = true}  },
-    {"appended keys",                         {.e = 4, .max_e = 8, .bias = true, .bias_kv = true}},
-    {"a zero key",                            {.e = 4, .max_e = 8, .bias = true, .zero = true}   },
+     {.e = 4, .max_e = 8, .kdim = 4, .max_kdim = 8, .vdim = 4, .max_vdim = 8, .separate = true}},
+    {"appended keys", {.e = 4, .max_e = 8, .bias = true, .bias_kv = true}},
+    {"a zero key", {.e = 4, .max_e = 8, .bias = true, .zero = true}},
     {"both, with separate weights",
-     {.e = 4, .max_e = 8, .kdim = 3, .vdim = 7, .separate = true, .bias_kv = true, .zero = true} },
-    {"nni mode",                              {.e = 4, .max_e = 8, .bias = true, .nni = true}    },
+     {.e = 4, .max_e = 8, .kdim = 3, .vdim = 7, .separate = true, .bias_kv = true, .zero = true}},
+    {"nni mode", {.e = 4, .max_e = 8, .bias = true, .nni = true}},
 };
 
 /* Every mask with every other, in every order of the axes. */
 static void agrees_with_the_definition(void **state)
 {
     static const char padding[] = {0, 'b', 'u', 'f'}, mask[] = {0, 'b', 'u', 'f', 'B', 'U', 'F'};
-    static const int  size[][4] = {
-         {3, 4, 2, 2},
-         {1, 1, 1, 1},
-         {5, 2, 3, 4},
-         {2, 6, 1, 2}
-    };
-    struct setting t = *(const struct setting *)*state;
+    static const int  size[][4] = {{3, 4, 2, 2}, {1, 1, 1, 1}, {5, 2, 3, 4}, {2, 6, 1, 2}};
+    struct setting    t = *(const struct setting *)*state;
 
     if (!t.kdim) t.kdim = t.e;
     if (!t.vdim) t.vdim = t.e;
@@ -403,13 +396,13 @@ static const struct many {
     char        mask;
     bool        batch_first;
 } manies[] = {
-    {"threads change no bit",                                         "embed_dim = 96 of 48, 96, 120; num_heads = 3", 0,   false},
+    {"threads change no bit", "embed_dim = 96 of 48, 96, 120; num_heads = 3", 0, false},
     {"threads change no bit, a mask for every head, the batch first",
-     "embed_dim = 96 of 48, 96, 120; num_heads = 6; batch_first = true",                                              'F', true },
+     "embed_dim = 96 of 48, 96, 120; num_heads = 6; batch_first = true", 'F', true},
     {"threads change no bit, appended keys",
-     "embed_dim = 96; num_heads = 2; add_bias_kv = true; add_zero_attn = true",                                       'f', false},
+     "embed_dim = 96; num_heads = 2; add_bias_kv = true; add_zero_attn = true", 'f', false},
     {"threads change no bit, separate weights",
-     "embed_dim = 96 of 96, 104; num_heads = 3; kdim = 96; vdim = 96",                                                0,   false},
+     "embed_dim = 96 of 96, 104; num_heads = 3; kdim = 96; vdim = 96", 0, false},
 };
 
 static sn_shape many_shape(const struct many *t, int length)
@@ -466,10 +459,7 @@ static void threads_change_no_bit(void **state)
 static void packed_attention_has_no_weights(void **state)
 {
     const sn_desc in[] = {
-        {SN_F32, SHAPE(3, 2, 4)},
-        {SN_F32, SHAPE(3, 2, 4)},
-        {SN_F32, SHAPE(3, 2, 4)}
-    };
+        {SN_F32, SHAPE(3, 2, 4)}, {SN_F32, SHAPE(3, 2, 4)}, {SN_F32, SHAPE(3, 2, 4)}};
     struct op_call c;
 
     (void)state;
@@ -493,10 +483,7 @@ static void scratch_memory_does_not_grow_with_the_batch(void **state)
     for (int i = 0; i < 2; i++) {
         const int     n = i ? 64 : 1;
         const sn_desc in[] = {
-            {SN_F32, SHAPE(n, 7, 8)},
-            {SN_F32, SHAPE(n, 5, 8)},
-            {SN_F32, SHAPE(n, 5, 8)}
-        };
+            {SN_F32, SHAPE(n, 7, 8)}, {SN_F32, SHAPE(n, 5, 8)}, {SN_F32, SHAPE(n, 5, 8)}};
         struct op_call c;
 
         op_call_init(&c, &sn_op_attention, "embed_dim = 8; num_heads = 2; batch_first = true",
@@ -515,10 +502,7 @@ static void scratch_memory_does_not_grow_with_the_batch(void **state)
 static void weights_that_nobody_needs_are_absent(void **state)
 {
     const sn_desc in[] = {
-        {SN_F32, SHAPE(3, 2, 4)},
-        {SN_F32, SHAPE(3, 2, 4)},
-        {SN_F32, SHAPE(3, 2, 4)}
-    };
+        {SN_F32, SHAPE(3, 2, 4)}, {SN_F32, SHAPE(3, 2, 4)}, {SN_F32, SHAPE(3, 2, 4)}};
     float          x[24];
     sn_tensor      t[3];
     struct op_call c;
@@ -541,10 +525,7 @@ static void weights_that_nobody_needs_are_absent(void **state)
 static void cost_counts_projections_and_products(void **state)
 {
     const sn_desc in[] = {
-        {SN_F32, SHAPE(3, 2, 4)},
-        {SN_F32, SHAPE(5, 2, 6)},
-        {SN_F32, SHAPE(5, 2, 7)}
-    };
+        {SN_F32, SHAPE(3, 2, 4)}, {SN_F32, SHAPE(5, 2, 6)}, {SN_F32, SHAPE(5, 2, 7)}};
     struct op_call c;
     sn_cost        cost;
 
@@ -623,18 +604,16 @@ static void export_keeps_separate_weights_separate(void **state)
         int         e, kdim;
         bool        want;
     } row[] = {
-        {"embed_dim = 4 of 4, 8; num_heads = 2; kdim = 4 of 4, 8; vdim = 4", 4, 4, true },
+        {"embed_dim = 4 of 4, 8; num_heads = 2; kdim = 4 of 4, 8; vdim = 4", 4, 4, true},
         {"embed_dim = 4 of 4, 8; num_heads = 2; kdim = 6 of 4, 6; vdim = 4", 4, 6, false},
-        {"embed_dim = 4 of 4, 8; num_heads = 2",                             4, 4, false},
+        {"embed_dim = 4 of 4, 8; num_heads = 2", 4, 4, false},
     };
 
     (void)state;
     for (size_t i = 0; i < COUNT(row); i++) {
-        const sn_desc in[] = {
-            {SN_F32, SHAPE(3, 2, row[i].e)   },
-            {SN_F32, SHAPE(3, 2, row[i].kdim)},
-            {SN_F32, SHAPE(3, 2, 4)          }
-        };
+        const sn_desc  in[] = {{SN_F32, SHAPE(3, 2, row[i].e)},
+                               {SN_F32, SHAPE(3, 2, row[i].kdim)},
+                               {SN_F32, SHAPE(3, 2, 4)}};
         sn_value       v[SN_MAX_ARGS] = {{0}};
         struct op_call c;
         size_t         a = 0;

@@ -31,15 +31,12 @@ static void shares_follow_speeds(void **state)
         double speed[4];
         int    at[3]; /* where parts 1 and on begin */
     } rows[] = {
-        {2, 2, {1, 1},           {500}          },
-        {2, 2, {1, 0.98},        {500}          }, /* about equal is equal */
-        {2, 2, {1, 0.7},         {588}          },
-        {2, 2, {0.7, 1},         {412}          },
-        {2, 2, {3, 2.1},         {588}          }, /* only beside one another */
-        {2, 2, {1, 0.0001},      {790}          }, /* at most four to one */
-        {3, 3, {1, 1, 0.5},      {400, 800}     },
-        {4, 4, {1, 0.5, 1, 0.5}, {333, 500, 833}},
-        {4, 2, {1, 0.5},         {667}          }, /* two of four have worked */
+        {2, 2, {1, 1}, {500}},           {2, 2, {1, 0.98}, {500}}, /* about equal is equal */
+        {2, 2, {1, 0.7}, {588}},         {2, 2, {0.7, 1}, {412}},
+        {2, 2, {3, 2.1}, {588}},    /* only beside one another */
+        {2, 2, {1, 0.0001}, {790}}, /* at most four to one */
+        {3, 3, {1, 1, 0.5}, {400, 800}}, {4, 4, {1, 0.5, 1, 0.5}, {333, 500, 833}},
+        {4, 2, {1, 0.5}, {667}}, /* two of four have worked */
     };
 
     (void)state;
@@ -112,11 +109,7 @@ static void run(void *pool, int n, void (*body)(void *cls, int i), void *cls)
 static void loops_are_complete(void **state)
 {
     static const double speeds[][4] = {
-        {1,   1,   1,   1  },
-        {0.5, 1.5, 1.5, 0.5},
-        {2,   0.5, 0.5, 0.5},
-        {1,   1.7, 0.6, 0.7}
-    };
+        {1, 1, 1, 1}, {0.5, 1.5, 1.5, 0.5}, {2, 0.5, 0.5, 0.5}, {1, 1.7, 0.6, 0.7}};
     static const int64_t grains[] = {1, 4, 16};
 
     (void)state;

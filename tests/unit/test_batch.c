@@ -13,9 +13,7 @@
 
 #include "support/planned.h"
 
-static const struct net_tensor no_tensors[] = {
-    {NULL, 0, {0}}
-};
+static const struct net_tensor no_tensors[] = {{NULL, 0, {0}}};
 
 /* Run on 0.1, 0.2, ..., 1.7, 0.1, ...; the output is malloc()ed. */
 static sn_status forward(struct planned *w, const sn_shape *shape, size_t n_in, int64_t batch,
@@ -61,21 +59,19 @@ static sn_status forward(struct planned *w, const sn_shape *shape, size_t n_in, 
 static void a_residual_is_no_input(void **state)
 {
     static const struct net_tensor tensors[] = {
-        {"conv.weight",     4, {2, 2, 3, 3}},
-        {"conv.bias",       1, {2}         },
-        {"bn.weight",       1, {2}         },
-        {"bn.bias",         1, {2}         },
-        {"bn.running_mean", 1, {2}         },
-        {"bn.running_var",  1, {2}         },
-        {NULL,              0, {0}         },
+        {"conv.weight", 4, {2, 2, 3, 3}},
+        {"conv.bias", 1, {2}},
+        {"bn.weight", 1, {2}},
+        {"bn.bias", 1, {2}},
+        {"bn.running_mean", 1, {2}},
+        {"bn.running_var", 1, {2}},
+        {NULL, 0, {0}},
     };
     static const char *const spec[] = {
         SPEC(IN("x", "\"N\", 2, 4, 4"), GRAPH("\"x\"", NORM ", " CONV ", " SUM, "\"sum\"")),
         SPEC(IN("x", "\"N\", 2, 4, 4"), GRAPH("\"x\"", CONV ", " NORM ", " SUM, "\"sum\""))};
-    const sn_shape shape = {
-        4, {1, 2, 4, 4}
-    };
-    float *y[2];
+    const sn_shape shape = {4, {1, 2, 4, 4}};
+    float         *y[2];
 
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -103,15 +99,13 @@ static void equal_activations_are_one(void **state)
 #define PAIR(a, b)                                                                                 \
     SPEC(IN("x", "\"N\", 4, 3, 3"),                                                                \
          GRAPH("\"x\"", MAP("a", a) "," MAP("b", b) "," ADD("y", "a", "b"), "\"y\""))
-        {PAIR("\"ReLU\"", "\"ReLU\""),                            2},
-        {PAIR("\"ReLU\"", "\"SiLU\""),                            3},
+        {PAIR("\"ReLU\"", "\"ReLU\""), 2},
+        {PAIR("\"ReLU\"", "\"SiLU\""), 3},
         {PAIR("\"GELU\"", "\"GELU\", \"approximate\": \"none\""), 2},
         {PAIR("\"GELU\"", "\"GELU\", \"approximate\": \"tanh\""), 3},
 #undef PAIR
     };
-    const sn_shape shape = {
-        4, {2, 4, 3, 3}
-    };
+    const sn_shape shape = {4, {2, 4, 3, 3}};
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -138,9 +132,7 @@ static void absent_inputs_are_not_joined(void **state)
               "\"inputs\": [\"z\", \"u\"]}",
               "\"r\", \"k\""));
     /* clang-format on */
-    const sn_shape shape[3] = {
-        {4, {2, 4, 3, 3}}
-    };
+    const sn_shape shape[3] = {{4, {2, 4, 3, 3}}};
     struct planned w;
 
     (void)state;
@@ -156,8 +148,8 @@ static void absent_inputs_are_not_joined(void **state)
     "\"kernel_size\": 3, \"padding\": 1"
 static const struct net_tensor conv3[] = {
     {"conv.weight", 4, {4, 3, 3, 3}},
-    {"conv.bias",   1, {4}         },
-    {NULL,          0, {0}         },
+    {"conv.bias", 1, {4}},
+    {NULL, 0, {0}},
 };
 
 /* The height of an image is part of what a convolution is prepared for. */
@@ -165,11 +157,7 @@ static void a_height_is_no_batch(void **state)
 {
     static const char spec[] =
         SPEC(IN("x", "1, 3, \"N\", 8"), "{\"type\": \"Sequential\", \"layers\": [" CONV3 "}]}");
-    const sn_shape all =
-                       {
-                           4, {1, 3, 64, 8}
-    },
-                   two = {4, {1, 3, 2, 8}};
+    const sn_shape all = {4, {1, 3, 64, 8}}, two = {4, {1, 3, 2, 8}};
     struct planned w;
     float         *y;
 
@@ -189,9 +177,7 @@ static void a_plan_for_one_batch_runs_with_it(void **state)
         SPEC(IN("x", "3, \"N\", 8"),
              "{\"type\": \"Sequential\", \"layers\": [{\"type\": \"ReLU\"}, " CONV3
              ", \"stride\": 2}]}");
-    const sn_shape shape = {
-        3, {3, 5, 8}
-    };
+    const sn_shape shape = {3, {3, 5, 8}};
     struct planned w;
     float         *y;
 
@@ -223,18 +209,10 @@ static void a_constant_is_no_batch(void **state)
               "\"y\""));
     static const struct net_tensor tensors[] = {
         {"conv.weight", 4, {2, 2, 1, 1}},
-        {NULL,          0, {0}         },
+        {NULL, 0, {0}},
     };
-    const sn_shape x2 =
-                       {
-                           4, {2, 2, 3, 3}
-    },
-                   x1 = {4, {1, 2, 3, 3}};
-    const sn_shape g2 =
-                       {
-                           4, {2, 2, 1, 1}
-    },
-                   g1 = {4, {1, 2, 1, 1}};
+    const sn_shape x2 = {4, {2, 2, 3, 3}}, x1 = {4, {1, 2, 3, 3}};
+    const sn_shape g2 = {4, {2, 2, 1, 1}}, g1 = {4, {1, 2, 1, 1}};
     struct planned w;
     float         *y;
 
@@ -273,8 +251,8 @@ static void a_constant_is_no_batch(void **state)
     "[2, 3]}"
 static const struct net_tensor large[] = {
     {"conv.weight", 4, {8, 1, 3, 3}},
-    {"conv.bias",   1, {8}         },
-    {NULL,          0, {0}         },
+    {"conv.bias", 1, {8}},
+    {NULL, 0, {0}},
 };
 
 #define WITH_ATTENTION                                                                             \
@@ -316,11 +294,7 @@ static void large_samples_come_one_by_one(void **state)
     };
     /* clang-format on */
     static const struct net_tensor *const tensors[] = {large, large, normed, attending};
-    const sn_shape                        three =
-                       {
-                           4, {3, 1, 300, 300}
-    },
-                   one = {4, {1, 1, 300, 300}};
+    const sn_shape three = {4, {3, 1, 300, 300}}, one = {4, {1, 1, 300, 300}};
 
     (void)state;
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
@@ -368,12 +342,10 @@ static void a_sum_takes_its_residuals_place(void **state)
         {"a.weight", 4, {32, 16, 1, 1}},
         {"b.weight", 4, {32, 32, 1, 1}},
         {"c.weight", 4, {32, 32, 1, 1}},
-        {NULL,       0, {0}           },
+        {NULL, 0, {0}},
     };
     enum { IMAGE_BYTES = 32 * 64 * 64 * sizeof(float) };
-    const sn_shape shape = {
-        .rank = 4, .dim = {1, 16, 64, 64}
-    };
+    const sn_shape shape = {.rank = 4, .dim = {1, 16, 64, 64}};
     struct planned w;
 
     (void)state;
@@ -388,9 +360,7 @@ static void samples_that_meet_stay_together(void **state)
     static const char spec[] =
         SPEC(IN("x", "\"N\", 1, 300, 300"), "{\"type\": \"Sequential\", \"layers\": [" LARGE
                                             ", {\"type\": \"Softmax\", \"dim\": 0}]}");
-    const sn_shape three = {
-        4, {3, 1, 300, 300}
-    };
+    const sn_shape three = {4, {3, 1, 300, 300}};
     struct planned w;
     float         *y;
 
@@ -411,9 +381,7 @@ static void statistics_of_a_batch_see_all_of_it(void **state)
         "{\"type\": \"Sequential\", \"layers\": [{\"type\": \"BatchNorm2d\", \"num_features\": 1, "
         "\"affine\": false, \"track_running_stats\": false}, {\"type\": \"Mean\", \"dim\": [2, "
         "3]}]}");
-    const sn_shape three = {
-        4, {3, 1, 800, 800}
-    };
+    const sn_shape three = {4, {3, 1, 800, 800}};
     struct planned w;
     float         *y;
 
@@ -437,12 +405,10 @@ static void nothing_in_nothing_out(void **state)
              "\"Linear\", \"in_features\": 3, \"out_features\": 40}]}");
     static const struct net_tensor tensors[] = {
         {"fc.weight", 2, {40, 3}},
-        {"fc.bias",   1, {40}   },
-        {NULL,        0, {0}    },
+        {"fc.bias", 1, {40}},
+        {NULL, 0, {0}},
     };
-    const sn_shape shape = {
-        3, {2, 0, 3}
-    };
+    const sn_shape shape = {3, {2, 0, 3}};
     struct planned w;
     float         *y;
 
@@ -461,10 +427,7 @@ static void sums_have_a_size(void **state)
              "{\"type\": \"InputChoice\", \"label\": \"which\", \"n_candidates\": 2, \"n_chosen\": "
              "null, "
              "\"reduction\": \"sum\"}");
-    const sn_shape shape[] = {
-        {3, {1, 1, 1 << 30}      },
-        {3, {1 << 30, 1 << 30, 1}}
-    };
+    const sn_shape shape[] = {{3, {1, 1, 1 << 30}}, {3, {1 << 30, 1 << 30, 1}}};
     struct planned w;
 
     (void)state;

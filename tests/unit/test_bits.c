@@ -42,10 +42,10 @@ static float number(size_t i)
  * same. */
 static float *fill(const sn_port *port, const int *row, int64_t n)
 {
-    const bool    batched = port->desc.shape.rank > 0 && port->desc.shape.dim[0] < 0;
-    sn_shape      shape = port->desc.shape;
-    size_t        one;
-    float        *x;
+    const bool batched = port->desc.shape.rank > 0 && port->desc.shape.dim[0] < 0;
+    sn_shape   shape = port->desc.shape;
+    size_t     one;
+    float     *x;
 
     if (batched) shape.dim[0] = 1;
     one = (size_t)sn_shape_count(&shape);
@@ -83,13 +83,12 @@ static float *run(const struct ground *g, const sn_plan *plan, const int *row, i
 {
     const sn_supernet *net = sn_subnet_supernet(g->subnet);
     const sn_parallel  threads = threads_of(n_threads);
-    sn_run_options     options = {.size = sizeof options,
-                                  .parallel = n_threads > 1 ? &threads : NULL};
-    sn_desc            desc[SN_MAX_PORTS];
-    sn_tensor          in[SN_MAX_PORTS], out[SN_MAX_PORTS];
-    sn_error           err = {0};
-    size_t             count = 0;
-    float             *y;
+    sn_run_options options = {.size = sizeof options, .parallel = n_threads > 1 ? &threads : NULL};
+    sn_desc        desc[SN_MAX_PORTS];
+    sn_tensor      in[SN_MAX_PORTS], out[SN_MAX_PORTS];
+    sn_error       err = {0};
+    size_t         count = 0;
+    float         *y;
 
     for (size_t i = 0; i < sn_supernet_n_inputs(net); i++) {
         const sn_port *port = sn_supernet_input(net, i);
@@ -162,9 +161,10 @@ static void compare(const struct ground *g, const sn_plan *plan, int64_t largest
         for (int64_t i = 0; i < rows; i++, at += one)
             for (size_t k = 0; k < one; k++)
                 if (memcmp(&at[k], &g->answer[row[i]][done + k], sizeof *at))
-                    fail_msg("%s: output %zu of row %d of %d, plan for %d, %d threads: %a, alone %a",
-                             g->name, o, (int)i, (int)n, (int)largest, n_threads, (double)at[k],
-                             (double)g->answer[row[i]][done + k]);
+                    fail_msg(
+                        "%s: output %zu of row %d of %d, plan for %d, %d threads: %a, alone %a",
+                        g->name, o, (int)i, (int)n, (int)largest, n_threads, (double)at[k],
+                        (double)g->answer[row[i]][done + k]);
         done += one;
     }
     free(y);
@@ -187,31 +187,33 @@ static void same_bits(const struct ground *g, const int64_t *largest, size_t n_l
         }
 }
 
-/* ---- networks --------------------------------------------------------------------------------- */
+/* ---- networks ---------------------------------------------------------------------------------
+ */
 
 #define DOC(shape, model)                                                                          \
     "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [{\"name\": \"x\", \"shape\": "     \
     "[\"N\", " shape "]}], \"model\": " model "}"
-#define CHAIN(layers)         "{\"type\": \"Sequential\", \"layers\": [" layers "]}"
-#define LAYER(type, ...)      "{\"type\": \"" type "\"" __VA_ARGS__ "}"
+#define CHAIN(layers)    "{\"type\": \"Sequential\", \"layers\": [" layers "]}"
+#define LAYER(type, ...) "{\"type\": \"" type "\"" __VA_ARGS__ "}"
 #define CONV(in, out, k, ...)                                                                      \
-    LAYER("Conv2d", ", \"in_channels\": " in ", \"out_channels\": " out                            \
-                    ", \"kernel_size\": " k __VA_ARGS__)
+    LAYER("Conv2d",                                                                                \
+          ", \"in_channels\": " in ", \"out_channels\": " out ", \"kernel_size\": " k __VA_ARGS__)
 #define LINEAR(in, out) LAYER("Linear", ", \"in_features\": " in ", \"out_features\": " out)
 #define NODE(name, type, inputs, more)                                                             \
     "{\"name\": \"" name "\", \"type\": \"" type "\", \"inputs\": [" inputs "]" more "}"
-#define BN(n)        LAYER("BatchNorm2d", ", \"num_features\": " n)
-#define ATTENTION(n, more)                                                                         \
-    "\"embed_dim\": " n ", \"num_heads\": 2, \"batch_first\": true" more
+#define BN(n)              LAYER("BatchNorm2d", ", \"num_features\": " n)
+#define ATTENTION(n, more) "\"embed_dim\": " n ", \"num_heads\": 2, \"batch_first\": true" more
 
 static const struct row {
     const char  *name, *spec;
     bool         small; /* cheap enough for 512 rows */
     sn_exactness exactness;
-} rows[] = {
+} rows
+    [] =
+        {
 #define LINEAR_ROW(in, out)                                                                        \
     {"Linear " in " -> " out, DOC(in, LINEAR(in, out)), true, SN_EXACTNESS_SPEC},
-    /* clang-format off */
+            /* clang-format off */
     LINEAR_ROW("1", "1") LINEAR_ROW("1", "17") LINEAR_ROW("3", "64") LINEAR_ROW("16", "5")
     LINEAR_ROW("64", "65") LINEAR_ROW("65", "16") LINEAR_ROW("65", "1") LINEAR_ROW("200", "33")
     {"Linear over tokens", DOC("7, 12", LINEAR("12", "20")), true, SN_EXACTNESS_SPEC},
@@ -314,7 +316,7 @@ static const struct row {
         ", \"in_channels\": 6, \"out_channels\": 5, \"kernel_size\": 1") ", "
         NODE("join", "Concat", "\"a\", \"b\"", "") ", "
         NODE("cut", "Truncate", "\"join\"", ", \"channels\": 7") "]}"), true, SN_EXACTNESS_SPEC},
-    /* clang-format on */
+            /* clang-format on */
 };
 
 static void row_alone_and_among_others(void **state)
@@ -334,7 +336,8 @@ static void row_alone_and_among_others(void **state)
     whole_fini(&w);
 }
 
-/* ---- subnets of supernets ----------------------------------------------------------------------- */
+/* ---- subnets of supernets -----------------------------------------------------------------------
+ */
 
 static void resampled(sn_supernet *net, const char *name, int n, uint64_t seed)
 {

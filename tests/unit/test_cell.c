@@ -269,26 +269,26 @@ static const struct refusal {
     const char *name, *model, *where, *text;
 } refusals[] = {
     {"the number of inputs is that of the predecessors",
-     "{\"type\": \"Cell\", \"label\": \"c\", \"num_nodes\": 1, " SAME_RELU "}",                        "model",
-     "Cell takes 1 input and gets 2"                                                                                                                                                            },
-    {"merge_op has two values",                          CELL("\"merge_op\": \"some\", " SAME_RELU),   "model.merge_op",
-     "\"some\" is neither \"all\" nor \"loose_end\""                                                                                                                                            },
+     "{\"type\": \"Cell\", \"label\": \"c\", \"num_nodes\": 1, " SAME_RELU "}", "model",
+     "Cell takes 1 input and gets 2"},
+    {"merge_op has two values", CELL("\"merge_op\": \"some\", " SAME_RELU), "model.merge_op",
+     "\"some\" is neither \"all\" nor \"loose_end\""},
     {"every predecessor has its preprocessor",
-     CELL("\"preprocessor\": [{\"type\": \"ReLU\"}], " SAME_RELU),                                     "model.preprocessor",
-     "there is one module for each of the 2 predecessors, not 1"                                                                                                                                },
-    {"there is one postprocessor",                       CELL("\"postprocessor\": \"x\", " SAME_RELU),
-     "model.postprocessor",                                                                                                   "there is no postprocessor \"x\"; there is \"prev_last_and_this\""},
+     CELL("\"preprocessor\": [{\"type\": \"ReLU\"}], " SAME_RELU), "model.preprocessor",
+     "there is one module for each of the 2 predecessors, not 1"},
+    {"there is one postprocessor", CELL("\"postprocessor\": \"x\", " SAME_RELU),
+     "model.postprocessor", "there is no postprocessor \"x\"; there is \"prev_last_and_this\""},
     {"a mistake in a candidate is reported there",
-     CELL("\"candidates\": [{\"type\": \"Linear\", \"in_features\": 1}]"),                             "model.candidates[0]",
-     NULL                                                                                                                                                                                       },
+     CELL("\"candidates\": [{\"type\": \"Linear\", \"in_features\": 1}]"), "model.candidates[0]",
+     NULL},
     {"so is one on an edge",
      CELL("\"factory\": true, \"candidates\": [{\"type\": \"Linear\", \"in_features\": 1}]"),
-     "model.candidates[0]",                                                                                                   NULL                                                              },
+     "model.candidates[0]", NULL},
     {"a rule needs both branches",
      CELL(
          "\"candidates\": [{\"type\": \"Linear\", \"in_features\": {\"if_input\": 0, \"then\": 1}, "
          "\"out_features\": 1}]"),
-     "model.candidates[0].in_features",                                                                                       "member \"else\" is missing"                                      },
+     "model.candidates[0].in_features", "member \"else\" is missing"},
 };
 
 static void document_is_refused(void **state)
@@ -338,11 +338,7 @@ static void a_policy_softens_the_edges_of_open_nodes(void **state)
         const char *label;
         bool        soft;
     } want[] = {
-        {"c/2_0", false},
-        {"c/2_1", false},
-        {"c/3_0", true },
-        {"c/3_1", true },
-        {"c/3_2", true },
+        {"c/2_0", false}, {"c/2_1", false}, {"c/3_0", true}, {"c/3_1", true}, {"c/3_2", true},
     };
     const sn_value same = {.kind = SN_KIND_TEXT, .as.text = "same"};
     const sn_value one = {.kind = SN_KIND_INT, .as.integer = 1};
@@ -402,23 +398,23 @@ static const struct graph_row {
     const char *text;
 } graph_rows[] = {
     {"a cell has as many edges as it may have",
-     "c/num_nodes=4 c/op1=same c/op2=same c/input2=0 c/input3=1,2",                                                  NULL,       SN_OK,            NULL                                                 },
+     "c/num_nodes=4 c/op1=same c/op2=same c/input2=0 c/input3=1,2", NULL, SN_OK, NULL},
     {"a cell with more edges is refused",
-     "c/num_nodes=4 c/op1=same c/op2=same c/input2=0,1 c/input3=1,2",                                                NULL,       SN_E_INVALID,
-     "\"c\" has 5 edges, at most 4 are allowed"                                                                                                                                                         },
+     "c/num_nodes=4 c/op1=same c/op2=same c/input2=0,1 c/input3=1,2", NULL, SN_E_INVALID,
+     "\"c\" has 5 edges, at most 4 are allowed"},
     {"edges of nodes that lead nowhere count, as in the original",
-     "c/num_nodes=4 c/op1=same c/op2=same c/input2=0,1 c/input3=1,0",                                                NULL,       SN_E_INVALID,
-     "\"c\" has 5 edges, at most 4 are allowed"                                                                                                                                                         },
+     "c/num_nodes=4 c/op1=same c/op2=same c/input2=0,1 c/input3=1,0", NULL, SN_E_INVALID,
+     "\"c\" has 5 edges, at most 4 are allowed"},
     {"edges of nodes behind the output do not",
-     "c/num_nodes=3 c/op1=same c/op2=same c/input2=0,1 c/input3=0,1,2",                                              NULL,       SN_OK,            NULL                                                 },
-    {"what a needed node reads must be decided",                   "c/num_nodes=4 c/op1=same c/op2=same c/input3=2",
-     NULL,                                                                                                                       SN_E_UNDECIDED,   "choice \"c/input2\" has no value yet; it takes 0, 1"},
-    {"so must the number of nodes",                                "c/op1=same c/input2=1",                          NULL,       SN_E_UNDECIDED,
-     "choice \"c/num_nodes\" has no value yet; it takes 2, 3, 4"                                                                                                                                        },
-    {"operators may be soft",                                      "c/num_nodes=3 c/input2=1",                       "c/op1",    SN_OK,            NULL                                                 },
-    {"edges may not",                                              "c/num_nodes=3 c/op1=same",                       "c/input2", SN_E_UNSUPPORTED,
+     "c/num_nodes=3 c/op1=same c/op2=same c/input2=0,1 c/input3=0,1,2", NULL, SN_OK, NULL},
+    {"what a needed node reads must be decided", "c/num_nodes=4 c/op1=same c/op2=same c/input3=2",
+     NULL, SN_E_UNDECIDED, "choice \"c/input2\" has no value yet; it takes 0, 1"},
+    {"so must the number of nodes", "c/op1=same c/input2=1", NULL, SN_E_UNDECIDED,
+     "choice \"c/num_nodes\" has no value yet; it takes 2, 3, 4"},
+    {"operators may be soft", "c/num_nodes=3 c/input2=1", "c/op1", SN_OK, NULL},
+    {"edges may not", "c/num_nodes=3 c/op1=same", "c/input2", SN_E_UNSUPPORTED,
      "\"c/input2\" cannot follow a distribution: the nodes of a NasBench101Cell are decided, only "
-     "what they run can be soft"                                                                                                                                                                        },
+     "what they run can be soft"},
 };
 
 static void graph_is_sealed_or_refused(void **state)

@@ -33,21 +33,11 @@ static const char blocks[] = SPEC(
           "\"y\", \"g\""));
 /* clang-format on */
 static const struct net_tensor block_tensors[] = {
-    {"a.bias",   1, {48}     },
-    {"a.weight", 1, {48}     },
-    {"b.bias",   1, {192}    },
-    {"b.weight", 2, {192, 48}},
-    {"d.bias",   1, {48}     },
-    {"d.weight", 2, {48, 192}},
-    {"f.bias",   1, {48}     },
-    {"f.weight", 1, {48}     },
-    {"g.bias",   1, {96}     },
-    {"g.weight", 2, {96, 48} },
-    {"h.bias",   1, {48}     },
-    {"h.weight", 2, {48, 96} },
-    {"y.bias",   1, {48}     },
-    {"y.weight", 1, {48}     },
-    {NULL,       0, {0}      },
+    {"a.bias", 1, {48}},        {"a.weight", 1, {48}}, {"b.bias", 1, {192}},
+    {"b.weight", 2, {192, 48}}, {"d.bias", 1, {48}},   {"d.weight", 2, {48, 192}},
+    {"f.bias", 1, {48}},        {"f.weight", 1, {48}}, {"g.bias", 1, {96}},
+    {"g.weight", 2, {96, 48}},  {"h.bias", 1, {48}},   {"h.weight", 2, {48, 96}},
+    {"y.bias", 1, {48}},        {"y.weight", 1, {48}}, {NULL, 0, {0}},
 };
 enum { TOKENS = 150, BLOCK_OUT = 2 };
 
@@ -88,20 +78,16 @@ static void run_backward(void *pool, int n, void (*body)(void *cls, int i), void
 /* Threads do not wait for one another inside a chain, however far one gets. */
 static void chains_need_no_waiting(void **state)
 {
-    const sn_parallel threads[] = {
-        threads_of(2),
-        threads_of(3),
-        {.run = run_forward,  .n_threads = 3},
-        {.run = run_backward, .n_threads = 3},
-        {.run = run_backward, .n_threads = 2}
-    };
-    static float x[TOKENS * 48];
-    sn_shape     shape = {
-            3, {1, 48, TOKENS}
-    };
-    struct planned w, alone;
-    float         *y[BLOCK_OUT], *want[BLOCK_OUT];
-    int64_t        n[BLOCK_OUT];
+    const sn_parallel threads[] = {threads_of(2),
+                                   threads_of(3),
+                                   {.run = run_forward, .n_threads = 3},
+                                   {.run = run_backward, .n_threads = 3},
+                                   {.run = run_backward, .n_threads = 2}};
+    static float      x[TOKENS * 48];
+    sn_shape          shape = {3, {1, 48, TOKENS}};
+    struct planned    w, alone;
+    float            *y[BLOCK_OUT], *want[BLOCK_OUT];
+    int64_t           n[BLOCK_OUT];
 
     (void)state;
     block_input(x);
@@ -124,11 +110,9 @@ static void chains_need_no_waiting(void **state)
 /* In training products go to a library whose bits depend on how many rows come at once. */
 static void training_has_no_chains(void **state)
 {
-    const sn_parallel threads = {.run = run_backward, .n_threads = 2};
-    static float      x[TOKENS * 48];
-    const sn_shape    shape = {
-           3, {1, 48, TOKENS}
-    };
+    const sn_parallel  threads = {.run = run_backward, .n_threads = 2};
+    static float       x[TOKENS * 48];
+    const sn_shape     shape = {3, {1, 48, TOKENS}};
     const sn_desc      in = {SN_F32, shape};
     sn_compile_options options = {
         .size = sizeof options, .in = &in, .n_in = 1, .n_threads = 2, .mode = SN_TRAIN};
@@ -158,16 +142,12 @@ static void empty_rows_end_a_chain(void **state)
         IN("x", "\"N\", 150, 48"),
         GRAPH("\"x\"", PROJECT("a", "x", "48", "16") "," PROJECT("y", "a", "16", "0"), "\"y\""));
     static const struct net_tensor tensors[] = {
-        {"a.bias",   1, {16}    },
-        {"a.weight", 2, {16, 48}},
-        {"y.bias",   1, {0}     },
-        {"y.weight", 2, {0, 16} },
-        {NULL,       0, {0}     },
+        {"a.bias", 1, {16}}, {"a.weight", 2, {16, 48}},
+        {"y.bias", 1, {0}},  {"y.weight", 2, {0, 16}},
+        {NULL, 0, {0}},
     };
     static float   x[TOKENS * 48];
-    const sn_shape shape = {
-        3, {1, TOKENS, 48}
-    };
+    const sn_shape shape = {3, {1, TOKENS, 48}};
     struct planned w;
     float         *y;
     int64_t        n;
@@ -183,11 +163,9 @@ static void empty_rows_end_a_chain(void **state)
 /* They cost memory, too: not where it is short. */
 static void chains_are_no_need(void **state)
 {
-    const sn_parallel threads = {.run = run_backward, .n_threads = 2};
-    static float      x[TOKENS * 48];
-    const sn_shape    shape = {
-           3, {1, 48, TOKENS}
-    };
+    const sn_parallel  threads = {.run = run_backward, .n_threads = 2};
+    static float       x[TOKENS * 48];
+    const sn_shape     shape = {3, {1, 48, TOKENS}};
     const sn_desc      in = {SN_F32, shape};
     sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1, .n_threads = 2};
     struct planned     w, alone;
@@ -239,9 +217,9 @@ static const char inverted[] = SPEC(
 /* clang-format on */
 static const struct net_tensor inverted_tensors[] = {
     {"a.weight", 4, {WIDE, NARROW, 1, 1}},
-    {"c.weight", 4, {WIDE, 1, 5, 5}     },
+    {"c.weight", 4, {WIDE, 1, 5, 5}},
     {"y.weight", 4, {NARROW, WIDE, 1, 1}},
-    {NULL,       0, {0}                 },
+    {NULL, 0, {0}},
 };
 
 static void channels_need_no_waiting(void **state)
@@ -251,18 +229,16 @@ static void channels_need_no_waiting(void **state)
         float       share[3];
         int         most, loops; /* images of the plan; of one image, where they are counted */
     } rows[] = {
-        {{.run = run_forward, .n_threads = 3},  {1.0f, 1.0f, 1.0f}, 1, 2},
+        {{.run = run_forward, .n_threads = 3}, {1.0f, 1.0f, 1.0f}, 1, 2},
         {{.run = run_backward, .n_threads = 3}, {1.0f, 1.0f, 1.0f}, 1, 2},
         {{.run = run_backward, .n_threads = 3}, {0.5f, 1.9f, 0.6f}, 1, 2},
         {{.run = run_backward, .n_threads = 2}, {1.4f, 0.6f, 1.0f}, 1, 2},
         {{.run = run_backward, .n_threads = 3}, {1.0f, 1.0f, 1.0f}, 2, 4}, /* no chain */
-        {threads_of(2),                         {1.0f, 1.0f, 1.0f}, 1, 0},
-        {threads_of(3),                         {1.2f, 1.0f, 0.8f}, 1, 0},
+        {threads_of(2), {1.0f, 1.0f, 1.0f}, 1, 0},
+        {threads_of(3), {1.2f, 1.0f, 0.8f}, 1, 0},
     };
-    static float x[IMAGE];
-    sn_shape     shape = {
-            4, {1, NARROW, SIDE, SIDE}
-    };
+    static float   x[IMAGE];
+    sn_shape       shape = {4, {1, NARROW, SIDE, SIDE}};
     struct planned alone;
     float         *y[BLOCK_OUT], *want[BLOCK_OUT];
     int64_t        n[BLOCK_OUT];

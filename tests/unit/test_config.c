@@ -52,7 +52,7 @@ static const struct {
     size_t      member;
     int64_t     value;
 } values[] = {
-  /* clang-format off */
+    /* clang-format off */
     {"the default port",               NULL, NULL, NULL, NULL,                         MEMBER(port), 8080},
     {"a flag",                         NULL, NULL, "--port", "9000",                   MEMBER(port), 9000},
     {"a flag with =",                  NULL, NULL, "--port=9000", NULL,                MEMBER(port), 9000},
@@ -91,7 +91,7 @@ static const struct {
     {"a flag replaces the names of a file", "allow-host = a\nallow-host = b\n", NULL, "--allow-host", "c", MEMBER(allow_host.n), 1},
     {"an origin",                      NULL, NULL, "--allow-origin", "http://[::1]:80", MEMBER(allow_origin.n), 1},
     {"a line that says true",          "exact = true\n", NULL, NULL, NULL,             MEMBER(exact), 1},
-  /* clang-format on */
+    /* clang-format on */
 };
 
 static void check_values(void **state)
@@ -118,7 +118,7 @@ static const struct {
     const char *file, *variable, *arg1, *arg2;
     const char *sentence; /* FILE stands for the path of the file */
 } refusals[] = {
-  /* clang-format off */
+    /* clang-format off */
     {NULL, NULL, "--port", "99999",
      "--port 99999: allowed is a whole number from 0 to 65535"},
     {NULL, NULL, "--port", "-1",
@@ -187,7 +187,7 @@ static const struct {
      "cannot read the configuration file /nowhere/at.all: No such file or directory"},
     {NULL, "SUPERNETD_CONFIG=/", NULL, NULL,
      "cannot read the configuration file /: Is a directory"},
-  /* clang-format on */
+    /* clang-format on */
 };
 
 static void check_refusals(void **state)
@@ -355,21 +355,21 @@ static const struct {
     int64_t     workers;
     const char *refusal; /* how it begins, NULL: it fits */
 } budgets[] = {
-    {"the defaults fit",                    NULL,                     NULL,              4, NULL                              },
-    {"workers as asked",                    "--workers=2",            NULL,              2, NULL                              },
-    {"one worker for a BLAS with threads",  "--blas-threads=4",       NULL,              1, NULL                              },
-    {"threads in threads",                  "--blas-threads=2",       "--workers=2",     2,
-     "blas-threads is 2 with 2 workers"                                                                                       },
-    {"a cache larger than the machine",     "--plan-cache=2G",        NULL,              4,
-     "the configured limits add up to 2"                                                                                      },
-    {"scratch for every worker",            "--max-scratch=256M",     NULL,              4,
-     "the configured limits add up to 1"                                                                                      },
-    {"a limit that says less",              "--memory-limit=256M",    NULL,              4, "the configured limits add up to "},
-    {"a limit that says more",              "--memory-limit=8G",      "--plan-cache=2G", 4, NULL                              },
-    {"a body that the buffers cannot hold", "--max-body=256M",        NULL,              4,
-     "max-body is 268435456 bytes"                                                                                            },
-    {"more connections than files",         "--max-connections=1000", NULL,              4,
-     "max-connections is 1000, but"                                                                                           },
+    {"the defaults fit", NULL, NULL, 4, NULL},
+    {"workers as asked", "--workers=2", NULL, 2, NULL},
+    {"one worker for a BLAS with threads", "--blas-threads=4", NULL, 1, NULL},
+    {"threads in threads", "--blas-threads=2", "--workers=2", 2,
+     "blas-threads is 2 with 2 workers"},
+    {"a cache larger than the machine", "--plan-cache=2G", NULL, 4,
+     "the configured limits add up to 2"},
+    {"scratch for every worker", "--max-scratch=256M", NULL, 4,
+     "the configured limits add up to 1"},
+    {"a limit that says less", "--memory-limit=256M", NULL, 4, "the configured limits add up to "},
+    {"a limit that says more", "--memory-limit=8G", "--plan-cache=2G", 4, NULL},
+    {"a body that the buffers cannot hold", "--max-body=256M", NULL, 4,
+     "max-body is 268435456 bytes"},
+    {"more connections than files", "--max-connections=1000", NULL, 4,
+     "max-connections is 1000, but"},
 };
 
 static void check_budgets(void **state)
@@ -403,14 +403,14 @@ static const struct {
     const char *arg1, *arg2;
     int64_t     threads_per_request;
 } teams[] = {
-    {NULL,                      NULL,                      4},
-    {"--threads-per-request=3", NULL,                      3},
-    {"--threads-per-request=1", NULL,                      1},
-    {"--workers=2",             NULL,                      2},
-    {"--workers=2",             "--threads-per-request=3", 2},
-    {"--workers=8",             NULL,                      4},
-    {"--workers=8",             "--threads-per-request=6", 6},
-    {"--blas-threads=4",        NULL,                      1},
+    {NULL, NULL, 4},
+    {"--threads-per-request=3", NULL, 3},
+    {"--threads-per-request=1", NULL, 1},
+    {"--workers=2", NULL, 2},
+    {"--workers=2", "--threads-per-request=3", 2},
+    {"--workers=8", NULL, 4},
+    {"--workers=8", "--threads-per-request=6", 6},
+    {"--blas-threads=4", NULL, 1},
 };
 
 static void check_teams(void **state)
@@ -425,7 +425,8 @@ static void check_teams(void **state)
 
         assert_int_equal(load(&c, NULL, NULL, teams[i].arg1, teams[i].arg2, why, sizeof why),
                          CONFIG_RUN);
-        if (!resources_settle(&machine, &c, &bytes, why, sizeof why)) fail_msg("row %zu: %s", i, why);
+        if (!resources_settle(&machine, &c, &bytes, why, sizeof why))
+            fail_msg("row %zu: %s", i, why);
         if (c.threads_per_request != teams[i].threads_per_request)
             fail_msg("row %zu: %" PRId64 " threads", i, c.threads_per_request);
         config_fini(&c);

@@ -19,12 +19,8 @@ static const char spec[] = "{\"format\": \"supernet/1\", \"name\": \"t\", \"inpu
                             "\"BatchNorm2d\", \"num_features\": \"w\"}, {\"type\": \"ReLU\"}]}}";
 
 static const struct net_tensor tensors[] = {
-    {"conv.weight",     4, {8, 16, 1, 1}},
-    {"bn.weight",       1, {8}          },
-    {"bn.bias",         1, {8}          },
-    {"bn.running_mean", 1, {8}          },
-    {"bn.running_var",  1, {8}          },
-    {NULL,              0, {0}          },
+    {"conv.weight", 4, {8, 16, 1, 1}}, {"bn.weight", 1, {8}},      {"bn.bias", 1, {8}},
+    {"bn.running_mean", 1, {8}},       {"bn.running_var", 1, {8}}, {NULL, 0, {0}},
 };
 
 enum { BATCH = 3, N_MODULES = 4 };
@@ -52,9 +48,7 @@ static void check(const sn_cost *total, const sn_cost *by, int64_t w)
 
 static void fused_steps_are_counted(void **state)
 {
-    const sn_shape shape = {
-        4, {BATCH, 16, 4, 4}
-    };
+    const sn_shape     shape = {4, {BATCH, 16, 4, 4}};
     const sn_desc      in = {SN_F32, shape};
     sn_compile_options options = options_for(&in);
 
@@ -79,11 +73,7 @@ static void fused_steps_are_counted(void **state)
 
 static void costs_need_no_weights(void **state)
 {
-    const sn_desc in =
-                      {
-                          SN_F32, {4, {BATCH, 16, 4, 4}}
-    },
-                  wrong = {SN_F32, {1, {3}}};
+    const sn_desc      in = {SN_F32, {4, {BATCH, 16, 4, 4}}}, wrong = {SN_F32, {1, {3}}};
     sn_compile_options options = options_for(&in), bad = options_for(&wrong);
     sn_registry       *reg;
     sn_supernet       *net;
@@ -118,7 +108,8 @@ static bool is_enough(void *cls)
 }
 
 /* Both operators of the node are the one on its edge, on the same values: evaluation computes it
- * once; training runs it twice, as statistics follow every run, and its parameters are there once. */
+ * once; training runs it twice, as statistics follow every run, and its parameters are there once.
+ */
 static void what_is_chosen_twice_counts_as_often_as_it_is_computed(void **state)
 {
     static const char cell[] = "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [" IN(
@@ -126,10 +117,8 @@ static void what_is_chosen_twice_counts_as_often_as_it_is_computed(void **state)
                          "\"num_ops_per_node\": 2, \"factory\": true, \"candidates\": ["
                          "{\"name\": \"fc\", \"type\": \"Linear\", \"in_features\": 4, "
                          "\"out_features\": 4}, {\"name\": \"skip\", \"type\": \"Identity\"}]}}";
-    static const char choices[] = "{\"c/op_1_0\": \"fc\", \"c/op_1_1\": \"fc\"}";
-    const sn_desc     in = {
-            SN_F32, {2, {BATCH, 4}}
-    };
+    static const char  choices[] = "{\"c/op_1_0\": \"fc\", \"c/op_1_1\": \"fc\"}";
+    const sn_desc      in = {SN_F32, {2, {BATCH, 4}}};
     sn_compile_options options = options_for(&in);
     sn_registry       *reg = NULL;
     sn_supernet       *net = NULL;
@@ -158,9 +147,7 @@ static void what_is_chosen_twice_counts_as_often_as_it_is_computed(void **state)
 
 static void compiling_stops_wherever_it_is_asked_to(void **state)
 {
-    const sn_shape shape = {
-        4, {BATCH, 16, 4, 4}
-    };
+    const sn_shape     shape = {4, {BATCH, 16, 4, 4}};
     const sn_desc      in = {SN_F32, shape};
     struct patience    patience;
     sn_compile_options options = options_for(&in);

@@ -66,42 +66,40 @@ static const char without_norms[] = HEAD MODEL("", "");
 /* Those of the normalisations stand first: a network without them has the rest. */
 enum { N_NORMS = 8 };
 static const struct net_tensor tensors[] = {
-    {"bn0.weight",       1, {32}          },
-    {"bn0.bias",         1, {32}          },
-    {"bn0.running_mean", 1, {32}          },
-    {"bn0.running_var",  1, {32}          },
-    {"bn1.weight",       1, {48}          },
-    {"bn1.bias",         1, {48}          },
-    {"bn1.running_mean", 1, {48}          },
-    {"bn1.running_var",  1, {48}          },
-    {"stem.weight",      4, {32, 3, 3, 3} },
-    {"stem.bias",        1, {32}          },
-    {"wide.weight",      4, {48, 32, 3, 3}},
-    {"slim.weight",      4, {48, 12, 3, 3}},
-    {"slim.bias",        1, {48}          },
-    {"back.weight",      4, {32, 96, 3, 3}},
-    {"back.bias",        1, {32}          },
-    {"groups.weight",    4, {16, 16, 3, 3}},
-    {"groups.bias",      1, {16}          },
-    {"twice.weight",     4, {32, 1, 3, 3} },
-    {"twice.bias",       1, {32}          },
-    {"depth.weight",     4, {32, 1, 5, 5} },
-    {"depth.bias",       1, {32}          },
-    {"se.gate.weight",   4, {32, 32, 1, 1}},
-    {"se.gate.bias",     1, {32}          },
-    {"project.weight",   4, {16, 32, 1, 1}},
-    {"project.bias",     1, {16}          },
-    {"fc.weight",        2, {7, 64}       },
-    {"fc.bias",          1, {7}           },
-    {NULL,               0, {0}           },
+    {"bn0.weight", 1, {32}},
+    {"bn0.bias", 1, {32}},
+    {"bn0.running_mean", 1, {32}},
+    {"bn0.running_var", 1, {32}},
+    {"bn1.weight", 1, {48}},
+    {"bn1.bias", 1, {48}},
+    {"bn1.running_mean", 1, {48}},
+    {"bn1.running_var", 1, {48}},
+    {"stem.weight", 4, {32, 3, 3, 3}},
+    {"stem.bias", 1, {32}},
+    {"wide.weight", 4, {48, 32, 3, 3}},
+    {"slim.weight", 4, {48, 12, 3, 3}},
+    {"slim.bias", 1, {48}},
+    {"back.weight", 4, {32, 96, 3, 3}},
+    {"back.bias", 1, {32}},
+    {"groups.weight", 4, {16, 16, 3, 3}},
+    {"groups.bias", 1, {16}},
+    {"twice.weight", 4, {32, 1, 3, 3}},
+    {"twice.bias", 1, {32}},
+    {"depth.weight", 4, {32, 1, 5, 5}},
+    {"depth.bias", 1, {32}},
+    {"se.gate.weight", 4, {32, 32, 1, 1}},
+    {"se.gate.bias", 1, {32}},
+    {"project.weight", 4, {16, 32, 1, 1}},
+    {"project.bias", 1, {16}},
+    {"fc.weight", 2, {7, 64}},
+    {"fc.bias", 1, {7}},
+    {NULL, 0, {0}},
 };
 
 /* Run a batch of `n` images from `first` on, through a plan for BATCH. */
 static sn_plan *compile_mode(sn_subnet *subnet, sn_mode mode, sn_exactness exactness, int n_threads)
 {
-    const sn_desc in = {
-        SN_F32, {4, {BATCH, 3, SIDE, SIDE}}
-    };
+    const sn_desc            in = {SN_F32, {4, {BATCH, 3, SIDE, SIDE}}};
     const sn_compile_options options = {.size = sizeof options,
                                         .in = &in,
                                         .n_in = 1,
@@ -123,11 +121,7 @@ static void run(const sn_plan *plan, int first, int n, const sn_parallel *parall
 {
     static float images[BATCH * IMAGE];
     void *scratch = aligned_alloc(64, (sn_plan_describe(plan)->scratch_bytes + 63) / 64 * 64);
-    const sn_shape shape =
-                       {
-                           4, {n, 3, SIDE, SIDE}
-    },
-                   shape_y = {2, {n, OUT}};
+    const sn_shape       shape = {4, {n, 3, SIDE, SIDE}}, shape_y = {2, {n, OUT}};
     const sn_tensor      x = sn_tensor_dense(SN_F32, &shape, images + first * IMAGE);
     sn_tensor            out = sn_tensor_dense(SN_F32, &shape_y, y);
     const sn_run_options options = {
@@ -217,10 +211,10 @@ static void chosen_images_are_joined(void **state)
         "{\"name\": \"y\", \"type\": \"Flatten\", \"inputs\": [\"c\"]}]}}";
     /* clang-format on */
     static const struct net_tensor weights[] = {
-        {"a.weight", 4, {5, 3, 3, 3}   },
-        {"b.weight", 4, {18, 3, 3, 3}  },
+        {"a.weight", 4, {5, 3, 3, 3}},
+        {"b.weight", 4, {18, 3, 3, 3}},
         {"c.weight", 4, {7, 23, 18, 18}},
-        {NULL,       0, {0}            },
+        {NULL, 0, {0}},
     };
     struct world w = {0};
     sn_plan     *by_definition;
@@ -263,15 +257,15 @@ static void sums_are_written_over_residuals(void **state)
 #undef STEP
 #undef SUM
     static const struct net_tensor weights[] = {
-        {"a.weight", 4, {20, 3, 3, 3}  },
-        {"b.weight", 4, {20, 20, 3, 3} },
-        {"d.weight", 4, {20, 20, 3, 3} },
-        {"e.weight", 4, {20, 20, 3, 3} },
-        {"g.weight", 4, {20, 20, 3, 3} },
-        {"i.weight", 4, {20, 20, 3, 3} },
-        {"k.weight", 4, {20, 20, 3, 3} },
+        {"a.weight", 4, {20, 3, 3, 3}},
+        {"b.weight", 4, {20, 20, 3, 3}},
+        {"d.weight", 4, {20, 20, 3, 3}},
+        {"e.weight", 4, {20, 20, 3, 3}},
+        {"g.weight", 4, {20, 20, 3, 3}},
+        {"i.weight", 4, {20, 20, 3, 3}},
+        {"k.weight", 4, {20, 20, 3, 3}},
         {"z.weight", 4, {7, 20, 20, 20}},
-        {NULL,       0, {0}            },
+        {NULL, 0, {0}},
     };
     struct world w = {0};
     sn_plan     *by_definition, *shared;
@@ -391,9 +385,9 @@ int main(void)
         cmocka_unit_test(sums_are_written_over_residuals),
         cmocka_unit_test(winograd_only_where_asked_for),
         {"threads and batches change no bit of direct sums", nothing_else_changes_a_bit, NULL, NULL,
-                                         &direct  },
-        {"threads and batches change no bit of Winograd's",  nothing_else_changes_a_bit, NULL, NULL,
-                                         &winograd},
+         &direct},
+        {"threads and batches change no bit of Winograd's", nothing_else_changes_a_bit, NULL, NULL,
+         &winograd},
         cmocka_unit_test(weights_are_prepared_once),
         cmocka_unit_test(plans_are_small),
     };

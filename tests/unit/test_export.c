@@ -112,20 +112,21 @@ static void same_everywhere(const char *spec, sn_subnet *subnet)
 #define DOC(inputs, more, model)                                                                   \
     "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [" inputs "], " more                \
     "\"model\": " model "}"
-#define X        "{\"name\": \"x\", \"shape\": [\"N\", 4, 4]}"
-#define Y        "{\"name\": \"y\", \"shape\": [\"N\", 4, 4]}"
-#define MASK     "{\"name\": \"mask\", \"shape\": [4, 4], \"optional\": true}"
-#define KEY      "{\"name\": \"key\", \"shape\": [\"N\", 4, 4]}"
-#define QUERY    "{\"name\": \"query\", \"shape\": [\"N\", 4, 4]}"
-#define VALUE    "{\"name\": \"value\", \"shape\": [\"N\", 4, 4]}"
-#define MHA      "\"type\": \"MultiheadAttention\", \"embed_dim\": 4, \"num_heads\": 2, "          \
-                 "\"batch_first\": true"
+#define X     "{\"name\": \"x\", \"shape\": [\"N\", 4, 4]}"
+#define Y     "{\"name\": \"y\", \"shape\": [\"N\", 4, 4]}"
+#define MASK  "{\"name\": \"mask\", \"shape\": [4, 4], \"optional\": true}"
+#define KEY   "{\"name\": \"key\", \"shape\": [\"N\", 4, 4]}"
+#define QUERY "{\"name\": \"query\", \"shape\": [\"N\", 4, 4]}"
+#define VALUE "{\"name\": \"value\", \"shape\": [\"N\", 4, 4]}"
+#define MHA                                                                                        \
+    "\"type\": \"MultiheadAttention\", \"embed_dim\": 4, \"num_heads\": 2, "                       \
+    "\"batch_first\": true"
 #define ATTEND                                                                                     \
     "{\"name\": \"attend\", " MHA ", \"inputs\": [\"both\", \"both\", \"both\", null, "            \
     "\"both.1\"]}"
 #define BESIDE(inner)                                                                              \
-    "{\"type\": \"Graph\", \"inputs\": [\"x\", \"mask\"], \"outputs\": [\"attend\"], \"nodes\": [" \
-    inner ", " ATTEND "]}"
+    "{\"type\": \"Graph\", \"inputs\": [\"x\", \"mask\"], \"outputs\": [\"attend\"], \"nodes\": "  \
+    "[" inner ", " ATTEND "]}"
 #define BOTH                                                                                       \
     "{\"name\": \"both\", \"type\": \"Graph\", \"inputs\": {\"d\": \"x\", \"m\": \"mask\"}, "
 #define TWO_OF(a, b) "\"candidates\": [{\"name\": \"x\", " a "}, {\"name\": \"+\", " b "}]"
@@ -191,16 +192,12 @@ static const struct row {
 /* Candidates by name for LayerChoices, by number for the rest. */
 static sn_subnet *choose(sn_supernet *net, const char *choices)
 {
-    const sn_value pair[] = {
-        {.kind = SN_KIND_TEXT, .as.text = "x"},
-        {.kind = SN_KIND_TEXT, .as.text = "+"}
-    };
-    const sn_value both = {
-        .kind = SN_KIND_TUPLE, .as.tuple = {pair, 2}
-    };
-    sn_error   err = {0};
-    sn_draft  *draft;
-    sn_subnet *subnet = NULL;
+    const sn_value pair[] = {{.kind = SN_KIND_TEXT, .as.text = "x"},
+                             {.kind = SN_KIND_TEXT, .as.text = "+"}};
+    const sn_value both = {.kind = SN_KIND_TUPLE, .as.tuple = {pair, 2}};
+    sn_error       err = {0};
+    sn_draft      *draft;
+    sn_subnet     *subnet = NULL;
 
     if (strcmp(choices, "l=x,+") != 0) return net_choose(net, choices);
     assert_int_equal(sn_draft_create(net, &draft, NULL), SN_OK);
@@ -338,8 +335,7 @@ int main(void)
     struct CMUnitTest tests[COUNT(rows) + 3];
 
     for (size_t i = 0; i < COUNT(rows); i++)
-        tests[i] =
-            (struct CMUnitTest){rows[i].name, exports_itself, NULL, NULL, (void *)&rows[i]};
+        tests[i] = (struct CMUnitTest){rows[i].name, exports_itself, NULL, NULL, (void *)&rows[i]};
     tests[COUNT(rows)] = (struct CMUnitTest)cmocka_unit_test(a_sum_of_absent_outputs_is_absent);
     tests[COUNT(rows) + 2] =
         (struct CMUnitTest)cmocka_unit_test(the_export_of_the_deepest_document_loads);

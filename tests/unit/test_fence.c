@@ -41,10 +41,7 @@ enum stray {
 
 enum { SCRATCH = 20 }; /* bytes; its memory has 64 */
 
-static const sn_arg_def args[] = {
-    {"how",         SN_KINDS(SN_KIND_INT), SN_ARG_FIXED, NULL, NULL},
-    {0}
-};
+static const sn_arg_def   args[] = {{"how", SN_KINDS(SN_KIND_INT), SN_ARG_FIXED, NULL, NULL}, {0}};
 static const sn_param_def params[] = {{0}};
 
 static sn_status infer(sn_call *call, sn_error *err)
@@ -101,21 +98,19 @@ static const sn_op stray = {.size = sizeof stray,
  * memory and into it; 0 if all went well. */
 static int run(bool between, int how, int64_t batch)
 {
-    static char       empty[] = "\x02\0\0\0\0\0\0\0{}";
-    static const char head[] = "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": "
-                               "[{\"name\": \"x\", \"shape\": [\"N\", 3]}], \"model\": {\"type\": "
-                               "\"Sequential\", \"layers\": [";
-    char              spec[1024];
-    float             x[15], y[15];
-    sn_registry      *reg;
-    sn_weights       *weights;
-    sn_supernet      *net;
-    sn_draft         *draft;
-    sn_subnet        *subnet;
-    sn_plan          *plan;
-    sn_shape          shape = {
-                 2, {5, 3}
-    };
+    static char        empty[] = "\x02\0\0\0\0\0\0\0{}";
+    static const char  head[] = "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": "
+                                "[{\"name\": \"x\", \"shape\": [\"N\", 3]}], \"model\": {\"type\": "
+                                "\"Sequential\", \"layers\": [";
+    char               spec[1024];
+    float              x[15], y[15];
+    sn_registry       *reg;
+    sn_weights        *weights;
+    sn_supernet       *net;
+    sn_draft          *draft;
+    sn_subnet         *subnet;
+    sn_plan           *plan;
+    sn_shape           shape = {2, {5, 3}};
     sn_desc            desc = {SN_F32, shape};
     sn_compile_options options = {.size = sizeof options, .in = &desc, .n_in = 1};
     sn_run_options     way = {.size = sizeof way};

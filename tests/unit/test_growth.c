@@ -16,42 +16,40 @@
 enum { MOST = 9, MAX_IN = 3 };
 enum { N = -1 }; /* the batch, in a shape */
 
-static const struct net_tensor none[] = {
-    {NULL, 0, {0}}
-};
+static const struct net_tensor none[] = {{NULL, 0, {0}}};
 static const struct net_tensor attention[] = {
-    {"y.in_proj_weight",  2, {12, 4}},
-    {"y.in_proj_bias",    1, {12}   },
-    {"y.out_proj.weight", 2, {4, 4} },
-    {"y.out_proj.bias",   1, {4}    },
-    {NULL,                0, {0}    },
+    {"y.in_proj_weight", 2, {12, 4}},
+    {"y.in_proj_bias", 1, {12}},
+    {"y.out_proj.weight", 2, {4, 4}},
+    {"y.out_proj.bias", 1, {4}},
+    {NULL, 0, {0}},
 };
 static const struct net_tensor relative[] = {
-    {"y.q.weight",                           2, {4, 4}},
-    {"y.k.weight",                           2, {4, 4}},
-    {"y.v.weight",                           2, {4, 4}},
-    {"y.proj.weight",                        2, {4, 4}},
-    {"y.proj.bias",                          1, {4}   },
+    {"y.q.weight", 2, {4, 4}},
+    {"y.k.weight", 2, {4, 4}},
+    {"y.v.weight", 2, {4, 4}},
+    {"y.proj.weight", 2, {4, 4}},
+    {"y.proj.bias", 1, {4}},
     {"y.rel_pos_embed_k.embeddings_table_v", 2, {6, 2}},
     {"y.rel_pos_embed_k.embeddings_table_h", 2, {6, 2}},
     {"y.rel_pos_embed_v.embeddings_table_v", 2, {6, 2}},
     {"y.rel_pos_embed_v.embeddings_table_h", 2, {6, 2}},
-    {NULL,                                   0, {0}   },
+    {NULL, 0, {0}},
 };
 static const struct net_tensor conv[] = {
     {"y.weight", 4, {2, 2, 3, 3}},
-    {"y.bias",   1, {2}         },
-    {NULL,       0, {0}         },
+    {"y.bias", 1, {2}},
+    {NULL, 0, {0}},
 };
 static const struct net_tensor norm[] = {
     {"y.weight", 1, {2}},
-    {"y.bias",   1, {2}},
-    {NULL,       0, {0}},
+    {"y.bias", 1, {2}},
+    {NULL, 0, {0}},
 };
 static const struct net_tensor linear[] = {
     {"y.weight", 2, {3, 4}},
-    {"y.bias",   1, {3}   },
-    {NULL,       0, {0}   },
+    {"y.bias", 1, {3}},
+    {NULL, 0, {0}},
 };
 
 #define NODE(type, more, inputs)                                                                   \
@@ -76,7 +74,7 @@ static const struct growth_case {
     bool                     fixed;
     unsigned                 fails;
 } cases[] = {
-  /* clang-format off */
+    /* clang-format off */
     {"a sum of samples",            TWO("\"N\", 4", "\"N\", 4", ADD_XZ),          none, "", {{2, {N, 4}}, {2, {N, 4}}}, false, 0},
     {"a row for every sample",      TWO("\"N\", 4", "1, 4", ADD_XZ),              none, "", {{2, {N, 4}}, {2, {1, 4}}}, false, 0},
     {"four rows are no batch",      TWO("\"N\", 4", "4, 4", ADD_XZ),              none, "", {{2, {N, 4}}, {2, {4, 4}}}, true, 0x3ec & ~(1u << 4)},
@@ -110,7 +108,7 @@ static const struct growth_case {
     {"a padding mask",              TWO("\"N\", 3, 4", "\"N\", 3", NODE("MultiheadAttention", ATTENTION, "\"x\", \"x\", \"x\", \"z\"")), attention, "", {{3, {N, 3, 4}}, {2, {N, 3}}}, false, 0},
     {"positions of samples",        ONE("\"N\", 5, 4", NODE("RelativePositionSelfAttention", ", \"embed_dim\": 4, \"num_heads\": 2, \"head_dim\": 2, \"qkv_bias\": false, \"rpe\": true, \"rpe_length\": 2", "\"x\"")), relative, "", {{3, {N, 5, 4}}}, false, 0},
     {"positions of the batch",      ONE("1, \"N\", 4", NODE("RelativePositionSelfAttention", ", \"embed_dim\": 4, \"num_heads\": 2, \"head_dim\": 2, \"qkv_bias\": false, \"rpe\": true, \"rpe_length\": 2", "\"x\"")), relative, "", {{3, {1, N, 4}}}, true, 0},
-  /* clang-format on */
+    /* clang-format on */
 };
 
 static sn_shape at_batch(const sn_shape *shape, int64_t batch)
@@ -237,13 +235,13 @@ static const struct {
     const char *name;
     sn_status   rc;
 } empty[] = {
-    {"a sum of samples",          SN_OK     },
-    {"a row for every sample",    SN_OK     },
-    {"a mask for every head",     SN_OK     },
-    {"joined along the batch",    SN_E_SHAPE}, /* three rows would be left */
-    {"the mean of the batch",     SN_E_SHAPE},
-    {"rows of eight",             SN_E_SHAPE},
-    {"statistics of some pixels", SN_OK     },
+    {"a sum of samples", SN_OK},
+    {"a row for every sample", SN_OK},
+    {"a mask for every head", SN_OK},
+    {"joined along the batch", SN_E_SHAPE}, /* three rows would be left */
+    {"the mean of the batch", SN_E_SHAPE},
+    {"rows of eight", SN_E_SHAPE},
+    {"statistics of some pixels", SN_OK},
 };
 
 static void an_empty_batch_gives_empty_outputs(void **state)
@@ -291,10 +289,7 @@ static void an_absent_input_is_refused_by_what_needs_it(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         char           spec[1024];
-        const sn_shape shapes[2] = {
-            {2, {2, 4}},
-            {0, {0}   }
-        };
+        const sn_shape shapes[2] = {{2, {2, 4}}, {0, {0}}};
         struct planned w;
 
         snprintf(
@@ -319,9 +314,9 @@ static void an_input_of_too_many_bytes_is_refused(void **state)
     struct planned w;
 
     (void)state;
-    assert_int_equal(planned_make(&w, ONE("\"N\", \"L\"", NODE("ReLU", "", "\"x\"")), none, "",
-                                  &huge, 1, 1),
-                     SN_E_SHAPE);
+    assert_int_equal(
+        planned_make(&w, ONE("\"N\", \"L\"", NODE("ReLU", "", "\"x\"")), none, "", &huge, 1, 1),
+        SN_E_SHAPE);
     planned_end(&w);
 }
 
@@ -334,11 +329,7 @@ static void memory_that_does_not_fit_is_refused(void **state)
         IN("x", "\"N\", 4"),
         "{\"type\": \"Sequential\", \"layers\": [{\"type\": \"Softmax\", \"dim\": 0}, {\"type\": "
         "\"Softmax\", \"dim\": 0}, {\"type\": \"Softmax\", \"dim\": 0}]}");
-    const sn_shape shape =
-                       {
-                           2, {4, 4}
-    },
-                   fewer = {2, {3, 4}}, other = {1, {16}};
+    const sn_shape     shape = {2, {4, 4}}, fewer = {2, {3, 4}}, other = {1, {16}};
     _Alignas(64) float x[16] = {0}, y[17], scratch[1024];
     const sn_tensor    in = sn_tensor_dense(SN_F32, &shape, x);
     struct {
@@ -346,13 +337,13 @@ static void memory_that_does_not_fit_is_refused(void **state)
         void     *scratch;
         sn_status rc;
     } bad[] = {
-        {sn_tensor_dense(SN_F32, &fewer, y),    scratch,     SN_E_SHAPE  },
-        {sn_tensor_dense(SN_F32, &other, y),    scratch,     SN_E_SHAPE  },
-        {sn_tensor_dense(SN_I64, &shape, y),    scratch,     SN_E_DTYPE  },
-        {sn_tensor_dense(SN_F32, &shape, NULL), scratch,     SN_E_INVALID},
-        {sn_tensor_dense(SN_F32, &shape, y),    NULL,        SN_E_INVALID},
-        {sn_tensor_dense(SN_F32, &shape, y),    scratch + 1, SN_E_INVALID},
-        {sn_tensor_dense(SN_F32, &shape, y),    scratch,     SN_OK       },
+        {sn_tensor_dense(SN_F32, &fewer, y), scratch, SN_E_SHAPE},
+        {sn_tensor_dense(SN_F32, &other, y), scratch, SN_E_SHAPE},
+        {sn_tensor_dense(SN_I64, &shape, y), scratch, SN_E_DTYPE},
+        {sn_tensor_dense(SN_F32, &shape, NULL), scratch, SN_E_INVALID},
+        {sn_tensor_dense(SN_F32, &shape, y), NULL, SN_E_INVALID},
+        {sn_tensor_dense(SN_F32, &shape, y), scratch + 1, SN_E_INVALID},
+        {sn_tensor_dense(SN_F32, &shape, y), scratch, SN_OK},
     };
     struct planned w;
 
@@ -381,14 +372,14 @@ static void shapes_broadcast_for_all_batches_or_not(void **state)
         bool      fits;
         int64_t   last; /* growth of the last axis of the result */
     } rows[] = {
-        {{1, {4}},    {1, {4}},    {{0}},    {{0}},    true,  0},
-        {{1, {4}},    {1, {4}},    {{1}},    {{1}},    true,  1},
-        {{1, {4}},    {1, {4}},    {{1}},    {{0}},    false, 0},
-        {{1, {4}},    {1, {4}},    {{1}},    {{2}},    false, 0},
-        {{1, {1}},    {1, {4}},    {{0}},    {{1}},    true,  1},
-        {{1, {1}},    {1, {4}},    {{1}},    {{0}},    false, 0}, /* 1 at batch 1 alone */
-        {{1, {4}},    {2, {4, 4}}, {{1}},    {{1, 0}}, false, 0},
-        {{2, {1, 4}}, {1, {4}},    {{0, 1}}, {{1}},    true,  1},
+        {{1, {4}}, {1, {4}}, {{0}}, {{0}}, true, 0},
+        {{1, {4}}, {1, {4}}, {{1}}, {{1}}, true, 1},
+        {{1, {4}}, {1, {4}}, {{1}}, {{0}}, false, 0},
+        {{1, {4}}, {1, {4}}, {{1}}, {{2}}, false, 0},
+        {{1, {1}}, {1, {4}}, {{0}}, {{1}}, true, 1},
+        {{1, {1}}, {1, {4}}, {{1}}, {{0}}, false, 0}, /* 1 at batch 1 alone */
+        {{1, {4}}, {2, {4, 4}}, {{1}}, {{1, 0}}, false, 0},
+        {{2, {1, 4}}, {1, {4}}, {{0, 1}}, {{1}}, true, 1},
     };
 
     (void)state;

@@ -65,9 +65,7 @@ static const char negate_spec[] = "{\"format\": \"supernet/1\", \"name\": \"t\",
 /* y of one run with x = [1, 2]. */
 static void run_negate(sn_registry *reg, float *ret_y)
 {
-    const sn_desc in = {
-        SN_F32, {2, {1, 2}}
-    };
+    const sn_desc            in = {SN_F32, {2, {1, 2}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     sn_supernet             *net = NULL;
     sn_draft                *draft = NULL;
@@ -150,10 +148,7 @@ static void newer_tables_are_cut_and_keep_their_stride(void **state)
                                       .fits = always,
                                       .forward = negate_as_variant};
     const struct newer_variant variants[] = {
-        {.v = dear,            .unheard_of = abort},
-        {.v = ten,                    .unheard_of = abort},
-        {.more = "end"}
-    };
+        {.v = dear, .unheard_of = abort}, {.v = ten, .unheard_of = abort}, {.more = "end"}};
     struct {
         sn_op op;
         char  more[64];
@@ -161,10 +156,8 @@ static void newer_tables_are_cut_and_keep_their_stride(void **state)
     struct {
         sn_policy_class cls;
         char            more[64];
-    } policy = {
-        {.size = sizeof policy, .abi = SN_POLICY_ABI, .name = "mine", .resample = first},
-        {0      }
-    };
+    } policy = {{.size = sizeof policy, .abi = SN_POLICY_ABI, .name = "mine", .resample = first},
+                {0}};
     sn_registry *reg = NULL;
     const sn_op *known;
     float        y[2];
@@ -220,7 +213,7 @@ static void tables_that_are_no_tables_are_refused(void **state)
 {
     const sn_variant variants[] = {
         {.size = sizeof(sn_variant) - 8, .name = "a", .fits = always, .forward = negate_as_variant},
-        {0               },
+        {0},
     };
     sn_op           op = operator_of_now;
     sn_policy_class cls = {.size = 24, .abi = SN_POLICY_ABI, .name = "p", .resample = first};
@@ -261,30 +254,24 @@ static void options_are_read_by_their_size(void **state)
         sn_run_options o;
         char           more[64];
     } newer = {.o = {.size = sizeof newer}};
-    const volatile size_t old_bytes = offsetof(sn_run_options, stop); /* compilers look ahead */
-    sn_run_options *older = malloc(old_bytes);
-    sn_supernet    *net = net_demo();
-    sn_subnet      *subnet;
-    sn_plan        *plan = NULL;
-    sn_draft       *draft = NULL;
-    sn_policy      *policy = NULL;
-    sn_rng          rng;
-    const sn_desc   in = {
-          SN_F32, {4, {1, 1, 8, 8}}
-    };
+    const volatile size_t    old_bytes = offsetof(sn_run_options, stop); /* compilers look ahead */
+    sn_run_options          *older = malloc(old_bytes);
+    sn_supernet             *net = net_demo();
+    sn_subnet               *subnet;
+    sn_plan                 *plan = NULL;
+    sn_draft                *draft = NULL;
+    sn_policy               *policy = NULL;
+    sn_rng                   rng;
+    const sn_desc            in = {SN_F32, {4, {1, 1, 8, 8}}};
     const sn_compile_options compile = {.size = sizeof compile, .in = &in, .n_in = 1};
     float                    x[64] = {0}, y[10];
-    const sn_shape           shape = {
-                  2, {1, 10}
-    };
+    const sn_shape           shape = {2, {1, 10}};
     sn_tensor xt = sn_tensor_dense(SN_F32, &in.shape, x), yt = sn_tensor_dense(SN_F32, &shape, y);
     void     *scratch;
     struct {
         sn_limits l;
         char      more[64];
-    } limits = {
-        .l = {.size = sizeof limits, .stop = never}
-    };
+    } limits = {.l = {.size = sizeof limits, .stop = never}};
 
     (void)state;
     assert_int_equal(sn_draft_create(net, &draft, NULL), SN_OK);
@@ -330,13 +317,13 @@ static const struct {
     sn_desc     desc;
     bool        optional, state;
 } needed[] = {
-    {"conv.weight",            {SN_F32, {4, {4, 3, 3, 3}}}, false, false},
-    {"conv.bias",              {SN_F32, {1, {4}}},          false, false},
-    {"bn.weight",              {SN_F32, {1, {4}}},          false, false},
-    {"bn.bias",                {SN_F32, {1, {4}}},          false, false},
-    {"bn.running_mean",        {SN_F32, {1, {4}}},          false, true },
-    {"bn.running_var",         {SN_F32, {1, {4}}},          false, true },
-    {"bn.num_batches_tracked", {SN_I64, {0, {0}}},          true,  true },
+    {"conv.weight", {SN_F32, {4, {4, 3, 3, 3}}}, false, false},
+    {"conv.bias", {SN_F32, {1, {4}}}, false, false},
+    {"bn.weight", {SN_F32, {1, {4}}}, false, false},
+    {"bn.bias", {SN_F32, {1, {4}}}, false, false},
+    {"bn.running_mean", {SN_F32, {1, {4}}}, false, true},
+    {"bn.running_var", {SN_F32, {1, {4}}}, false, true},
+    {"bn.num_batches_tracked", {SN_I64, {0, {0}}}, true, true},
 };
 
 static sn_supernet *load(const char *spec, sn_weights *w, sn_error *err)
@@ -374,9 +361,7 @@ static void a_document_says_which_tensors_it_needs(void **state)
 /* What one subnet makes of a fixed input. */
 static void run_net(sn_supernet *net, const char *choices, float *ret_y, size_t n)
 {
-    const sn_desc in = {
-        SN_F32, {4, {1, 3, 2, 2}}
-    };
+    const sn_desc            in = {SN_F32, {4, {1, 3, 2, 2}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     sn_subnet               *subnet = net_choose(net, choices);
     sn_plan                 *plan = NULL;
@@ -502,23 +487,14 @@ static void weights_come_from_memory_in_any_form(void **state)
 static void what_cannot_be_added_is_said(void **state)
 {
     _Alignas(8) char bytes[16] = {0};
-    const sn_shape   two =
-                       {
-                           1, {2}
-    },
-                   negative = {1, {-1}}, huge = {2, {INT64_MAX, 2}};
-    const sn_shape  nine = {9, {0}};
-    const sn_tensor good = sn_tensor_dense(SN_F32, &two, bytes);
-    sn_tensor       t = good;
-    sn_weights     *w = NULL, *borrowed = NULL, *made = NULL;
-    sn_supernet    *net;
-    size_t          n;
-    void           *document = net_weights(
-                  (const struct net_tensor[]){
-                      {"a",  1, {2}},
-                      {NULL, 0, {0}}
-    },
-                  &n);
+    const sn_shape   two = {1, {2}}, negative = {1, {-1}}, huge = {2, {INT64_MAX, 2}};
+    const sn_shape   nine = {9, {0}};
+    const sn_tensor  good = sn_tensor_dense(SN_F32, &two, bytes);
+    sn_tensor        t = good;
+    sn_weights      *w = NULL, *borrowed = NULL, *made = NULL;
+    sn_supernet     *net;
+    size_t           n;
+    void *document = net_weights((const struct net_tensor[]){{"a", 1, {2}}, {NULL, 0, {0}}}, &n);
     static const char spec[] =
         "{\"format\": \"supernet/1\", \"name\": \"t\", \"inputs\": [{\"name\": \"x\", \"shape\": "
         "[\"N\", 2]}], \"model\": {\"type\": \"Identity\"}}";
@@ -615,14 +591,12 @@ static void weights_do_not_count_against_the_limit_of_a_load(void **state)
         "[\"N\", 1024]}], \"model\": {\"type\": \"Sequential\", \"layers\": [{\"name\": \"fc\", "
         "\"type\": \"Linear\", \"in_features\": 1024, \"out_features\": 1024, \"bias\": false}]}}";
     const sn_load_options options = {.size = sizeof options, .memory_limit_bytes = 1 << 20};
-    const sn_shape        shape = {
-               2, {1024, 1024}
-    };
-    uint16_t    *bytes = calloc(1024 * 1024, 2);
-    sn_tensor    t = sn_tensor_dense(SN_F16, &shape, bytes);
-    sn_registry *reg = NULL;
-    sn_supernet *net = NULL;
-    sn_weights  *w = NULL;
+    const sn_shape        shape = {2, {1024, 1024}};
+    uint16_t             *bytes = calloc(1024 * 1024, 2);
+    sn_tensor             t = sn_tensor_dense(SN_F16, &shape, bytes);
+    sn_registry          *reg = NULL;
+    sn_supernet          *net = NULL;
+    sn_weights           *w = NULL;
 
     (void)state;
     assert_int_equal(sn_registry_create(&reg, NULL), SN_OK);
@@ -679,13 +653,13 @@ static void choices_are_read_and_written_as_json(void **state)
         sn_status   status;
         const char *where, *text;
     } bad[] = {
-        {"{\"k\": 1, \"w\": 3}",   SN_E_NOT_CANDIDATE, "w",       "3 is not one of 2, 4"            },
-        {"{\"k\": 1, \"W\": 2}",   SN_E_UNKNOWN_NAME,  "W",       "no choice is labelled \"W\""     },
-        {"{\"k\": 1, \"w\": {}}",  SN_E_INVALID,       "w",       "not an object"                   },
-        {"{\"k\": 1, \"k\": 1}",   SN_E_SYNTAX,        "choices", "duplicate object key"            },
-        {"[1]",                    SN_E_INVALID,       "choices", "must be an object {label: value}"},
-        {"{\"k\": 1, \"w\": }",    SN_E_SYNTAX,        "choices", "line 1, column"                  },
-        {"{\"k\": 1, \"w\": NaN}", SN_E_SYNTAX,        "choices", "line 1, column"                  },
+        {"{\"k\": 1, \"w\": 3}", SN_E_NOT_CANDIDATE, "w", "3 is not one of 2, 4"},
+        {"{\"k\": 1, \"W\": 2}", SN_E_UNKNOWN_NAME, "W", "no choice is labelled \"W\""},
+        {"{\"k\": 1, \"w\": {}}", SN_E_INVALID, "w", "not an object"},
+        {"{\"k\": 1, \"k\": 1}", SN_E_SYNTAX, "choices", "duplicate object key"},
+        {"[1]", SN_E_INVALID, "choices", "must be an object {label: value}"},
+        {"{\"k\": 1, \"w\": }", SN_E_SYNTAX, "choices", "line 1, column"},
+        {"{\"k\": 1, \"w\": NaN}", SN_E_SYNTAX, "choices", "line 1, column"},
     };
 
     (void)state;
@@ -759,18 +733,16 @@ static void a_draft_is_cleared_and_starts_from_a_subnet(void **state)
 static void values_are_read_without_the_union(void **state)
 {
     const sn_value items[] = {
-        {.kind = SN_KIND_INT,  .as.integer = -3},
-        {.kind = SN_KIND_FLOAT,                    .as.real = 0.5},
-        {.kind = SN_KIND_BOOL,.as.boolean = true},
+        {.kind = SN_KIND_INT, .as.integer = -3},
+        {.kind = SN_KIND_FLOAT, .as.real = 0.5},
+        {.kind = SN_KIND_BOOL, .as.boolean = true},
         {.kind = SN_KIND_TEXT, .as.text = "same"},
-        {.kind = SN_KIND_NULL                   },
+        {.kind = SN_KIND_NULL},
     };
-    const sn_value tuple = {
-        .kind = SN_KIND_TUPLE, .as.tuple = {items, COUNT(items)}
-    };
-    int64_t i = 0;
-    double  d = 0;
-    bool    b = false;
+    const sn_value tuple = {.kind = SN_KIND_TUPLE, .as.tuple = {items, COUNT(items)}};
+    int64_t        i = 0;
+    double         d = 0;
+    bool           b = false;
 
     (void)state;
     assert_int_equal(sn_value_n_items(&tuple), COUNT(items));

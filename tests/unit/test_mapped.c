@@ -26,8 +26,8 @@ static const char spec[] =
     "\"Linear\", \"in_features\": 256, \"out_features\": 256}]}}";
 static const struct net_tensor tensors[] = {
     {"fc.weight", 2, {256, 256}},
-    {"fc.bias",   1, {256}     },
-    {NULL,        0, {0}       },
+    {"fc.bias", 1, {256}},
+    {NULL, 0, {0}},
 };
 
 static char folder[] = "/tmp/test_mapped.XXXXXX", file[64], other[64];
@@ -134,18 +134,18 @@ static const struct change {
     void (*make)(void);
     bool counts;
 } changes[] = {
-    {"cut",                            cut,           true },
-    {"emptied",                        empty,         true },
-    {"longer",                         append,        true },
-    {"overwritten",                    overwrite,     true },
-    {"copied over",                    copy_over,     true },
-    {"overwritten, the time set back", set_time_back, true },
-    {"nothing",                        nothing,       false},
-    {"replaced by rename",             replace,       false},
-    {"moved away",                     move_away,     false},
-    {"deleted",                        delete_it,     false},
-    {"another name for it",            link_it,       false},
-    {"other rights",                   change_rights, false},
+    {"cut", cut, true},
+    {"emptied", empty, true},
+    {"longer", append, true},
+    {"overwritten", overwrite, true},
+    {"copied over", copy_over, true},
+    {"overwritten, the time set back", set_time_back, true},
+    {"nothing", nothing, false},
+    {"replaced by rename", replace, false},
+    {"moved away", move_away, false},
+    {"deleted", delete_it, false},
+    {"another name for it", link_it, false},
+    {"other rights", change_rights, false},
 };
 
 static void only_a_change_of_the_bytes_counts(void **state)
@@ -243,9 +243,7 @@ static sn_supernet *load(sn_weights *w, sn_error *err)
 
 static sn_status compile(sn_subnet *subnet, sn_plan **ret_plan, sn_error *err)
 {
-    const sn_desc in = {
-        SN_F32, {2, {1, 256}}
-    };
+    const sn_desc            in = {SN_F32, {2, {1, 256}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
 
     return sn_plan_compile(subnet, &options, ret_plan, err);
@@ -253,12 +251,10 @@ static sn_status compile(sn_subnet *subnet, sn_plan **ret_plan, sn_error *err)
 
 static sn_status forward(const sn_plan *plan, float *y, sn_error *err)
 {
-    static float   x[256] = {1};
-    const size_t   n = (sn_plan_describe(plan)->scratch_bytes + 127) / 64 * 64;
-    sn_run_options options = {.size = sizeof options, .scratch = aligned_alloc(64, n)};
-    const sn_shape shape = {
-        2, {1, 256}
-    };
+    static float    x[256] = {1};
+    const size_t    n = (sn_plan_describe(plan)->scratch_bytes + 127) / 64 * 64;
+    sn_run_options  options = {.size = sizeof options, .scratch = aligned_alloc(64, n)};
+    const sn_shape  shape = {2, {1, 256}};
     const sn_tensor in = sn_tensor_dense(SN_F32, &shape, x);
     sn_tensor       out = sn_tensor_dense(SN_F32, &shape, y);
     const sn_status rc = sn_plan_forward(plan, &in, &out, &options, err);

@@ -33,8 +33,8 @@ static const struct row {
     {"Mean of columns", &sn_op_mean, "dim = (0)", SHAPE(300000, 3), MEAN, SN_EVAL, 3, 3},
     {"Mean of everything but the last axis", &sn_op_mean, "dim = (0, 1)", SHAPE(1000, 600, 2), MEAN,
      SN_EVAL, 2, 2},
-    {"AvgPool2d", &sn_op_avgpool2d, "kernel_size = 1000", SHAPE(1, 1, 1000, 1000), MEAN, SN_EVAL,
-     1, 1},
+    {"AvgPool2d", &sn_op_avgpool2d, "kernel_size = 1000", SHAPE(1, 1, 1000, 1000), MEAN, SN_EVAL, 1,
+     1},
     {"AvgPool2d of rows", &sn_op_avgpool2d, "kernel_size = (2, 100000)", SHAPE(1, 1, 2, 100000),
      MEAN, SN_EVAL, 1, 1},
     {"AdaptiveAvgPool2d", &sn_op_adaptiveavgpool2d, "output_size = 1", SHAPE(1, 1, 1000, 1000),
@@ -131,7 +131,8 @@ static void equal_numbers_give_the_bias(void **state)
     static const float values[] = {1.3f, -0.1f, 1e-30f, 3e7f, 0.0f};
     enum { N = 1003 };
     static const struct row norms[] = {
-        {"LayerNorm", &sn_op_layernorm, "normalized_shape = 1003", SHAPE(1, N), NORM, SN_EVAL, 1, 1},
+        {"LayerNorm", &sn_op_layernorm, "normalized_shape = 1003", SHAPE(1, N), NORM, SN_EVAL, 1,
+         1},
         {"LayerNorm over two axes", &sn_op_layernorm, "normalized_shape = (17, 59)", SHAPE(17, 59),
          NORM, SN_EVAL, 1, 1},
         {"GroupNorm", &sn_op_groupnorm, "num_groups = 1; num_channels = 1", SHAPE(1, 1, 17, 59),

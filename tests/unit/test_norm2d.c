@@ -92,12 +92,7 @@ static void running_statistics_of_a_prefix(void **state)
     set(&c, 1, 0.5f, 1, 99);
     set(&c, 2, 1, -1, 99);
     set(&c, 3, 3, 0, 99);
-    assert_int_equal(op_call_infer(&c,
-                                   (sn_shape){
-                                       4, {1, 2, 1, 2}
-    },
-                                   NULL),
-                     SN_OK);
+    assert_int_equal(op_call_infer(&c, (sn_shape){4, {1, 2, 1, 2}}, NULL), SN_OK);
     y = op_call_run(&c, x);
     assert_float_equal(y[0], (3.0f - 1) / 2 * 2 + 0.5f, 0); /* sqrt(3 + 1) = 2 */
     assert_float_equal(y[1], (5.0f - 1) / 2 * 2 + 0.5f, 0);
@@ -124,12 +119,7 @@ static void training_uses_and_learns_the_batch(void **state)
     set(&c, 1, 1, 5, 99);
     set(&c, 2, 10, 7, 99);
     set(&c, 3, 4, 8, 99);
-    assert_int_equal(op_call_infer(&c,
-                                   (sn_shape){
-                                       4, {2, 2, 1, 2}
-    },
-                                   NULL),
-                     SN_OK);
+    assert_int_equal(op_call_infer(&c, (sn_shape){4, {2, 2, 1, 2}}, NULL), SN_OK);
     y = op_call_run(&c, batch);
     assert_float_equal(y[0], -3 + 1, 1e-6);
     assert_float_equal(y[1], 3 + 1, 1e-6);
@@ -148,9 +138,7 @@ static void a_null_momentum_averages_over_all_batches(void **state)
 
     (void)state;
     start(&c, &sn_op_batchnorm2d, "num_features = 2; momentum = null", SN_TRAIN,
-          (sn_shape){
-              4, {2, 2, 1, 2}
-    });
+          (sn_shape){4, {2, 2, 1, 2}});
     *(int64_t *)c.whole[4].data = 3;
     ((float *)c.whole[2].data)[0] = 6;
     op_call_run(&c, batch);
@@ -165,10 +153,7 @@ static void nni_does_not_count_batches(void **state)
     static const struct {
         const char *args;
         int64_t     n;
-    } rows[] = {
-        {"num_features = 2",         1},
-        {"num_features = 2 of 2, 3", 0}
-    };
+    } rows[] = {{"num_features = 2", 1}, {"num_features = 2 of 2, 3", 0}};
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -176,12 +161,7 @@ static void nni_does_not_count_batches(void **state)
 
         op_call_init(&c, &sn_op_batchnorm2d, rows[i].args, true, SN_TRAIN);
         assert_int_equal(op_call_load(&c, NULL), SN_OK);
-        assert_int_equal(op_call_infer(&c,
-                                       (sn_shape){
-                                           4, {2, 2, 1, 2}
-        },
-                                       NULL),
-                         SN_OK);
+        assert_int_equal(op_call_infer(&c, (sn_shape){4, {2, 2, 1, 2}}, NULL), SN_OK);
         op_call_run(&c, batch);
         assert_int_equal(*(int64_t *)c.whole[4].data, rows[i].n);
         op_call_fini(&c);
@@ -196,10 +176,7 @@ static void without_tracking_the_batch_is_used_in_eval_too(void **state)
     (void)state;
     start(&c, &sn_op_batchnorm2d,
           "num_features = 2 of 2, 3; affine = false; track_running_stats = false; eps = 0.0",
-          SN_EVAL,
-          (sn_shape){
-              3, {2, 2, 2}
-    });
+          SN_EVAL, (sn_shape){3, {2, 2, 2}});
     for (size_t k = 0; k < c.n_params; k++)
         assert_int_equal(c.live[k].dtype, SN_NONE);
     y = op_call_run(&c, batch);
@@ -221,12 +198,7 @@ static void groups_are_normalised_by_themselves(void **state)
     assert_int_equal(op_call_load(&c, NULL), SN_OK);
     set(&c, 0, 1, 10, 99);
     set(&c, 1, 0, 5, 99);
-    assert_int_equal(op_call_infer(&c,
-                                   (sn_shape){
-                                       4, {2, 2, 1, 2}
-    },
-                                   NULL),
-                     SN_OK);
+    assert_int_equal(op_call_infer(&c, (sn_shape){4, {2, 2, 1, 2}}, NULL), SN_OK);
     y = op_call_run(&c, x);
     for (size_t i = 0; i < 8; i += 4) { /* both images, whatever their mean and size */
         assert_float_equal(y[i], -1, 1e-5);
@@ -252,70 +224,103 @@ static const struct refusal {
 } refusals[] = {
     {"batch: other channels",
      &sn_op_batchnorm2d,
-     "num_features = 2 of 2, 4",                      false,
-     SN_EVAL,  {4, {1, 4, 2, 2}},
-     SN_E_SHAPE,       "op",
-     "input x [1, 4, 2, 2] has 4 channels, num_features is 2"                                 },
+     "num_features = 2 of 2, 4",
+     false,
+     SN_EVAL,
+     {4, {1, 4, 2, 2}},
+     SN_E_SHAPE,
+     "op",
+     "input x [1, 4, 2, 2] has 4 channels, num_features is 2"},
     {"batch: one value",
      &sn_op_batchnorm2d,
-     "num_features = 2",                              false,
-     SN_TRAIN, {4, {1, 2, 1, 1}},
-     SN_E_SHAPE,       "op",
+     "num_features = 2",
+     false,
+     SN_TRAIN,
+     {4, {1, 2, 1, 1}},
+     SN_E_SHAPE,
+     "op",
      "the statistics of the batch need more than 1 value per channel, input x is [1, 2, 1, 1]"},
     {"batch: one value in eval, untracked",
      &sn_op_batchnorm2d,
-     "num_features = 2; track_running_stats = false", false,
-     SN_EVAL,  {2, {1, 2}},
-     SN_E_SHAPE,       "op",
-     "the statistics of the batch need more than 1 value per channel, input x is [1, 2]"      },
+     "num_features = 2; track_running_stats = false",
+     false,
+     SN_EVAL,
+     {2, {1, 2}},
+     SN_E_SHAPE,
+     "op",
+     "the statistics of the batch need more than 1 value per channel, input x is [1, 2]"},
     {"batch: a vector",
      &sn_op_batchnorm2d,
-     "num_features = 2",                              false,
-     SN_EVAL,  {1, {2}},
-     SN_E_SHAPE,       "op",
-     "input x [2] has too few axes, it needs 2 or more"                                                      },
+     "num_features = 2",
+     false,
+     SN_EVAL,
+     {1, {2}},
+     SN_E_SHAPE,
+     "op",
+     "input x [2] has too few axes, it needs 2 or more"},
     {"batch: no features",
      &sn_op_batchnorm2d,
-     "num_features = 2 of 0, 2",                      false,
-     SN_EVAL,  {2, {1, 2}},
-     SN_E_INVALID,     "op.num_features",
-     "0 must be an integer of at least 1"                                                     },
+     "num_features = 2 of 0, 2",
+     false,
+     SN_EVAL,
+     {2, {1, 2}},
+     SN_E_INVALID,
+     "op.num_features",
+     "0 must be an integer of at least 1"},
     {"batch, nni: a prefix without affine parameters",
      &sn_op_batchnorm2d,
-     "num_features = 2 of 2, 4; affine = false",      true,
-     SN_EVAL,  {4, {1, 2, 2, 2}},
-     SN_E_UNSUPPORTED, "op.num_features",
-     "2 of 4: without affine parameters all features must be used (compatibility nni-2.8)"    },
+     "num_features = 2 of 2, 4; affine = false",
+     true,
+     SN_EVAL,
+     {4, {1, 2, 2, 2}},
+     SN_E_UNSUPPORTED,
+     "op.num_features",
+     "2 of 4: without affine parameters all features must be used (compatibility nni-2.8)"},
     {"batch, nni: a null momentum",
      &sn_op_batchnorm2d,
-     "num_features = 2 of 2, 4; momentum = null",     true,
-     SN_EVAL,  {4, {1, 2, 2, 2}},
-     SN_E_UNSUPPORTED, "op.momentum",
-     "null is not supported beside choices (compatibility nni-2.8)"                           },
+     "num_features = 2 of 2, 4; momentum = null",
+     true,
+     SN_EVAL,
+     {4, {1, 2, 2, 2}},
+     SN_E_UNSUPPORTED,
+     "op.momentum",
+     "null is not supported beside choices (compatibility nni-2.8)"},
     {"group: channels that groups do not divide",
      &sn_op_groupnorm,
-     "num_groups = 2; num_channels = 3 of 3, 4",      false,
-     SN_EVAL,  {3, {1, 3, 5}},
-     SN_E_SHAPE,       "op.num_channels",
-     "3 is not divisible by 2 groups"                                                         },
+     "num_groups = 2; num_channels = 3 of 3, 4",
+     false,
+     SN_EVAL,
+     {3, {1, 3, 5}},
+     SN_E_SHAPE,
+     "op.num_channels",
+     "3 is not divisible by 2 groups"},
     {"group: the same, known at load",
      &sn_op_groupnorm,
-     "num_groups = 2; num_channels = 3",              false,
-     SN_EVAL,  {3, {1, 3, 5}},
-     SN_E_INVALID,     "op.num_channels",
-     "3 is not divisible by 2 groups"                                                         },
+     "num_groups = 2; num_channels = 3",
+     false,
+     SN_EVAL,
+     {3, {1, 3, 5}},
+     SN_E_INVALID,
+     "op.num_channels",
+     "3 is not divisible by 2 groups"},
     {"group: other channels",
      &sn_op_groupnorm,
-     "num_groups = 2; num_channels = 4",              false,
-     SN_EVAL,  {3, {1, 6, 5}},
-     SN_E_SHAPE,       "op",
-     "input x [1, 6, 5] has 6 channels, num_channels is 4"                                    },
+     "num_groups = 2; num_channels = 4",
+     false,
+     SN_EVAL,
+     {3, {1, 6, 5}},
+     SN_E_SHAPE,
+     "op",
+     "input x [1, 6, 5] has 6 channels, num_channels is 4"},
     {"group: no groups",
      &sn_op_groupnorm,
-     "num_groups = 0; num_channels = 4",              false,
-     SN_EVAL,  {3, {1, 4, 5}},
-     SN_E_INVALID,     "op.num_groups",
-     "0 must be an integer of at least 1"                                                     },
+     "num_groups = 0; num_channels = 4",
+     false,
+     SN_EVAL,
+     {3, {1, 4, 5}},
+     SN_E_INVALID,
+     "op.num_groups",
+     "0 must be an integer of at least 1"},
 };
 
 static void check_refusal(void **state)

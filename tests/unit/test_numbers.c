@@ -71,16 +71,16 @@ static void what_is_outside_its_range_is_refused(void **state)
         const char *text;
         double      value;
     } given[] = {
-        {"\"1e999\"",         INFINITY },
-        {"\"-1e999\"",        -INFINITY},
-        {"\"1e999 - 1e999\"", NAN      },
-        {"1e39",              1e39     },
-        {"-1e-9",             -1e-9    },
-        {"-1",                -1       },
-        {"1.5",               1.5      },
-        {"0",                 0        },
-        {"-0.0",              -0.0     },
-        {"0.25",              0.25     },
+        {"\"1e999\"", INFINITY},
+        {"\"-1e999\"", -INFINITY},
+        {"\"1e999 - 1e999\"", NAN},
+        {"1e39", 1e39},
+        {"-1e-9", -1e-9},
+        {"-1", -1},
+        {"1.5", 1.5},
+        {"0", 0},
+        {"-0.0", -0.0},
+        {"0.25", 0.25},
     };
     const struct row *r = *state;
     char              line[128];

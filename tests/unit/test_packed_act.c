@@ -61,16 +61,16 @@ static const struct row {
     double relative, absolute;
     float  minus, plus;
 } rows[] = {
-    {"none",        KERNEL_ACT_NONE,        none,        0, 0,   -INFINITY, INFINITY},
-    {"relu",        KERNEL_ACT_RELU,        relu,        0, 0,   0,         INFINITY},
-    {"relu6",       KERNEL_ACT_RELU6,       relu6,       0, 0,   0,         6       },
-    {"hardswish",   KERNEL_ACT_HARDSWISH,   hardswish,   3, 1,   NAN,       INFINITY},
-    {"hardsigmoid", KERNEL_ACT_HARDSIGMOID, hardsigmoid, 2, 1,   0,         1       },
-    {"silu",        KERNEL_ACT_SILU,        silu,        8, 0.5, NAN,       INFINITY},
-    {"sigmoid",     KERNEL_ACT_SIGMOID,     sigmoid,     8, 0.5, 0,         1       },
-    {"gelu",        KERNEL_ACT_GELU,        gelu,        8, 1,   NAN,       INFINITY},
-    {"tanh-gelu",   KERNEL_ACT_GELU_TANH,   gelu_tanh,   8, 1,   NAN,       INFINITY},
-    {"tanh",        KERNEL_ACT_TANH,        tanh,        4, 0,   -1,        1       },
+    {"none", KERNEL_ACT_NONE, none, 0, 0, -INFINITY, INFINITY},
+    {"relu", KERNEL_ACT_RELU, relu, 0, 0, 0, INFINITY},
+    {"relu6", KERNEL_ACT_RELU6, relu6, 0, 0, 0, 6},
+    {"hardswish", KERNEL_ACT_HARDSWISH, hardswish, 3, 1, NAN, INFINITY},
+    {"hardsigmoid", KERNEL_ACT_HARDSIGMOID, hardsigmoid, 2, 1, 0, 1},
+    {"silu", KERNEL_ACT_SILU, silu, 8, 0.5, NAN, INFINITY},
+    {"sigmoid", KERNEL_ACT_SIGMOID, sigmoid, 8, 0.5, 0, 1},
+    {"gelu", KERNEL_ACT_GELU, gelu, 8, 1, NAN, INFINITY},
+    {"tanh-gelu", KERNEL_ACT_GELU_TANH, gelu_tanh, 8, 1, NAN, INFINITY},
+    {"tanh", KERNEL_ACT_TANH, tanh, 4, 0, -1, 1},
 };
 
 /* Both signs, 2^-30 to 2^8 in steps of 1/4096: every kind of argument there is. */

@@ -34,24 +34,24 @@ static const struct head {
     long        l, s, d, dv;
     int         bias, side, length;
 } heads[] = {
-    {"one query, one key",        1,   1,   5,  3,  0, 0,  0 },
-    {"a small head",              7,   11,  8,  16, 0, 0,  0 },
-    {"a head of a transformer",   197, 197, 64, 64, 0, 0,  0 },
-    {"exactly a block of keys",   33,  256, 32, 48, 0, 0,  0 },
-    {"many keys, bias",           30,  700, 17, 40, 1, 0,  0 },
-    {"masked keys",               30,  600, 16, 16, 2, 0,  0 },
-    {"a row masked everywhere",   26,  300, 16, 16, 3, 0,  0 },
-    {"a grid",                    50,  50,  32, 24, 0, 7,  6 },
-    {"a grid of AutoFormer",      197, 197, 64, 64, 0, 14, 14},
-    {"distances are clipped",     50,  50,  19, 16, 0, 7,  2 },
-    {"all distances are clipped", 17,  17,  8,  16, 0, 4,  0 },
-    {"no cells but a token",      1,   1,   8,  16, 0, 1,  3 },
-    {"one cell",                  2,   2,   8,  16, 0, 1,  3 },
-    {"a narrow grid",             60,  60,  8,  16, 0, 3,  5 },
-    {"the last row is not full",  58,  58,  8,  16, 1, 7,  14},
-    {"many keys on a grid",       600, 600, 12, 20, 1, 24, 20},
-    {"the same, clipped, masked", 530, 530, 20, 35, 3, 22, 9 },
-    {"a wide grid",               300, 300, 8,  16, 2, 70, 14},
+    {"one query, one key", 1, 1, 5, 3, 0, 0, 0},
+    {"a small head", 7, 11, 8, 16, 0, 0, 0},
+    {"a head of a transformer", 197, 197, 64, 64, 0, 0, 0},
+    {"exactly a block of keys", 33, 256, 32, 48, 0, 0, 0},
+    {"many keys, bias", 30, 700, 17, 40, 1, 0, 0},
+    {"masked keys", 30, 600, 16, 16, 2, 0, 0},
+    {"a row masked everywhere", 26, 300, 16, 16, 3, 0, 0},
+    {"a grid", 50, 50, 32, 24, 0, 7, 6},
+    {"a grid of AutoFormer", 197, 197, 64, 64, 0, 14, 14},
+    {"distances are clipped", 50, 50, 19, 16, 0, 7, 2},
+    {"all distances are clipped", 17, 17, 8, 16, 0, 4, 0},
+    {"no cells but a token", 1, 1, 8, 16, 0, 1, 3},
+    {"one cell", 2, 2, 8, 16, 0, 1, 3},
+    {"a narrow grid", 60, 60, 8, 16, 0, 3, 5},
+    {"the last row is not full", 58, 58, 8, 16, 1, 7, 14},
+    {"many keys on a grid", 600, 600, 12, 20, 1, 24, 20},
+    {"the same, clipped, masked", 530, 530, 20, 35, 3, 22, 9},
+    {"a wide grid", 300, 300, 8, 16, 2, 70, 14},
 };
 
 /* The row of table t (0: distances of rows, 1: of columns) for a query and a key. */
@@ -325,15 +325,7 @@ static void mean_is_the_mean(void **state)
 
 static void layouts_are_transposed_and_back(void **state)
 {
-    static const long sizes[][2] = {
-        {1,  1 },
-        {2,  40},
-        {3,  50},
-        {4,  19},
-        {17, 33},
-        {64, 7 },
-        {16, 16}
-    };
+    static const long sizes[][2] = {{1, 1}, {2, 40}, {3, 50}, {4, 19}, {17, 33}, {64, 7}, {16, 16}};
 
     (void)state;
     FOR_EVERY_SET(set)
@@ -384,16 +376,16 @@ static const struct window {
     bool        count_pad;
     float       divisor;
 } windows[] = {
-    {"2x2",                     5,  8,   6,   2,   2, 0, 1, false, 0},
-    {"3x3, stride 2, padded",   17, 9,   7,   3,   2, 1, 1, false, 0},
-    {"3x3, padding counts",     40, 7,   9,   3,   1, 1, 1, true,  0},
-    {"5x5, divisor",            16, 11,  9,   5,   3, 2, 1, false, 7},
-    {"3x3, dilation",           9,  11,  9,   3,   1, 2, 2, false, 0},
-    {"the whole image",         33, 7,   7,   7,   7, 0, 1, false, 0},
-    {"2x2, stride 3",           20, 9,   8,   2,   3, 1, 1, true,  0},
-    {"many columns",            19, 4,   300, 3,   1, 1, 1, false, 0},
-    {"many columns, stride 2",  6,  5,   291, 3,   2, 1, 1, true,  0},
-    {"many columns, dilation",  4,  12,  270, 3,   2, 1, 5, false, 0},
+    {"2x2", 5, 8, 6, 2, 2, 0, 1, false, 0},
+    {"3x3, stride 2, padded", 17, 9, 7, 3, 2, 1, 1, false, 0},
+    {"3x3, padding counts", 40, 7, 9, 3, 1, 1, 1, true, 0},
+    {"5x5, divisor", 16, 11, 9, 5, 3, 2, 1, false, 7},
+    {"3x3, dilation", 9, 11, 9, 3, 1, 2, 2, false, 0},
+    {"the whole image", 33, 7, 7, 7, 7, 0, 1, false, 0},
+    {"2x2, stride 3", 20, 9, 8, 2, 3, 1, 1, true, 0},
+    {"many columns", 19, 4, 300, 3, 1, 1, 1, false, 0},
+    {"many columns, stride 2", 6, 5, 291, 3, 2, 1, 1, true, 0},
+    {"many columns, dilation", 4, 12, 270, 3, 2, 1, 5, false, 0},
     {"wider than many columns", 18, 131, 150, 129, 4, 3, 1, false, 0},
 };
 

@@ -31,14 +31,10 @@ static void write_weights(sn_dtype dtype, uint32_t element)
 {
     static const char *const names[] = {"weight", "bias"};
     const size_t             n = sn_dtype_bytes(dtype);
-    const sn_shape           square =
-                       {
-                           2, {WIDTH, WIDTH}
-    },
-                   row = {1, {WIDTH}};
-    char         *data = malloc(WIDTH * WIDTH * n);
-    FILE         *f = fopen(path, "w");
-    const sn_sink sink = {write_file, f};
+    const sn_shape           square = {2, {WIDTH, WIDTH}}, row = {1, {WIDTH}};
+    char                    *data = malloc(WIDTH * WIDTH * n);
+    FILE                    *f = fopen(path, "w");
+    const sn_sink            sink = {write_file, f};
 
     assert_non_null(data);
     assert_non_null(f);
@@ -86,9 +82,7 @@ static long resident_kb(void)
 
 static sn_plan *compile(sn_supernet *net, const char *choices)
 {
-    const sn_desc in = {
-        SN_F32, {2, {1, WIDTH}}
-    };
+    const sn_desc            in = {SN_F32, {2, {1, WIDTH}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     sn_subnet               *subnet = net_choose(net, choices);
     sn_plan                 *plan = NULL;
@@ -102,12 +96,8 @@ static sn_plan *compile(sn_supernet *net, const char *choices)
 static void check_run(const sn_plan *plan, int64_t width, float w)
 {
     float          x[WIDTH], y[WIDTH];
-    const sn_shape in_shape =
-                       {
-                           2, {1, WIDTH}
-    },
-                   out_shape = {2, {1, width}};
-    sn_tensor in = sn_tensor_dense(SN_F32, &in_shape, x),
+    const sn_shape in_shape = {2, {1, WIDTH}}, out_shape = {2, {1, width}};
+    sn_tensor      in = sn_tensor_dense(SN_F32, &in_shape, x),
               out = sn_tensor_dense(SN_F32, &out_shape, y);
     const size_t   n_bytes = sn_plan_describe(plan)->scratch_bytes / SN_ALIGN_BYTES + 1;
     sn_run_options options = {.size = sizeof options,

@@ -170,11 +170,9 @@ static void many_thousand_steps_compile_into_the_memory_of_two_values(void **sta
 {
     enum { STEPS = 20000 }; /* what the limits of a load let in */
     static const struct net_tensor none[] = {{0}};
-    const sn_shape                 shape = {
-                        2, {3, 16}
-    };
-    struct planned w;
-    char          *spec = malloc(STEPS * 40 + 200), *at = spec;
+    const sn_shape                 shape = {2, {3, 16}};
+    struct planned                 w;
+    char                          *spec = malloc(STEPS * 40 + 200), *at = spec;
 
     (void)state;
     at += sprintf(at, "%s",
@@ -196,11 +194,9 @@ static void sums_of_one_value_and_many_others_are_found_again_by_hash(void **sta
 {
     enum { SUMS = 12000 };
     static const struct net_tensor none[] = {{0}};
-    const sn_shape                 shape = {
-                        2, {1, 4}
-    };
-    struct planned w;
-    char          *spec = malloc(SUMS * 120 + 400), *at = spec;
+    const sn_shape                 shape = {2, {1, 4}};
+    struct planned                 w;
+    char                          *spec = malloc(SUMS * 120 + 400), *at = spec;
 
     (void)state;
     at += sprintf(at, "%s",
@@ -246,16 +242,14 @@ static sn_slice random_slice(int64_t rows, int64_t columns)
 
 static void run_blend(int64_t rows, int64_t columns, size_t n_options, bool compare)
 {
-    const sn_shape shape = {
-        2, {rows, columns}
-    };
-    const size_t n = (size_t)(rows * columns);
-    float       *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
-    float       *weight = malloc(n_options * sizeof *weight);
-    sn_slice    *slice = malloc(n_options * sizeof *slice);
-    struct blend b = {.whole = sn_tensor_dense(SN_F32, &shape, x), .n_masks = 1};
-    sn_tensor    out = sn_tensor_dense(SN_F32, &shape, y);
-    double      *mask;
+    const sn_shape shape = {2, {rows, columns}};
+    const size_t   n = (size_t)(rows * columns);
+    float         *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
+    float         *weight = malloc(n_options * sizeof *weight);
+    sn_slice      *slice = malloc(n_options * sizeof *slice);
+    struct blend   b = {.whole = sn_tensor_dense(SN_F32, &shape, x), .n_masks = 1};
+    sn_tensor      out = sn_tensor_dense(SN_F32, &shape, y);
+    double        *mask;
 
     for (size_t i = 0; i < n; i++)
         x[i] = 1.0f + (float)draw(100);
@@ -263,9 +257,7 @@ static void run_blend(int64_t rows, int64_t columns, size_t n_options, bool comp
         weight[o] = (float)(1 + draw(1000)) / 1000.0f / (float)n_options;
         slice[o] = random_slice(rows, columns);
     }
-    b.mask[0] = (struct blend_mask){
-        .slice = slice, .axis = {true, true}
-    };
+    b.mask[0] = (struct blend_mask){.slice = slice, .axis = {true, true}};
     mask = malloc(blend_scratch(&b));
     blend_run(&b, (const float *const[]){weight}, &n_options, mask, &out);
     for (size_t i = 0; compare && i < n; i++) {

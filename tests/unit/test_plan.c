@@ -20,13 +20,13 @@
     "{\"name\": \"bn\", \"type\": \"BatchNorm2d\", \"num_features\": \"w\"}"
 
 static const struct net_tensor conv_bn[] = {
-    {"conv.weight",     4, {4, 2, 3, 3}},
-    {"conv.bias",       1, {4}         },
-    {"bn.weight",       1, {4}         },
-    {"bn.bias",         1, {4}         },
-    {"bn.running_mean", 1, {4}         },
-    {"bn.running_var",  1, {4}         },
-    {NULL,              0, {0}         },
+    {"conv.weight", 4, {4, 2, 3, 3}},
+    {"conv.bias", 1, {4}},
+    {"bn.weight", 1, {4}},
+    {"bn.bias", 1, {4}},
+    {"bn.running_mean", 1, {4}},
+    {"bn.running_var", 1, {4}},
+    {NULL, 0, {0}},
 };
 
 #define HEAD                                                                                       \
@@ -42,15 +42,17 @@ static const struct fusion {
     size_t      n_steps;
 } fusions[] = {
     {"a normalisation becomes the scale and shift of the convolution before it",
-     HEAD "{\"type\": \"Sequential\", \"layers\": [" CONV_BN "]}}",                       1},
+     HEAD "{\"type\": \"Sequential\", \"layers\": [" CONV_BN "]}}", 1},
     {"so does the activation behind it",
      HEAD "{\"type\": \"Sequential\", \"layers\": [" CONV_BN ", {\"type\": \"ReLU\"}]}}", 1},
     {"but only one activation",
      HEAD "{\"type\": \"Sequential\", \"layers\": [" CONV_BN
-          ", {\"type\": \"ReLU\"}, {\"type\": \"Hardswish\"}]}}",                         2},
+          ", {\"type\": \"ReLU\"}, {\"type\": \"Hardswish\"}]}}",
+     2},
     {"what does nothing does not stand between",
      HEAD "{\"type\": \"Sequential\", \"layers\": [" CONV_BN
-          ", {\"type\": \"Identity\"}, {\"type\": \"Dropout\"}, {\"type\": \"ReLU\"}]}}", 1},
+          ", {\"type\": \"Identity\"}, {\"type\": \"Dropout\"}, {\"type\": \"ReLU\"}]}}",
+     1},
     {"a value that is read twice is not fused away",
      HEAD "{\"type\": \"Graph\", \"inputs\": [\"x\"], \"outputs\": [\"sum\"], \"nodes\": ["
           "{\"name\": \"conv\", \"type\": \"Conv2d\", \"in_channels\": 2, \"out_channels\": \"w\", "
@@ -58,14 +60,13 @@ static const struct fusion {
           "{\"name\": \"bn\", \"type\": \"BatchNorm2d\", \"num_features\": \"w\", \"inputs\": "
           "[\"conv\"]},"
           "{\"name\": \"act\", \"type\": \"ReLU\", \"inputs\": [\"bn\"]},"
-          "{\"name\": \"sum\", \"type\": \"Add\", \"inputs\": [\"bn\", \"act\"]}]}}",     3},
+          "{\"name\": \"sum\", \"type\": \"Add\", \"inputs\": [\"bn\", \"act\"]}]}}",
+     3},
 };
 
 static sn_plan *compile(sn_subnet *subnet, int64_t batch, sn_error *err)
 {
-    const sn_desc in = {
-        SN_F32, {4, {batch, 2, 5, 5}}
-    };
+    const sn_desc            in = {SN_F32, {4, {batch, 2, 5, 5}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     sn_plan                 *plan = NULL;
 
@@ -77,9 +78,7 @@ static sn_plan *compile(sn_subnet *subnet, int64_t batch, sn_error *err)
 static sn_status run(const sn_plan *plan, int64_t batch, float *x, float *y, void *scratch,
                      bool (*stop)(void *), sn_error *err)
 {
-    const sn_shape shape = {
-        4, {batch, 2, 5, 5}
-    };
+    const sn_shape       shape = {4, {batch, 2, 5, 5}};
     const sn_run_options options = {.size = sizeof options, .scratch = scratch, .stop = stop};
     const sn_tensor      in = sn_tensor_dense(SN_F32, &shape, x);
     sn_desc              desc;
@@ -190,9 +189,7 @@ static void attention_that_nobody_watches_is_fused(void **state)
     "[\"x\", "                                                                                     \
     "\"attn\"]}]}}"
     static const char *const spec[] = {BLOCK("\"sum\""), BLOCK("\"sum\", \"attn.1\"")};
-    const sn_desc            in = {
-                   SN_F32, {3, {2, 5, 4}}
-    };
+    const sn_desc            in = {SN_F32, {3, {2, 5, 4}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     float                    x[40], y[2][90];
 
@@ -275,9 +272,7 @@ static void a_run_stops_when_asked(void **state)
 /* The demo: every operator that a real network has. */
 static sn_plan *demo_plan(sn_subnet *subnet, sn_error *err)
 {
-    const sn_desc in = {
-        SN_F32, {4, {2, 1, 8, 8}}
-    };
+    const sn_desc            in = {SN_F32, {4, {2, 1, 8, 8}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     sn_plan                 *plan = NULL;
 
@@ -366,13 +361,11 @@ static void sealing_survives_out_of_memory(void **state)
 /* Training mode updates its own copy, and never what is served. */
 static void training_keeps_to_its_state(void **state)
 {
-    static float  x[4 * 50], y[4 * 100];
-    void         *bytes;
-    sn_supernet  *net = net_load(fusions[0].spec, conv_bn, &bytes);
-    sn_subnet    *subnet = net_choose(net, "w=2");
-    const sn_desc in = {
-        SN_F32, {4, {4, 2, 5, 5}}
-    };
+    static float             x[4 * 50], y[4 * 100];
+    void                    *bytes;
+    sn_supernet             *net = net_load(fusions[0].spec, conv_bn, &bytes);
+    sn_subnet               *subnet = net_choose(net, "w=2");
+    const sn_desc            in = {SN_F32, {4, {4, 2, 5, 5}}};
     const sn_compile_options options = {
         .size = sizeof options, .in = &in, .n_in = 1, .mode = SN_TRAIN};
     const sn_tensor tx = sn_tensor_dense(SN_F32, &in.shape, x);

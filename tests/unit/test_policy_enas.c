@@ -42,13 +42,13 @@ static const struct gradient {
     double      tanh_constant, temperature;
     double      weight[4];
 } gradients[] = {
-    {"one layer",                               5, 1, 1.5, 1.0, {1, 1, 1, 1}    },
-    {"two layers",                              4, 2, 1.5, 1.0, {1, 1, 1, 1}    },
-    {"three layers, negative weights",          3, 3, 2.5, 1.0, {-2, 1, 0.5, -1}},
-    {"a temperature",                           4, 1, 1.5, 0.5, {1, 1, 1, 1}    },
-    {"logits that are not squashed",            4, 2, 0.0, 2.0, {1, 1, 1, 1}    },
-    {"choices set by hand, which do not count", 4, 2, 1.5, 1.0, {0, 1, 0, 0.3}  },
-    {"a controller of one unit",                1, 1, 1.5, 1.0, {1, 1, 1, 1}    },
+    {"one layer", 5, 1, 1.5, 1.0, {1, 1, 1, 1}},
+    {"two layers", 4, 2, 1.5, 1.0, {1, 1, 1, 1}},
+    {"three layers, negative weights", 3, 3, 2.5, 1.0, {-2, 1, 0.5, -1}},
+    {"a temperature", 4, 1, 1.5, 0.5, {1, 1, 1, 1}},
+    {"logits that are not squashed", 4, 2, 0.0, 2.0, {1, 1, 1, 1}},
+    {"choices set by hand, which do not count", 4, 2, 1.5, 1.0, {0, 1, 0, 0.3}},
+    {"a controller of one unit", 1, 1, 1.5, 1.0, {1, 1, 1, 1}},
 };
 
 static double loss(struct enas_net *net, const uint32_t *taken, const double *weight)
@@ -247,12 +247,12 @@ static void remembers_only_so_many(void **state)
 static const struct damage {
     const char *name, *from, *to, *text;
 } damages[] = {
-    {"of another space",                "\"a\"",              "\"z\"",                      "another space"},
-    {"of another size",                 "\"lstm_size\": 2.0", "\"lstm_size\": 3.0",         "lstm_size"    },
-    {"with a parameter too few",        "\"theta\": [",       "\"theta\": [], \"mean\": [", ""             },
-    {"with a candidate that is none",   "\"draws\": [[",      "\"draws\": [[9, ",           "a draw must"  },
-    {"with more draws than were drawn", "\"drawn\": 1",       "\"drawn\": 0",               "drawn"        },
-    {"without a member",                "\"draws\"",          "\"drown\"",                  "drown"        },
+    {"of another space", "\"a\"", "\"z\"", "another space"},
+    {"of another size", "\"lstm_size\": 2.0", "\"lstm_size\": 3.0", "lstm_size"},
+    {"with a parameter too few", "\"theta\": [", "\"theta\": [], \"mean\": [", ""},
+    {"with a candidate that is none", "\"draws\": [[", "\"draws\": [[9, ", "a draw must"},
+    {"with more draws than were drawn", "\"drawn\": 1", "\"drawn\": 0", "drawn"},
+    {"without a member", "\"draws\"", "\"drown\"", "drown"},
 };
 
 static int append(void *cls, const void *bytes, size_t n)

@@ -320,15 +320,15 @@ static void what_waits_gets_the_helper(void **state)
 static const struct {
     const char *name, *value, *line; /* the line ends like this */
 } lines[] = {
-    {"a plain value is bare",          "/v1/supernets",    " event=test path=/v1/supernets\n"           },
-    {"nothing is quoted",              "",                 " event=test path=\"\"\n"                    },
-    {"a space is quoted",              "a b",              " event=test path=\"a b\"\n"                 },
-    {"a pair is quoted",               "x level=error",    " event=test path=\"x level=error\"\n"       },
-    {"a quote is escaped",             "\" level=\"error", " event=test path=\"\\\" level=\\\"error\"\n"},
-    {"a backslash is escaped",         "a\\",              " event=test path=\"a\\\\\"\n"               },
-    {"a newline is escaped",           "a\nlevel=error",   " event=test path=\"a\\x0alevel=error\"\n"   },
-    {"a terminal's escape is escaped", "\033[2J",          " event=test path=\"\\x1b[2J\"\n"            },
-    {"bytes above ASCII are escaped",  "\xc3\xa9\xff",     " event=test path=\"\\xc3\\xa9\\xff\"\n"     },
+    {"a plain value is bare", "/v1/supernets", " event=test path=/v1/supernets\n"},
+    {"nothing is quoted", "", " event=test path=\"\"\n"},
+    {"a space is quoted", "a b", " event=test path=\"a b\"\n"},
+    {"a pair is quoted", "x level=error", " event=test path=\"x level=error\"\n"},
+    {"a quote is escaped", "\" level=\"error", " event=test path=\"\\\" level=\\\"error\"\n"},
+    {"a backslash is escaped", "a\\", " event=test path=\"a\\\\\"\n"},
+    {"a newline is escaped", "a\nlevel=error", " event=test path=\"a\\x0alevel=error\"\n"},
+    {"a terminal's escape is escaped", "\033[2J", " event=test path=\"\\x1b[2J\"\n"},
+    {"bytes above ASCII are escaped", "\xc3\xa9\xff", " event=test path=\"\\xc3\\xa9\\xff\"\n"},
 };
 
 /* What log_end() writes to stderr. */

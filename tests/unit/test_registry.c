@@ -55,16 +55,11 @@ static const sn_arg_def seventeen_args[] = {
 static const sn_arg_def equal_args[] = {ARG("a"), ARG("a"), {0}};
 static const sn_arg_def type_arg[] = {ARG("type"), {0}};
 #undef ARG
-static const sn_arg_def kindless_arg[] = {{.name = "a"}, {0}};
-static const sn_arg_def derived_arg[] = {
-    {"a",             SN_KINDS(SN_KIND_INT), SN_ARG_DERIVED, NULL, NULL},
-    {0}
-};
+static const sn_arg_def   kindless_arg[] = {{.name = "a"}, {0}};
+static const sn_arg_def   derived_arg[] = {{"a", SN_KINDS(SN_KIND_INT), SN_ARG_DERIVED, NULL, NULL},
+                                           {0}};
 static const sn_param_def one_param[] = {{.name = "weight"}, {0}};
-static const sn_param_def stray_step[] = {
-    {.name = "weight", .n_steps = 1, .step = {0}},
-    {0    }
-};
+static const sn_param_def stray_step[] = {{.name = "weight", .n_steps = 1, .step = {0}}, {0}};
 
 #define OP   .size = sizeof(sn_op), .abi = SN_OP_ABI, .type = "Mine", .max_in = 1, .n_out = 1
 #define RUNS .infer = infer, .forward = forward

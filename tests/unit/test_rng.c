@@ -24,9 +24,7 @@ static void sequence_is_that_of_the_authors(void **state)
                                     8476171486693032832,
                                     10595114339597558777u,
                                     2904607092377533576};
-    sn_rng                rng = {
-                       {1, 2, 3, 4}
-    };
+    sn_rng                rng = {{1, 2, 3, 4}};
 
     (void)state;
     for (size_t i = 0; i < COUNT(want); i++)
@@ -37,9 +35,9 @@ static void sequence_is_that_of_the_authors(void **state)
 static const struct {
     uint64_t seed, first[3];
 } golden[] = {
-    {0x0,                {0x99ec5f36cb75f2b4, 0xbf6e1f784956452a, 0x1a5f849d4933e6e0}},
-    {0x1,                {0xb3f2af6d0fc710c5, 0x853b559647364cea, 0x92f89756082a4514}},
-    {0x2a,               {0x15780b2e0c2ec716, 0x6104d9866d113a7e, 0xae17533239e499a1}},
+    {0x0, {0x99ec5f36cb75f2b4, 0xbf6e1f784956452a, 0x1a5f849d4933e6e0}},
+    {0x1, {0xb3f2af6d0fc710c5, 0x853b559647364cea, 0x92f89756082a4514}},
+    {0x2a, {0x15780b2e0c2ec716, 0x6104d9866d113a7e, 0xae17533239e499a1}},
     {0xffffffffffffffff, {0x8f5520d52a7ead08, 0xc476a018caa1802d, 0x81de31c0d260469e}},
 };
 

@@ -27,98 +27,98 @@ static const struct {
     sn_status   status;
     const char *where, *text;
 } wrong[] = {
-  /* the header as a whole */
-    {"no object",                                                                           "[]",                     0,SN_E_SYNTAX,"", "the header does not start with \"{\""},
-    {"blanks first",                                                                        " {}",                    0,SN_E_SYNTAX,"", "the header does not start with \"{\""},
-    {"an empty header",                                                                     "",                       0,SN_E_SYNTAX,"", "the header does not start with \"{\""},
-    {"cut JSON",                                                                            "{\"a\":",                0,SN_E_SYNTAX,", header",
+    /* the header as a whole */
+    {"no object", "[]", 0, SN_E_SYNTAX, "", "the header does not start with \"{\""},
+    {"blanks first", " {}", 0, SN_E_SYNTAX, "", "the header does not start with \"{\""},
+    {"an empty header", "", 0, SN_E_SYNTAX, "", "the header does not start with \"{\""},
+    {"cut JSON", "{\"a\":", 0, SN_E_SYNTAX, ", header",
      "line 1, column 6: expected '{', but the text ends"},
-    {"two documents",                                                                       "{}{}",                   0,SN_E_SYNTAX,", header",
+    {"two documents", "{}{}", 0, SN_E_SYNTAX, ", header",
      "line 1, column 3: expected nothing more, found '{'"},
-    {"a tensor twice",                                                                      "{" F32_3("a",            "0","12") "," F32_3("a","12","24") "}",24, SN_E_SYNTAX,
+    {"a tensor twice", "{" F32_3("a", "0", "12") "," F32_3("a", "12", "24") "}", 24, SN_E_SYNTAX,
      "", "tensor \"a\": is there twice"},
-    {"no UTF-8",                                                                          "{\"\xff\":1}",                                                                                                      0,SN_E_SYNTAX,", header",
+    {"no UTF-8", "{\"\xff\":1}", 0, SN_E_SYNTAX, ", header",
      "line 1, column 3: byte 0xff is not UTF-8"},
 
- /* one tensor */
-    {"no name",                                                                          "{" F32_3("",                                                                                        "0","12") "}",12,SN_E_SYNTAX,              "", "a tensor has an empty name"},
-    {"a tensor that is a number",                                                                            "{\"a\":1}",                                                                                                  0,                              SN_E_SYNTAX,                                                                                                       "",
-     "tensor \"a\": must be an object, not the number 1"                                                                                                                   },
-    {"a strange member","{\"a\":{\"dtype\":\"F32\",\"shap\":[3],\"data_offsets\":[0,12]}}",12,
-     SN_E_INVALID,", tensor \"a\"","there is no member \"shap\"; did you mean \"shape\"?"},
-    {"no type",                     "{\"a\":{\"shape\":[3],\"data_offsets\":[0,12]}}",                                                                                                                       12,SN_E_SYNTAX,                                                                                                                                                                                                                                                                                                                  "",
-     "tensor \"a\": \"dtype\" is missing"                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    },
-    {"a type that is a number",                "{\"a\":{\"dtype\":4,\"shape\":[3],\"data_offsets\":[0,12]}}",12,
-     SN_E_SYNTAX,"","tensor \"a\": \"dtype\" must be a text, not the number 4"},
-    {"a type nobody knows",         "{\"a\":{\"dtype\":\"float32\",\"shape\":[3],\"data_offsets\":[0,12]}}",
-     12,SN_E_SYNTAX,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "",
+    /* one tensor */
+    {"no name", "{" F32_3("", "0", "12") "}", 12, SN_E_SYNTAX, "", "a tensor has an empty name"},
+    {"a tensor that is a number", "{\"a\":1}", 0, SN_E_SYNTAX, "",
+     "tensor \"a\": must be an object, not the number 1"},
+    {"a strange member", "{\"a\":{\"dtype\":\"F32\",\"shap\":[3],\"data_offsets\":[0,12]}}", 12,
+     SN_E_INVALID, ", tensor \"a\"", "there is no member \"shap\"; did you mean \"shape\"?"},
+    {"no type", "{\"a\":{\"shape\":[3],\"data_offsets\":[0,12]}}", 12, SN_E_SYNTAX, "",
+     "tensor \"a\": \"dtype\" is missing"},
+    {"a type that is a number", "{\"a\":{\"dtype\":4,\"shape\":[3],\"data_offsets\":[0,12]}}", 12,
+     SN_E_SYNTAX, "", "tensor \"a\": \"dtype\" must be a text, not the number 4"},
+    {"a type nobody knows", "{\"a\":{\"dtype\":\"float32\",\"shape\":[3],\"data_offsets\":[0,12]}}",
+     12, SN_E_SYNTAX, "",
      "tensor \"a\": \"float32\" is not an element type; known are F32, F16, BF16, F64, I64, I32, "
-     "I16, I8, U8, BOOL"                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      },
-    {"a type we cannot use",      "{\"a\":{\"dtype\":\"F8_E5M2\",\"shape\":[3],\"data_offsets\":[0,3]}}",
-     3,SN_E_UNSUPPORTED,"",
+     "I16, I8, U8, BOOL"},
+    {"a type we cannot use", "{\"a\":{\"dtype\":\"F8_E5M2\",\"shape\":[3],\"data_offsets\":[0,3]}}",
+     3, SN_E_UNSUPPORTED, "",
      "tensor \"a\": elements of type F8_E5M2 are not supported; supported are F32, F16, BF16, F64, "
      "I64, I32, I16, I8, U8, BOOL"},
-    {"no shape",          "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,12]}}",                                                                                                               12,SN_E_SYNTAX,                                                                                                                                                                                                                                                                                                                                                                                                                                                       "",
-     "tensor \"a\": \"shape\" is missing"                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            },
-    {"a shape that is a number",                       "{\"a\":{\"dtype\":\"F32\",\"shape\":3,\"data_offsets\":[0,12]}}",
-     12,SN_E_SYNTAX,"","tensor \"a\": \"shape\" must be an array, not the number 3"},
-    {"a negative dimension","{\"a\":{\"dtype\":\"F32\",\"shape\":[-3],\"data_offsets\":[0,12]}}",
-     12,                                                                                                                                              SN_E_SYNTAX,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "",
-     "tensor \"a\": \"shape\" must hold integers from 0 on, not the number -3"                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          },
-    {"a broken dimension",                    "{\"a\":{\"dtype\":\"F32\",\"shape\":[3.0],\"data_offsets\":[0,12]}}",
-     12,SN_E_SYNTAX,"",
+    {"no shape", "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,12]}}", 12, SN_E_SYNTAX, "",
+     "tensor \"a\": \"shape\" is missing"},
+    {"a shape that is a number", "{\"a\":{\"dtype\":\"F32\",\"shape\":3,\"data_offsets\":[0,12]}}",
+     12, SN_E_SYNTAX, "", "tensor \"a\": \"shape\" must be an array, not the number 3"},
+    {"a negative dimension", "{\"a\":{\"dtype\":\"F32\",\"shape\":[-3],\"data_offsets\":[0,12]}}",
+     12, SN_E_SYNTAX, "",
+     "tensor \"a\": \"shape\" must hold integers from 0 on, not the number -3"},
+    {"a broken dimension", "{\"a\":{\"dtype\":\"F32\",\"shape\":[3.0],\"data_offsets\":[0,12]}}",
+     12, SN_E_SYNTAX, "",
      "tensor \"a\": \"shape\" must hold integers from 0 on, not the number 3.0"},
     {"nine dimensions",
-     "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}",                                                                                                              1,
-     SN_E_UNSUPPORTED,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "","tensor \"a\": has more than 8 dimensions, as many as are supported"                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         },
+     "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1,
+     SN_E_UNSUPPORTED, "", "tensor \"a\": has more than 8 dimensions, as many as are supported"},
     {"more elements than can be counted",
-     "{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}",0,
-     SN_E_SYNTAX,"",
+     "{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0,
+     SN_E_SYNTAX, "",
      "tensor \"a\": shape [4294967296, 4294967296] has too many elements to count"},
     {"more bytes than can be counted",
-     "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}",                                                                                                          0,
-     SN_E_SYNTAX,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    "","tensor \"a\": shape [4611686018427387904] has too many elements to count"                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      },
-    {"no offsets",  "{\"a\":{\"dtype\":\"F32\",\"shape\":[3]}}",12,SN_E_SYNTAX,"",
+     "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0,
+     SN_E_SYNTAX, "", "tensor \"a\": shape [4611686018427387904] has too many elements to count"},
+    {"no offsets", "{\"a\":{\"dtype\":\"F32\",\"shape\":[3]}}", 12, SN_E_SYNTAX, "",
      "tensor \"a\": \"data_offsets\" is missing"},
-    {"one offset",                                         "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0]}}",                                                                                                                                                12,
-     SN_E_SYNTAX,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "","tensor \"a\": \"data_offsets\" must be [start, end], not 1 numbers"                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     },
-    {"three offsets","{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12,12]}}",12,
-     SN_E_SYNTAX,"","tensor \"a\": \"data_offsets\" must be [start, end], not 3 numbers or more"},
-    {"a negative offset",                                   "{" F32_3("a",                                                                                                                                                                                                      "-4","8") "}",                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                12,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       SN_E_SYNTAX,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "",
+    {"one offset", "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0]}}", 12,
+     SN_E_SYNTAX, "", "tensor \"a\": \"data_offsets\" must be [start, end], not 1 numbers"},
+    {"three offsets", "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12,12]}}", 12,
+     SN_E_SYNTAX, "", "tensor \"a\": \"data_offsets\" must be [start, end], not 3 numbers or more"},
+    {"a negative offset", "{" F32_3("a", "-4", "8") "}", 12, SN_E_SYNTAX, "",
      "tensor \"a\": \"data_offsets\" must hold integers from 0 on, not the number -4"},
-    {"an offset in quotes",                                      "{" F32_3("a","\"0\"","12") "}",12,SN_E_SYNTAX,"",
+    {"an offset in quotes", "{" F32_3("a", "\"0\"", "12") "}", 12, SN_E_SYNTAX, "",
      "tensor \"a\": \"data_offsets\" must hold integers from 0 on, not the text \"0\""},
-    {"offsets that run backwards",                                                                                     "{" F32_3("a",                                                                                         "12","0") "}",                                              12,                                                                                                                                                                                                                                                                                                 SN_E_SYNTAX,                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             "",
+    {"offsets that run backwards", "{" F32_3("a", "12", "0") "}", 12, SN_E_SYNTAX, "",
      "tensor \"a\": data_offsets [12, 0] run backwards"},
-    {"offsets that leave the data",                                                                                   "{" F32_3("a",                               "0","12") "}",11,SN_E_SYNTAX,"",
+    {"offsets that leave the data", "{" F32_3("a", "0", "12") "}", 11, SN_E_SYNTAX, "",
      "tensor \"a\": data_offsets [0, 12] leave the data, which has 11 bytes"},
-    {"huge offsets",                                                                                   "{" F32_3("a",                                                                                                "9223372036854775795","9223372036854775807") "}",12,
-     SN_E_SYNTAX,"",
+    {"huge offsets", "{" F32_3("a", "9223372036854775795", "9223372036854775807") "}", 12,
+     SN_E_SYNTAX, "",
      "tensor \"a\": data_offsets [9223372036854775795, 9223372036854775807] leave the data, "
      "which has 12 bytes"},
-    {"too few bytes for the shape",                                                                                  "{" F32_3("a",                                                                   "0",                                   "8") "}",                                                                                                                                                         8,                                                                                                                                                                                                                                                                                                                                                                                   SN_E_SYNTAX,"",
+    {"too few bytes for the shape", "{" F32_3("a", "0", "8") "}", 8, SN_E_SYNTAX, "",
      "tensor \"a\": F32 of shape [3] takes 12 bytes, but data_offsets [0, 8] are 8"},
 
- /* tensors together */
-    {"a tensor on top of another",                                                                        "{" F32_3("a", "0","12") "," F32_3("b","8","20") "}",20,
+    /* tensors together */
+    {"a tensor on top of another", "{" F32_3("a", "0", "12") "," F32_3("b", "8", "20") "}", 20,
      SN_E_SYNTAX, "", "tensor \"b\": data_offsets [8, 20] overlap those of \"a\", [0, 12]"},
-    {"the same bytes twice",                                                                  "{" F32_3("a",                                                                                          "0","12") "," F32_3("b","0","12") "}",12,
+    {"the same bytes twice", "{" F32_3("a", "0", "12") "," F32_3("b", "0", "12") "}", 12,
      SN_E_SYNTAX, "", NULL},
     {"an empty tensor inside another",
-     "{" F32_3("a",                                                                                                "0","12") ",\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[4,4]}}",
-     12,SN_E_SYNTAX,"", "tensor \"b\": data_offsets [4, 4] overlap those of \"a\", [0, 12]"},
-    {"a gap",                                                                  "{" F32_3("b",                                                                                       "16",                                                                                                                                                                                                  "28") "," F32_3("a",                                                                                                                                                                                                                                                                                                                                                                                                                                           "0","12") "}",28, SN_E_SYNTAX, "",
+     "{" F32_3("a", "0", "12") ",\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[4,4]}}",
+     12, SN_E_SYNTAX, "", "tensor \"b\": data_offsets [4, 4] overlap those of \"a\", [0, 12]"},
+    {"a gap", "{" F32_3("b", "16", "28") "," F32_3("a", "0", "12") "}", 28, SN_E_SYNTAX, "",
      "tensor \"b\": starts at byte 16, but the 4 bytes before it belong to no tensor"},
-    {"a gap at the start",                                                                                     "{" F32_3("a",                                                                                        "4","16") "}",16,SN_E_SYNTAX,"",
+    {"a gap at the start", "{" F32_3("a", "4", "16") "}", 16, SN_E_SYNTAX, "",
      "tensor \"a\": starts at byte 4, but the 4 bytes before it belong to no tensor"},
-    {"bytes behind the last",                                                                                   "{" F32_3("a",                                                                                                     "0","12") "}",17,SN_E_SYNTAX,"",
+    {"bytes behind the last", "{" F32_3("a", "0", "12") "}", 17, SN_E_SYNTAX, "",
      "the last 5 of 17 data bytes belong to no tensor"},
-    {"data of nobody",                                                                                  "{}",1,SN_E_SYNTAX,"",                                                                                           "the last 1 of 1 data bytes belong to no tensor"                                                                                                                                                                                                                               },
+    {"data of nobody", "{}", 1, SN_E_SYNTAX, "", "the last 1 of 1 data bytes belong to no tensor"},
 
- /* metadata */
-    {"metadata that is a text",                                                                               "{\"__metadata__\":\"x\"}",                         0,SN_E_SYNTAX,"",
+    /* metadata */
+    {"metadata that is a text", "{\"__metadata__\":\"x\"}", 0, SN_E_SYNTAX, "",
      "__metadata__ must be an object, not the text \"x\""},
-    {"metadata with a number",                                                                          "{\"__metadata__\":{\"step\":7}}",                                                                                                0,SN_E_SYNTAX,"",
+    {"metadata with a number", "{\"__metadata__\":{\"step\":7}}", 0, SN_E_SYNTAX, "",
      "__metadata__: \"step\" must be a text, not the number 7"},
 };
 
@@ -148,7 +148,7 @@ static void padding_of_nul_bytes_is_called_that(void **state)
 {
     static const char spaces[] = "{" F32_3("a", "0", "12") "}  ";
     static const struct {
-        size_t      length, first, end, more; /* of the header; its bytes that become NUL; of data */
+        size_t length, first, end, more; /* of the header; its bytes that become NUL; of data */
         const char *text;
     } row[] = {
         {sizeof spaces - 1, 0, 0, 0, NULL}, /* as it should be */
@@ -207,17 +207,17 @@ static void lengths_are_checked(void **state)
         size_t      n_bytes;
         const char *text;
     } row[] = {
-        {"",                                   0,  "0 bytes are too few for safetensors, which start with a length of 8"},
-        {"\2\0\0\0\0\0\0",                     7,
-         "7 bytes are too few for safetensors, which start with a length of 8"                                          },
-        {"\0\0\0\0\0\0\0\0",                   8,  "the header does not start with \"{\""                               },
-        {"\3\0\0\0\0\0\0\0{}",                 10, "a header of 3 bytes is announced, but only 2 follow"                },
+        {"", 0, "0 bytes are too few for safetensors, which start with a length of 8"},
+        {"\2\0\0\0\0\0\0", 7,
+         "7 bytes are too few for safetensors, which start with a length of 8"},
+        {"\0\0\0\0\0\0\0\0", 8, "the header does not start with \"{\""},
+        {"\3\0\0\0\0\0\0\0{}", 10, "a header of 3 bytes is announced, but only 2 follow"},
         {"\377\377\377\377\377\377\377\377{}", 10,
          "a header of 18446744073709551615 bytes is announced, allowed are 100000000: is this a "
-         "safetensors document?"                                                                                        },
-        {"\1\341\365\5\0\0\0\0{}",             10,
+         "safetensors document?"},
+        {"\1\341\365\5\0\0\0\0{}", 10,
          "a header of 100000001 bytes is announced, allowed are 100000000: is this a safetensors "
-         "document?"                                                                                                    },
+         "document?"},
     };
 
     (void)state;
@@ -375,33 +375,21 @@ static void written_tensors_are_read(void **state)
     const sn_sink  sink = {append, &doc};
     sn_weights    *w = NULL;
     sn_error       err = {0};
-    const sn_slice part = {
-        2, {{1, {{10, 290}}}, {1, {{5, 38}}}}
-    };
+    const sn_slice part = {2, {{1, {{10, 290}}}, {1, {{5, 38}}}}};
 
     (void)state;
     for (int i = 0; i < ROWS * COLUMNS; i++)
         big[i] = (float)i;
-    t[0] = sn_tensor_dense(SN_F32,
-                           &(sn_shape){
-                               2, {ROWS, COLUMNS}
-    },
-                           big);
+    t[0] = sn_tensor_dense(SN_F32, &(sn_shape){2, {ROWS, COLUMNS}}, big);
     t[4] = t[0];
-    t[4].shape = (sn_shape){
-        3, {1, COLUMNS, ROWS}
-    }; /* x[0, i, j] = big[j, i] */
+    t[4].shape = (sn_shape){3, {1, COLUMNS, ROWS}}; /* x[0, i, j] = big[j, i] */
     t[4].stride[0] = 0, t[4].stride[1] = 1, t[4].stride[2] = COLUMNS;
     t[5] = t[0];
     t[5].shape = (sn_shape){1, {ROWS * COLUMNS / 2}}; /* every second element */
     t[5].stride[0] = 2;
     assert_int_equal(sn_tensor_slice(&t[0], &part, &t[0], &err), SN_OK);
     t[1] = sn_tensor_dense(SN_U8, &(sn_shape){1, {3}}, bytes);
-    t[2] = sn_tensor_dense(SN_F16,
-                           &(sn_shape){
-                               2, {0, 5}
-    },
-                           NULL);
+    t[2] = sn_tensor_dense(SN_F16, &(sn_shape){2, {0, 5}}, NULL);
     t[3] = sn_tensor_dense(SN_I64, &(sn_shape){0, {0}}, &scalar);
 
     assert_int_equal(sn_tensors_write(name, t, COUNT(name), key, value, 2, &sink, &err), SN_OK);
@@ -452,21 +440,27 @@ static void unwritable_tensors_are_refused(void **state)
         sn_status   status;
         const char *where, *text;
     } row[] = {
-        {{"a", "a"},            SN_F32, 1,         SN_E_INVALID, "a",            "two of the tensors have this name"        },
-        {{"a", ""},             SN_F32, 1,         SN_E_INVALID, "",             "a tensor has an empty name"               },
+        {{"a", "a"}, SN_F32, 1, SN_E_INVALID, "a", "two of the tensors have this name"},
+        {{"a", ""}, SN_F32, 1, SN_E_INVALID, "", "a tensor has an empty name"},
         {{"a", "__metadata__"},
-         SN_F32,                        1,
-         SN_E_INVALID,                                           "__metadata__",
-         "a tensor cannot have this name"                                                                                   },
+         SN_F32,
+         1,
+         SN_E_INVALID,
+         "__metadata__",
+         "a tensor cannot have this name"},
         {{"a", "b"},
-         SN_NONE,                       1,
-         SN_E_DTYPE,                                             "a",
-         "a tensor without an element type cannot be written"                                                               },
-        {{"a", "b"},            SN_F32, -1,        SN_E_SHAPE,   "a",            "shape [-1] has too many elements to write"},
+         SN_NONE,
+         1,
+         SN_E_DTYPE,
+         "a",
+         "a tensor without an element type cannot be written"},
+        {{"a", "b"}, SN_F32, -1, SN_E_SHAPE, "a", "shape [-1] has too many elements to write"},
         {{"a", "b"},
-         SN_U8,                         INT64_MAX,
-         SN_E_SHAPE,                                             "b",
-         "shape [9223372036854775807] has too many elements to write"                                                       },
+         SN_U8,
+         INT64_MAX,
+         SN_E_SHAPE,
+         "b",
+         "shape [9223372036854775807] has too many elements to write"},
     };
     struct text   doc = {0};
     const sn_sink sink = {append, &doc};

@@ -52,13 +52,13 @@ static unsigned type_bits(const json_t *type)
         const char *name;
         unsigned    bits;
     } row[] = {
-        {"object",  MEMBER_OBJECT           },
-        {"array",   MEMBER_ARRAY            },
-        {"string",  MEMBER_TEXT             },
-        {"integer", MEMBER_INT              },
-        {"number",  MEMBER_INT | MEMBER_REAL},
-        {"boolean", MEMBER_BOOL             },
-        {"null",    MEMBER_NULL             },
+        {"object", MEMBER_OBJECT},
+        {"array", MEMBER_ARRAY},
+        {"string", MEMBER_TEXT},
+        {"integer", MEMBER_INT},
+        {"number", MEMBER_INT | MEMBER_REAL},
+        {"boolean", MEMBER_BOOL},
+        {"null", MEMBER_NULL},
     };
     unsigned bits = 0;
 

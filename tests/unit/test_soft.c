@@ -52,11 +52,9 @@ static void ask_probs(struct soft *s)
 
 static int setup(void **state)
 {
-    static struct soft s;
-    sn_error           err = {0};
-    const sn_desc      in = {
-             SN_F32, {4, {IMAGES, 1, 8, 8}}
-    };
+    static struct soft       s;
+    sn_error                 err = {0};
+    const sn_desc            in = {SN_F32, {4, {IMAGES, 1, 8, 8}}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     sn_draft                *draft;
     sn_rng                   rng;

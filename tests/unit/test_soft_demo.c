@@ -78,12 +78,8 @@ static size_t weigh(sn_policy *policy, const sn_subnet *subnet, float weight[][M
 
 static void run(sn_subnet *subnet, const float *const *probs, float *logits)
 {
-    const sn_desc in = {
-        SN_F32, {4, {n_images, 1, 8, 8}}
-    };
-    const sn_shape shape = {
-        2, {n_images, CLASSES}
-    };
+    const sn_desc            in = {SN_F32, {4, {n_images, 1, 8, 8}}};
+    const sn_shape           shape = {2, {n_images, CLASSES}};
     const sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     sn_run_options           how = {.size = sizeof how, .probs = probs};
     sn_tensor                x, y = sn_tensor_dense(SN_F32, &shape, logits);

@@ -453,13 +453,13 @@ static void modules_are_listed_parents_first(void **state)
         int         parent;
         uint64_t    n_params;
     } want[] = {
-        {"",              "model",                         "Sequential",  -1, 0 },
-        {"0",             "model.layers[0]",               "LayerChoice", 0,  0 },
-        {"0.fc",          "model.layers[0].candidates[0]", "Linear",      1,  20},
-        {"0.1",           "model.layers[0].candidates[1]", "Identity",    1,  0 },
-        {"body",          "model.layers[1]",               "Repeat",      0,  0 },
-        {"body.blocks.0", "model.layers[1].block",         "LayerNorm",   4,  8 },
-        {"body.blocks.1", "model.layers[1].block",         "LayerNorm",   4,  8 },
+        {"", "model", "Sequential", -1, 0},
+        {"0", "model.layers[0]", "LayerChoice", 0, 0},
+        {"0.fc", "model.layers[0].candidates[0]", "Linear", 1, 20},
+        {"0.1", "model.layers[0].candidates[1]", "Identity", 1, 0},
+        {"body", "model.layers[1]", "Repeat", 0, 0},
+        {"body.blocks.0", "model.layers[1].block", "LayerNorm", 4, 8},
+        {"body.blocks.1", "model.layers[1].block", "LayerNorm", 4, 8},
     };
     sn_supernet *net = loaded(
         X4, "",
@@ -511,12 +511,8 @@ static const char *const bn_names[] = {"conv.weight",    "bn.weight",
 static void bn_descs(sn_desc *desc)
 {
     for (int i = 0; i < 5; i++)
-        desc[i] = (sn_desc){
-            SN_F32, {.rank = 1, .dim = {4}}
-        };
-    desc[0].shape = (sn_shape){
-        .rank = 4, .dim = {4, 3, 1, 1}
-    };
+        desc[i] = (sn_desc){SN_F32, {.rank = 1, .dim = {4}}};
+    desc[0].shape = (sn_shape){.rank = 4, .dim = {4, 3, 1, 1}};
     desc[5] = (sn_desc){SN_I64, {.rank = 0}};
 }
 
@@ -639,9 +635,7 @@ static void long_lists_end_in_and_more(void **state)
     for (int i = 0; i < 11; i++) {
         snprintf(text[i], sizeof text[i], "t%d", i);
         name[i] = text[i];
-        desc[i] = (sn_desc){
-            SN_F32, {.rank = 1, .dim = {1}}
-        };
+        desc[i] = (sn_desc){SN_F32, {.rank = 1, .dim = {1}}};
     }
     make_weights(name, desc, 11, &made);
     assert_int_equal(load(X4, "",

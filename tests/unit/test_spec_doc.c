@@ -65,15 +65,15 @@ static void every_operator_has_its_row(void **state)
 static void the_first_example_loads(void **state)
 {
     static const struct net_tensor tensors[] = {
-        {"in.weight",               2, {24, 4} },
-        {"in.bias",                 1, {24}    },
+        {"in.weight", 2, {24, 4}},
+        {"in.bias", 1, {24}},
         {"body.blocks.0.fc.weight", 2, {24, 24}},
-        {"body.blocks.0.fc.bias",   1, {24}    },
+        {"body.blocks.0.fc.bias", 1, {24}},
         {"body.blocks.1.fc.weight", 2, {24, 24}},
-        {"body.blocks.1.fc.bias",   1, {24}    },
-        {"out.weight",              2, {2, 24} },
-        {"out.bias",                1, {2}     },
-        {NULL,                      0, {0}     },
+        {"body.blocks.1.fc.bias", 1, {24}},
+        {"out.weight", 2, {2, 24}},
+        {"out.bias", 1, {2}},
+        {NULL, 0, {0}},
     };
     const char  *start = strstr(page, "```json\n") + strlen("```json\n");
     char        *spec = strndup(start, (size_t)(strstr(start, "```") - start));

@@ -34,14 +34,14 @@ static const struct {
     int64_t     count;
     const char *text;
 } shapes[] = {
-    {{0, {0}},                       1,   "[]"                         },
-    {{1, {7}},                       7,   "[7]"                        },
-    {{4, {2, 3, 8, 8}},              384, "[2, 3, 8, 8]"               },
-    {{2, {5, 0}},                    0,   "[5, 0]"                     },
-    {{2, {-1, 3}},                   -1,  "[-1, 3]"                    },
-    {{2, {INT64_MAX, 2}},            -1,  "[9223372036854775807, 2]"   },
-    {{3, {INT64_MAX, 2, 0}},         0,   "[9223372036854775807, 2, 0]"},
-    {{3, {1ll << 32, 1ll << 31, 1}}, -1,  "[4294967296, 2147483648, 1]"},
+    {{0, {0}}, 1, "[]"},
+    {{1, {7}}, 7, "[7]"},
+    {{4, {2, 3, 8, 8}}, 384, "[2, 3, 8, 8]"},
+    {{2, {5, 0}}, 0, "[5, 0]"},
+    {{2, {-1, 3}}, -1, "[-1, 3]"},
+    {{2, {INT64_MAX, 2}}, -1, "[9223372036854775807, 2]"},
+    {{3, {INT64_MAX, 2, 0}}, 0, "[9223372036854775807, 2, 0]"},
+    {{3, {1ll << 32, 1ll << 31, 1}}, -1, "[4294967296, 2147483648, 1]"},
 };
 
 static void shapes_are_counted_and_printed(void **state)
@@ -69,46 +69,51 @@ static const struct {
     sn_status   view, pieces; /* of sn_tensor_slice(), of slice_shape() */
     const char *text;
 } slices[] = {
-    {"everything",                  {3, {{1, {{0, 6}}}, {1, {{0, 5}}}, {1, {{0, 4}}}}}, SN_OK, SN_OK,            ""},
-    {"a prefix",                    {3, {{1, {{0, 3}}}, {1, {{0, 5}}}, {1, {{0, 4}}}}}, SN_OK, SN_OK,            ""},
-    {"two prefixes",                {3, {{1, {{0, 3}}}, {1, {{0, 2}}}, {1, {{0, 4}}}}}, SN_OK, SN_OK,            ""},
-    {"the centre",                  {3, {{1, {{0, 6}}}, {1, {{1, 4}}}, {1, {{1, 3}}}}}, SN_OK, SN_OK,            ""},
-    {"one element",                 {3, {{1, {{5, 6}}}, {1, {{4, 5}}}, {1, {{3, 4}}}}}, SN_OK, SN_OK,            ""},
-    {"nothing",                     {3, {{1, {{6, 6}}}, {1, {{0, 5}}}, {1, {{0, 4}}}}}, SN_OK, SN_OK,            ""},
+    {"everything", {3, {{1, {{0, 6}}}, {1, {{0, 5}}}, {1, {{0, 4}}}}}, SN_OK, SN_OK, ""},
+    {"a prefix", {3, {{1, {{0, 3}}}, {1, {{0, 5}}}, {1, {{0, 4}}}}}, SN_OK, SN_OK, ""},
+    {"two prefixes", {3, {{1, {{0, 3}}}, {1, {{0, 2}}}, {1, {{0, 4}}}}}, SN_OK, SN_OK, ""},
+    {"the centre", {3, {{1, {{0, 6}}}, {1, {{1, 4}}}, {1, {{1, 3}}}}}, SN_OK, SN_OK, ""},
+    {"one element", {3, {{1, {{5, 6}}}, {1, {{4, 5}}}, {1, {{3, 4}}}}}, SN_OK, SN_OK, ""},
+    {"nothing", {3, {{1, {{6, 6}}}, {1, {{0, 5}}}, {1, {{0, 4}}}}}, SN_OK, SN_OK, ""},
     {"two pieces",
      {3, {{2, {{0, 2}, {3, 5}}}, {1, {{0, 5}}}, {1, {{0, 4}}}}},
-     SN_E_UNSUPPORTED,                                                                         SN_OK,
-     "axis 0 has 2 pieces: that is no view"                                                                        },
+     SN_E_UNSUPPORTED,
+     SN_OK,
+     "axis 0 has 2 pieces: that is no view"},
     {"three pieces, last axis too",
      {3, {{3, {{4, 6}, {0, 1}, {2, 2}}}, {1, {{1, 5}}}, {2, {{3, 4}, {0, 2}}}}},
-     SN_E_UNSUPPORTED,                                                                         SN_OK,
-     "axis 0 has 3 pieces: that is no view"                                                                        },
+     SN_E_UNSUPPORTED,
+     SN_OK,
+     "axis 0 has 3 pieces: that is no view"},
     {"too long",
      {3, {{1, {{0, 7}}}, {1, {{0, 5}}}, {1, {{0, 4}}}}},
-     SN_E_SHAPE,                                                                               SN_E_SHAPE,
-     "axis 0: [0, 7) is not within [0, 6)"                                                                         },
+     SN_E_SHAPE,
+     SN_E_SHAPE,
+     "axis 0: [0, 7) is not within [0, 6)"},
     {"before the start",
      {3, {{1, {{0, 6}}}, {1, {{-1, 5}}}, {1, {{0, 4}}}}},
-     SN_E_SHAPE,                                                                               SN_E_SHAPE,
-     "axis 1: [-1, 5) is not within [0, 5)"                                                                        },
+     SN_E_SHAPE,
+     SN_E_SHAPE,
+     "axis 1: [-1, 5) is not within [0, 5)"},
     {"backwards",
      {3, {{1, {{0, 6}}}, {1, {{0, 5}}}, {1, {{3, 2}}}}},
-     SN_E_SHAPE,                                                                               SN_E_SHAPE,
-     "axis 2: [3, 2) is not within [0, 4)"                                                                         },
+     SN_E_SHAPE,
+     SN_E_SHAPE,
+     "axis 2: [3, 2) is not within [0, 4)"},
     {"another rank",
      {2, {{1, {{0, 6}}}, {1, {{0, 5}}}}},
-     SN_E_SHAPE,                                                                               SN_E_SHAPE,
-     "the slice has 2 axes, the tensor 3"                                                                          },
+     SN_E_SHAPE,
+     SN_E_SHAPE,
+     "the slice has 2 axes, the tensor 3"},
     {"no piece",
      {3, {{1, {{0, 6}}}, {0, {{0, 0}}}, {1, {{0, 4}}}}},
-     SN_E_UNSUPPORTED,                                                                         SN_E_UNSUPPORTED,
-     "axis 1 has 0 pieces, allowed are 1 to 3"                                                                     },
+     SN_E_UNSUPPORTED,
+     SN_E_UNSUPPORTED,
+     "axis 1 has 0 pieces, allowed are 1 to 3"},
 };
 
 enum { N0 = 6, N1 = 5, N2 = 4 };
-static const sn_shape cube = {
-    3, {N0, N1, N2}
-};
+static const sn_shape cube = {3, {N0, N1, N2}};
 
 /* The slice by the obvious loops over t, however strided. */
 static size_t naive_gather(const sn_tensor *t, const sn_slice *s, float *out)
@@ -128,12 +133,7 @@ static size_t naive_gather(const sn_tensor *t, const sn_slice *s, float *out)
 }
 
 /* [6, 5, 4] in four layouts: dense, with gaps, transposed, and a broadcast axis. */
-static const int64_t layouts[][3] = {
-    {20, 4, 1 },
-    {40, 6, 1 },
-    {1,  6, 30},
-    {4,  0, 1 }
-};
+static const int64_t layouts[][3] = {{20, 4, 1}, {40, 6, 1}, {1, 6, 30}, {4, 0, 1}};
 
 static void check_slice(const sn_tensor *t, size_t row)
 {
@@ -224,10 +224,8 @@ static void scalars_are_copied(void **state)
 /* Every element size, into and out of strided memory. */
 static void every_type_is_copied(void **state)
 {
-    const sn_shape shape = {
-        2, {3, 4}
-    };
-    unsigned char from[3 * 4 * 8], to[3 * 5 * 8];
+    const sn_shape shape = {2, {3, 4}};
+    unsigned char  from[3 * 4 * 8], to[3 * 5 * 8];
 
     (void)state;
     for (size_t i = 0; i < sizeof from; i++)
@@ -255,22 +253,22 @@ static const struct {
     uint16_t    bits;
     uint32_t    half, bfloat; /* as float32 */
 } wide[] = {
-    {"zero",                      0x0000, 0x00000000, 0x00000000},
-    {"minus zero",                0x8000, 0x80000000, 0x80000000},
-    {"the smallest subnormal",    0x0001, 0x33800000, 0x00010000},
-    {"the largest subnormal",     0x03ff, 0x387fc000, 0x03ff0000},
-    {"minus a subnormal",         0x8200, 0xb8000000, 0x82000000},
-    {"the smallest normal",       0x0400, 0x38800000, 0x04000000},
-    {"one in F16",                0x3c00, 0x3f800000, 0x3c000000},
-    {"one in BF16",               0x3f80, 0x3ff00000, 0x3f800000},
-    {"minus two in F16",          0xc000, 0xc0000000, 0xc0000000},
-    {"the largest in F16",        0x7bff, 0x477fe000, 0x7bff0000},
-    {"infinity in F16",           0x7c00, 0x7f800000, 0x7c000000},
-    {"minus infinity in F16",     0xfc00, 0xff800000, 0xfc000000},
+    {"zero", 0x0000, 0x00000000, 0x00000000},
+    {"minus zero", 0x8000, 0x80000000, 0x80000000},
+    {"the smallest subnormal", 0x0001, 0x33800000, 0x00010000},
+    {"the largest subnormal", 0x03ff, 0x387fc000, 0x03ff0000},
+    {"minus a subnormal", 0x8200, 0xb8000000, 0x82000000},
+    {"the smallest normal", 0x0400, 0x38800000, 0x04000000},
+    {"one in F16", 0x3c00, 0x3f800000, 0x3c000000},
+    {"one in BF16", 0x3f80, 0x3ff00000, 0x3f800000},
+    {"minus two in F16", 0xc000, 0xc0000000, 0xc0000000},
+    {"the largest in F16", 0x7bff, 0x477fe000, 0x7bff0000},
+    {"infinity in F16", 0x7c00, 0x7f800000, 0x7c000000},
+    {"minus infinity in F16", 0xfc00, 0xff800000, 0xfc000000},
     {"a NaN in F16 with payload", 0x7e01, 0x7fc02000, 0x7e010000},
-    {"a signalling NaN in F16",   0x7c01, 0x7f802000, 0x7c010000},
-    {"infinity in BF16",          0x7f80, 0x7ff00000, 0x7f800000},
-    {"a NaN in BF16",             0xffc1, 0xfff82000, 0xffc10000},
+    {"a signalling NaN in F16", 0x7c01, 0x7f802000, 0x7c010000},
+    {"infinity in BF16", 0x7f80, 0x7ff00000, 0x7f800000},
+    {"a NaN in BF16", 0xffc1, 0xfff82000, 0xffc10000},
 };
 
 static uint32_t bits_of(float f)
@@ -301,13 +299,11 @@ static void halves_widen_exactly(void **state)
 
 static void halves_widen_while_copied(void **state)
 {
-    const sn_shape shape = {
-        2, {2, 3}
-    };
-    uint16_t  half[] = {0x3c00, 0xc000, 0x0001, 0x7bff, 0x0000, 0x3800};
-    float     want[] = {1, -2, 0x1p-24f, 65504, 0, 0.5f}, got[6];
-    sn_tensor from = sn_tensor_dense(SN_F16, &shape, half);
-    sn_tensor to = sn_tensor_dense(SN_F32, &shape, got);
+    const sn_shape shape = {2, {2, 3}};
+    uint16_t       half[] = {0x3c00, 0xc000, 0x0001, 0x7bff, 0x0000, 0x3800};
+    float          want[] = {1, -2, 0x1p-24f, 65504, 0, 0.5f}, got[6];
+    sn_tensor      from = sn_tensor_dense(SN_F16, &shape, half);
+    sn_tensor      to = sn_tensor_dense(SN_F32, &shape, got);
 
     (void)state;
     tensor_copy(&from, &to);

@@ -19,26 +19,26 @@ static const struct {
     double      value;
     const char *text;
 } reals[] = {
-    {2.0,                    "2.0"                    },
-    {-0.0,                   "-0.0"                   },
-    {0.1,                    "0.1"                    },
-    {1e-5,                   "1e-05"                  },
-    {0.0001,                 "0.0001"                 },
-    {0.00012345,             "0.00012345"             },
-    {-2.5,                   "-2.5"                   },
-    {100.0,                  "100.0"                  },
-    {123456.789,             "123456.789"             },
-    {1e15,                   "1000000000000000.0"     },
-    {9999999999999998.0,     "9999999999999998.0"     },
-    {1e16,                   "1e+16"                  },
-    {1.5e300,                "1.5e+300"               },
+    {2.0, "2.0"},
+    {-0.0, "-0.0"},
+    {0.1, "0.1"},
+    {1e-5, "1e-05"},
+    {0.0001, "0.0001"},
+    {0.00012345, "0.00012345"},
+    {-2.5, "-2.5"},
+    {100.0, "100.0"},
+    {123456.789, "123456.789"},
+    {1e15, "1000000000000000.0"},
+    {9999999999999998.0, "9999999999999998.0"},
+    {1e16, "1e+16"},
+    {1.5e300, "1.5e+300"},
     {1.7976931348623157e308, "1.7976931348623157e+308"},
-    {5e-324,                 "5e-324"                 },
-    {0x1p-44,                "5.684341886080802e-14"  }, /* the nearest 16 digits do not read back */
-    {1.0 / 3,                "0.3333333333333333"     },
-    {INFINITY,               "inf"                    },
-    {-INFINITY,              "-inf"                   },
-    {NAN,                    "nan"                    },
+    {5e-324, "5e-324"},
+    {0x1p-44, "5.684341886080802e-14"}, /* the nearest 16 digits do not read back */
+    {1.0 / 3, "0.3333333333333333"},
+    {INFINITY, "inf"},
+    {-INFINITY, "-inf"},
+    {NAN, "nan"},
 };
 
 static void reals_print_as_in_python(void **state)
@@ -96,18 +96,18 @@ static const struct {
     sn_value    value;
     const char *json;
 } values[] = {
-    {{SN_KIND_NULL, {0}},                            "null"                                      },
-    {{SN_KIND_BOOL, {.boolean = true}},              "true"                                      },
-    {INT(INT64_MIN),                                 "-9223372036854775808"                      },
-    {REAL(2.0),                                      "2.0"                                       },
-    {REAL(INFINITY),                                 "null"                                      },
-    {TEXT("plain"),                                  "\"plain\""                                 },
-    {TEXT("a\"b\\c\n\t\x01"),                        "\"a\\\"b\\\\c\\n\\t\\u0001\""              },
+    {{SN_KIND_NULL, {0}}, "null"},
+    {{SN_KIND_BOOL, {.boolean = true}}, "true"},
+    {INT(INT64_MIN), "-9223372036854775808"},
+    {REAL(2.0), "2.0"},
+    {REAL(INFINITY), "null"},
+    {TEXT("plain"), "\"plain\""},
+    {TEXT("a\"b\\c\n\t\x01"), "\"a\\\"b\\\\c\\n\\t\\u0001\""},
     {TEXT("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"), "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\""},
     {TEXT("\xff|\xc3|\xed\xa0\x80|\xc0\x80"),
-     "\"\\ufffd|\\ufffd|\\ufffd\\ufffd\\ufffd|\\ufffd\\ufffd\""                                  },
-    {{SN_KIND_TUPLE, {.tuple = {items, 3}}},         "[3, 3.0, \"3\"]"                           },
-    {{SN_KIND_TUPLE, {.tuple = {NULL, 0}}},          "[]"                                        },
+     "\"\\ufffd|\\ufffd|\\ufffd\\ufffd\\ufffd|\\ufffd\\ufffd\""},
+    {{SN_KIND_TUPLE, {.tuple = {items, 3}}}, "[3, 3.0, \"3\"]"},
+    {{SN_KIND_TUPLE, {.tuple = {NULL, 0}}}, "[]"},
 };
 #undef INT
 #undef REAL
@@ -184,16 +184,16 @@ static void close_names_are_found(void **state)
         const char *name, *closest;
     } row[] = {
         {"kernel_sise", "kernel_size"},
-        {"kernelsize",  "kernel_size"},
-        {"pading",      "padding"    },
-        {"paddign",     "padding"    },
-        {"strid",       "stride"     },
-        {"dmi",         "dim"        },
-        {"bais",        "bias"       },
-        {"groups",      NULL         },
-        {"a",           NULL         },
-        {"",            NULL         },
-        {"kernel",      NULL         },
+        {"kernelsize", "kernel_size"},
+        {"pading", "padding"},
+        {"paddign", "padding"},
+        {"strid", "stride"},
+        {"dmi", "dim"},
+        {"bais", "bias"},
+        {"groups", NULL},
+        {"a", NULL},
+        {"", NULL},
+        {"kernel", NULL},
     };
 
     (void)state;
@@ -226,17 +226,17 @@ static void long_lists_are_cut(void **state)
 static const struct {
     const char *name, *json, *text;
 } broken[] = {
-    {"nothing",          "",                      "the document is empty"                                 },
-    {"blanks",           " \n\t",                 "the document is empty"                                 },
-    {"an end too early", "{\"a\":\n [1,",         "line 2, column 4: ']' expected near end of file"       },
-    {"two documents",    "{} {}",                 "line 1, column 4: end of file expected near '{'"       },
-    {"a member twice",   "{\"a\": 1, \"a\": 2}",
-     "line 1, column 12: duplicate object key near '\"a\"'"                                               },
-    {"no number",        "[NaN]",                 "line 1, column 4: invalid token near 'NaN'"            },
-    {"a large integer",  "[9223372036854775808]",
-     "line 1, column 20: too big integer near '9223372036854775808'"                                      },
-    {"a zero byte",      "[\"\\u0000\"]",         "line 1, column 9: a text must not contain \\u0000"     },
-    {"no UTF-8",         "[\"\xff\"]",            "line 1, column 2: unable to decode byte 0xff near '\"'"},
+    {"nothing", "", "the document is empty"},
+    {"blanks", " \n\t", "the document is empty"},
+    {"an end too early", "{\"a\":\n [1,", "line 2, column 4: ']' expected near end of file"},
+    {"two documents", "{} {}", "line 1, column 4: end of file expected near '{'"},
+    {"a member twice", "{\"a\": 1, \"a\": 2}",
+     "line 1, column 12: duplicate object key near '\"a\"'"},
+    {"no number", "[NaN]", "line 1, column 4: invalid token near 'NaN'"},
+    {"a large integer", "[9223372036854775808]",
+     "line 1, column 20: too big integer near '9223372036854775808'"},
+    {"a zero byte", "[\"\\u0000\"]", "line 1, column 9: a text must not contain \\u0000"},
+    {"no UTF-8", "[\"\xff\"]", "line 1, column 2: unable to decode byte 0xff near '\"'"},
 };
 
 static void broken_json_names_line_and_column(void **state)

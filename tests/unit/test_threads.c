@@ -30,18 +30,18 @@ static const char gathering[] = SPEC(
 /* clang-format on */
 static const struct net_tensor gathering_tensors[] = {
     {"a.weight", 4, {4, 4, 3, 3}},
-    {"a.bias",   1, {4}         },
+    {"a.bias", 1, {4}},
     {"b.weight", 4, {4, 4, 3, 3}},
-    {"b.bias",   1, {4}         },
+    {"b.bias", 1, {4}},
     {"c.weight", 4, {4, 4, 3, 3}},
-    {"c.bias",   1, {4}         },
+    {"c.bias", 1, {4}},
     {"e.weight", 4, {4, 4, 3, 3}},
-    {"e.bias",   1, {4}         },
+    {"e.bias", 1, {4}},
     {"f.weight", 4, {4, 4, 3, 3}},
-    {"f.bias",   1, {4}         },
+    {"f.bias", 1, {4}},
     {"g.weight", 4, {4, 4, 3, 3}},
-    {"g.bias",   1, {4}         },
-    {NULL,       0, {0}         },
+    {"g.bias", 1, {4}},
+    {NULL, 0, {0}},
 };
 enum { GATHER_MOST = 37, GATHER_OUT = 3, GATHER_SAMPLE = 4 * 256 * 256 };
 
@@ -60,17 +60,8 @@ static void samples_gather_on_their_way(void **state)
 {
     static const struct {
         int made_for, run_by;
-    } threads[] = {
-        {1, 1},
-        {2, 2},
-        {5, 5},
-        {5, 2},
-        {2, 5},
-        {3, 1}
-    };
-    sn_shape shape = {
-        .rank = 4, .dim = {1, 4, 256, 256}
-    };
+    } threads[] = {{1, 1}, {2, 2}, {5, 5}, {5, 2}, {2, 5}, {3, 1}};
+    sn_shape       shape = {.rank = 4, .dim = {1, 4, 256, 256}};
     float         *x = gathering_input(), *all[GATHER_OUT], *one[GATHER_MOST][GATHER_OUT];
     struct planned w, alone;
     int64_t        n[GATHER_OUT];
@@ -108,18 +99,12 @@ static void samples_gather_on_their_way(void **state)
 /* Nor does a bit depend on how large the part of a thread is. */
 static void uneven_parts_are_the_same_bits(void **state)
 {
-    static const float shares[][3] = {
-        {1.4f, 0.6f, 1.0f},
-        {0.4f, 1.6f, 1.0f},
-        {0.5f, 1.9f, 0.6f}
-    };
-    sn_shape shape = {
-        .rank = 4, .dim = {5, 4, 256, 256}
-    };
-    sn_parallel    threads = threads_of(3);
-    float         *x = gathering_input(), *want[GATHER_OUT], *y[GATHER_OUT];
-    struct planned w;
-    int64_t        n[GATHER_OUT];
+    static const float shares[][3] = {{1.4f, 0.6f, 1.0f}, {0.4f, 1.6f, 1.0f}, {0.5f, 1.9f, 0.6f}};
+    sn_shape           shape = {.rank = 4, .dim = {5, 4, 256, 256}};
+    sn_parallel        threads = threads_of(3);
+    float             *x = gathering_input(), *want[GATHER_OUT], *y[GATHER_OUT];
+    struct planned     w;
+    int64_t            n[GATHER_OUT];
 
     (void)state;
     assert_int_equal(planned_make(&w, gathering, gathering_tensors, "", &shape, 1, 3), SN_OK);
@@ -158,15 +143,13 @@ static void what_samples_share_is_made_once(void **state)
     /* clang-format on */
     static const struct net_tensor tensors[] = {
         {"conv.weight", 4, {16, 16, 3, 3}},
-        {"conv.bias",   1, {16}          },
-        {NULL,          0, {0}           },
+        {"conv.bias", 1, {16}},
+        {NULL, 0, {0}},
     };
     enum { SAMPLES = 4, SAMPLE = 16 * 40 * 40 };
-    const sn_shape shape[] = {
-        {.rank = 4, .dim = {SAMPLES, 16, 40, 40}},
-        {.rank = 4, .dim = {1, 16, 40, 40}      }
-    };
-    static float x[SAMPLES * SAMPLE], z[SAMPLE], l[SAMPLE], y[SAMPLES * SAMPLE],
+    const sn_shape shape[] = {{.rank = 4, .dim = {SAMPLES, 16, 40, 40}},
+                              {.rank = 4, .dim = {1, 16, 40, 40}}};
+    static float   x[SAMPLES * SAMPLE], z[SAMPLE], l[SAMPLE], y[SAMPLES * SAMPLE],
         want[SAMPLES * SAMPLE];
     const sn_parallel threads = threads_of(SAMPLES);
     const sn_tensor   in[] = {sn_tensor_dense(SN_F32, &shape[0], x),
@@ -200,9 +183,7 @@ static bool stops(void *cls)
 
 static void threads_with_their_own_samples_stop(void **state)
 {
-    const sn_shape shape = {
-        .rank = 4, .dim = {4, 4, 256, 256}
-    };
+    const sn_shape    shape = {.rank = 4, .dim = {4, 4, 256, 256}};
     const sn_parallel threads = threads_of(2);
     atomic_int        left;
     sn_run_options    options = {
@@ -245,16 +226,11 @@ static void room_for_threads_is_no_need(void **state)
               "\"y\""));
     /* clang-format on */
     static const struct net_tensor tensors[] = {
-        {"a.weight", 4, {64, 16, 1, 1}},
-        {"b.weight", 4, {32, 64, 1, 1}},
-        {"c.weight", 4, {32, 32, 1, 1}},
-        {"d.weight", 4, {32, 32, 1, 1}},
-        {"e.weight", 4, {32, 32, 1, 1}},
-        {NULL,       0, {0}           },
+        {"a.weight", 4, {64, 16, 1, 1}}, {"b.weight", 4, {32, 64, 1, 1}},
+        {"c.weight", 4, {32, 32, 1, 1}}, {"d.weight", 4, {32, 32, 1, 1}},
+        {"e.weight", 4, {32, 32, 1, 1}}, {NULL, 0, {0}},
     };
-    const sn_shape shape = {
-        4, {1, 16, 64, 64}
-    };
+    const sn_shape     shape = {4, {1, 16, 64, 64}};
     sn_desc            in = {SN_F32, shape};
     sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1, .n_threads = 2};
     struct planned     w;
@@ -277,9 +253,7 @@ static void room_for_threads_is_no_need(void **state)
 /* So do samples that threads take for themselves. */
 static void samples_of_threads_are_no_need(void **state)
 {
-    const sn_shape shape = {
-        .rank = 4, .dim = {4, 4, 256, 256}
-    };
+    const sn_shape     shape = {.rank = 4, .dim = {4, 4, 256, 256}};
     const sn_desc      in = {SN_F32, shape};
     sn_compile_options options = {.size = sizeof options, .in = &in, .n_in = 1};
     struct planned     w;
@@ -303,9 +277,7 @@ static void samples_of_threads_are_no_need(void **state)
     planned_end(&w);
 }
 
-static const struct net_tensor no_tensors[] = {
-    {NULL, 0, {0}}
-};
+static const struct net_tensor no_tensors[] = {{NULL, 0, {0}}};
 
 /* ---- steps that are no operators of their own ----------------------------------------------- */
 
@@ -335,10 +307,8 @@ static void elements_are_shared(void **state)
     };
     /* clang-format on */
     enum { SIZE = 8 * 127 * 65 };
-    const sn_shape shape = {
-        4, {1, 8, 127, 65}
-    };
-    static float x[SIZE];
+    const sn_shape shape = {4, {1, 8, 127, 65}};
+    static float   x[SIZE];
 
     (void)state;
     for (int i = 0; i < SIZE; i++)
@@ -379,13 +349,11 @@ static void tokens_are_shared(void **state)
                    "\"y\""));
     static const struct net_tensor tensors[] = {
         {"y.pos_embed", 3, {1, 197, 216}},
-        {NULL,          0, {0}          },
+        {NULL, 0, {0}},
     };
     enum { SAMPLE = 197 * 216 };
-    const sn_shape shape = {
-        3, {1, 197, 216}
-    };
-    static float x[SAMPLE];
+    const sn_shape shape = {3, {1, 197, 216}};
+    static float   x[SAMPLE];
 
     (void)state;
     for (int i = 0; i < SAMPLE; i++)
@@ -421,16 +389,14 @@ static void a_sequence_is_not_divided(void **state)
                    "\"inputs\": [\"x\", \"x\", \"x\"]}",
                    "\"y\""));
     static const struct net_tensor tensors[] = {
-        {"y.in_proj_weight",  2, {192, 64}},
-        {"y.in_proj_bias",    1, {192}    },
-        {"y.out_proj.weight", 2, {64, 64} },
-        {"y.out_proj.bias",   1, {64}     },
-        {NULL,                0, {0}      },
+        {"y.in_proj_weight", 2, {192, 64}},
+        {"y.in_proj_bias", 1, {192}},
+        {"y.out_proj.weight", 2, {64, 64}},
+        {"y.out_proj.bias", 1, {64}},
+        {NULL, 0, {0}},
     };
     enum { LENGTH = 128 };
-    const sn_shape shape = {
-        3, {LENGTH, 1, 64}
-    };
+    const sn_shape shape = {3, {LENGTH, 1, 64}};
     static float   x[LENGTH * 64];
     struct planned w, alone;
     float         *y, *want;

@@ -13,18 +13,10 @@
 #include "support/alloc.h"
 
 /* Ascending in the order of value_compare_any(); equal neighbours share a rank. */
-static const sn_value one_two[] = {
-    {SN_KIND_INT, {.integer = 1}},
-    {SN_KIND_INT, {.integer = 2}}
-};
-static const sn_value one_real[] = {
-    {SN_KIND_FLOAT, {.real = 1.0}    },
-    {SN_KIND_BOOL,  {.boolean = true}}
-};
-static const sn_value one_text[] = {
-    {SN_KIND_INT,  {.integer = 1}},
-    {SN_KIND_TEXT, {.text = "a"} }
-};
+static const sn_value one_two[] = {{SN_KIND_INT, {.integer = 1}}, {SN_KIND_INT, {.integer = 2}}};
+static const sn_value one_real[] = {{SN_KIND_FLOAT, {.real = 1.0}},
+                                    {SN_KIND_BOOL, {.boolean = true}}};
+static const sn_value one_text[] = {{SN_KIND_INT, {.integer = 1}}, {SN_KIND_TEXT, {.text = "a"}}};
 
 static const struct {
     int         rank;
@@ -32,38 +24,38 @@ static const struct {
     bool        truth;
     const char *text;
 } values[] = {
-    {0,  {SN_KIND_NULL, {.integer = 0}},                     false, "None"                   },
-    {1,  {SN_KIND_FLOAT, {.real = -INFINITY}},               true,  "-inf"                   },
-    {2,  {SN_KIND_FLOAT, {.real = -0x1p63 * 2}},             true,  "-1.8446744073709552e+19"},
-    {3,  {SN_KIND_INT, {.integer = INT64_MIN}},              true,  "-9223372036854775808"   },
-    {3,  {SN_KIND_FLOAT, {.real = -0x1p63}},                 true,  "-9.223372036854776e+18" },
-    {4,  {SN_KIND_INT, {.integer = -1}},                     true,  "-1"                     },
-    {5,  {SN_KIND_FLOAT, {.real = -0.5}},                    true,  "-0.5"                   },
-    {6,  {SN_KIND_FLOAT, {.real = -0.0}},                    false, "-0.0"                   },
-    {6,  {SN_KIND_INT, {.integer = 0}},                      false, "0"                      },
-    {6,  {SN_KIND_FLOAT, {.real = 0.0}},                     false, "0.0"                    },
-    {6,  {SN_KIND_BOOL, {.boolean = false}},                 false, "False"                  },
-    {7,  {SN_KIND_BOOL, {.boolean = true}},                  true,  "True"                   },
-    {7,  {SN_KIND_INT, {.integer = 1}},                      true,  "1"                      },
-    {7,  {SN_KIND_FLOAT, {.real = 1.0}},                     true,  "1.0"                    },
-    {8,  {SN_KIND_FLOAT, {.real = 1.5}},                     true,  "1.5"                    },
-    {9,  {SN_KIND_FLOAT, {.real = 0x1p53}},                  true,  "9007199254740992.0"     },
-    {9,  {SN_KIND_INT, {.integer = INT64_C(1) << 53}},       true,  "9007199254740992"       },
-    {10, {SN_KIND_INT, {.integer = (INT64_C(1) << 53) + 1}}, true,  "9007199254740993"       },
-    {11, {SN_KIND_INT, {.integer = INT64_MAX}},              true,  "9223372036854775807"    },
-    {12, {SN_KIND_FLOAT, {.real = 0x1p63}},                  true,  "9.223372036854776e+18"  },
-    {13, {SN_KIND_FLOAT, {.real = INFINITY}},                true,  "inf"                    },
-    {14, {SN_KIND_TEXT, {.text = ""}},                       false, "''"                     },
-    {15, {SN_KIND_TEXT, {.text = "1"}},                      true,  "'1'"                    },
-    {16, {SN_KIND_TEXT, {.text = "a\"\t"}},                  true,  "'a\"\\t'"               },
-    {17, {SN_KIND_TEXT, {.text = "it's"}},                   true,  "\"it's\""               },
-    {18, {SN_KIND_TEXT, {.text = "z'\"\\\x01"}},             true,  "'z\\'\"\\\\\\x01'"      },
-    {19, {SN_KIND_TEXT, {.text = "\u00e9"}},                 true,  "'\u00e9'"               },
-    {20, {SN_KIND_TUPLE, {.tuple = {NULL, 0}}},              false, "()"                     },
-    {21, {SN_KIND_TUPLE, {.tuple = {one_two, 1}}},           true,  "(1,)"                   },
-    {22, {SN_KIND_TUPLE, {.tuple = {one_real, 2}}},          true,  "(1.0, True)"            },
-    {23, {SN_KIND_TUPLE, {.tuple = {one_two, 2}}},           true,  "(1, 2)"                 },
-    {24, {SN_KIND_TUPLE, {.tuple = {one_text, 2}}},          true,  "(1, 'a')"               },
+    {0, {SN_KIND_NULL, {.integer = 0}}, false, "None"},
+    {1, {SN_KIND_FLOAT, {.real = -INFINITY}}, true, "-inf"},
+    {2, {SN_KIND_FLOAT, {.real = -0x1p63 * 2}}, true, "-1.8446744073709552e+19"},
+    {3, {SN_KIND_INT, {.integer = INT64_MIN}}, true, "-9223372036854775808"},
+    {3, {SN_KIND_FLOAT, {.real = -0x1p63}}, true, "-9.223372036854776e+18"},
+    {4, {SN_KIND_INT, {.integer = -1}}, true, "-1"},
+    {5, {SN_KIND_FLOAT, {.real = -0.5}}, true, "-0.5"},
+    {6, {SN_KIND_FLOAT, {.real = -0.0}}, false, "-0.0"},
+    {6, {SN_KIND_INT, {.integer = 0}}, false, "0"},
+    {6, {SN_KIND_FLOAT, {.real = 0.0}}, false, "0.0"},
+    {6, {SN_KIND_BOOL, {.boolean = false}}, false, "False"},
+    {7, {SN_KIND_BOOL, {.boolean = true}}, true, "True"},
+    {7, {SN_KIND_INT, {.integer = 1}}, true, "1"},
+    {7, {SN_KIND_FLOAT, {.real = 1.0}}, true, "1.0"},
+    {8, {SN_KIND_FLOAT, {.real = 1.5}}, true, "1.5"},
+    {9, {SN_KIND_FLOAT, {.real = 0x1p53}}, true, "9007199254740992.0"},
+    {9, {SN_KIND_INT, {.integer = INT64_C(1) << 53}}, true, "9007199254740992"},
+    {10, {SN_KIND_INT, {.integer = (INT64_C(1) << 53) + 1}}, true, "9007199254740993"},
+    {11, {SN_KIND_INT, {.integer = INT64_MAX}}, true, "9223372036854775807"},
+    {12, {SN_KIND_FLOAT, {.real = 0x1p63}}, true, "9.223372036854776e+18"},
+    {13, {SN_KIND_FLOAT, {.real = INFINITY}}, true, "inf"},
+    {14, {SN_KIND_TEXT, {.text = ""}}, false, "''"},
+    {15, {SN_KIND_TEXT, {.text = "1"}}, true, "'1'"},
+    {16, {SN_KIND_TEXT, {.text = "a\"\t"}}, true, "'a\"\\t'"},
+    {17, {SN_KIND_TEXT, {.text = "it's"}}, true, "\"it's\""},
+    {18, {SN_KIND_TEXT, {.text = "z'\"\\\x01"}}, true, "'z\\'\"\\\\\\x01'"},
+    {19, {SN_KIND_TEXT, {.text = "\u00e9"}}, true, "'\u00e9'"},
+    {20, {SN_KIND_TUPLE, {.tuple = {NULL, 0}}}, false, "()"},
+    {21, {SN_KIND_TUPLE, {.tuple = {one_two, 1}}}, true, "(1,)"},
+    {22, {SN_KIND_TUPLE, {.tuple = {one_real, 2}}}, true, "(1.0, True)"},
+    {23, {SN_KIND_TUPLE, {.tuple = {one_two, 2}}}, true, "(1, 2)"},
+    {24, {SN_KIND_TUPLE, {.tuple = {one_text, 2}}}, true, "(1, 'a')"},
 };
 
 static int sign(int x)
@@ -215,29 +207,12 @@ static const struct {
     int64_t digits;
     double  rounded; /* NaN: refused */
 } roundings[] = {
-    {2.675,    2,         2.67    },
-    {0.5,      0,         0.0     },
-    {1.5,      0,         2.0     },
-    {-2.5,     0,         -2.0    },
-    {25.0,     -1,        20.0    },
-    {35.0,     -1,        40.0    },
-    {9.995,    2,         9.99    },
-    {99.96,    1,         100.0   },
-    {0.06,     1,         0.1     },
-    {0.05,     1,         0.1     },
-    {0.04,     1,         0.0     },
-    {4.0,      -1,        0.0     },
-    {5.0,      -1,        0.0     },
-    {6.0,      -1,        10.0    },
-    {1e300,    -300,      1e300   },
-    {1e22,     5,         1e22    },
-    {5e-324,   323,       0.0     },
-    {5e-324,   324,       5e-324  },
-    {1e308,    -309,      0.0     },
-    {1.7e308,  -308,      NAN     },
-    {1.1,      INT64_MAX, 1.1     },
-    {1.1,      INT64_MIN, 0.0     },
-    {INFINITY, 2,         INFINITY},
+    {2.675, 2, 2.67},      {0.5, 0, 0.0},         {1.5, 0, 2.0},           {-2.5, 0, -2.0},
+    {25.0, -1, 20.0},      {35.0, -1, 40.0},      {9.995, 2, 9.99},        {99.96, 1, 100.0},
+    {0.06, 1, 0.1},        {0.05, 1, 0.1},        {0.04, 1, 0.0},          {4.0, -1, 0.0},
+    {5.0, -1, 0.0},        {6.0, -1, 10.0},       {1e300, -300, 1e300},    {1e22, 5, 1e22},
+    {5e-324, 323, 0.0},    {5e-324, 324, 5e-324}, {1e308, -309, 0.0},      {1.7e308, -308, NAN},
+    {1.1, INT64_MAX, 1.1}, {1.1, INT64_MIN, 0.0}, {INFINITY, 2, INFINITY},
 };
 
 static void rounding_is_decimal_and_exact(void **state)

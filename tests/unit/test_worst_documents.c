@@ -62,8 +62,10 @@ static void times(struct text *t, int n, const char *piece)
 /* n Linears in a row whose in_features is one expression; its text follows. */
 static void linears(struct text *t, int n)
 {
-    text_printf(t, ",\"model\":{\"type\":\"Repeat\",\"depth\":%d,\"block\":{\"type\":\"Linear\","
-                   "\"out_features\":4,\"in_features\":\"", n);
+    text_printf(t,
+                ",\"model\":{\"type\":\"Repeat\",\"depth\":%d,\"block\":{\"type\":\"Linear\","
+                "\"out_features\":4,\"in_features\":\"",
+                n);
 }
 
 static void text_tokens(struct text *t)
@@ -310,7 +312,10 @@ static const struct row {
     const char *name;
     void (*write)(struct text *t);
 } rows[] = {
-#define ROW(f) {#f, f}
+#define ROW(f)                                                                                     \
+    {                                                                                              \
+#f, f                                                                                      \
+    }
     ROW(text_tokens),
     ROW(nan_options),
     ROW(colliding_values),
@@ -539,7 +544,8 @@ static void a_label_that_an_expression_reads_takes_one(void **state)
     }
 }
 
-/* ---- policies --------------------------------------------------------------------------------- */
+/* ---- policies ---------------------------------------------------------------------------------
+ */
 
 static sn_supernet *load_wide(void)
 {
@@ -656,7 +662,8 @@ static void a_policy_that_is_stopped_is_as_it_was(void **state)
     free(after.at);
 }
 
-/* ---- headers ------------------------------------------------------------------------------------ */
+/* ---- headers ------------------------------------------------------------------------------------
+ */
 
 static sn_status borrow(struct text *header, sn_error *err)
 {

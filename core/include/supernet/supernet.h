@@ -146,7 +146,8 @@ size_t      sn_dtype_bytes(sn_dtype dtype);
 const char *sn_dtype_name(sn_dtype dtype);
 bool        sn_dtype_find(const char *name, sn_dtype *ret_dtype);
 
-/* Product of the dimensions; -1 if one is negative, there are too many, or the product overflows. */
+/* Product of the dimensions; -1 if one is negative, there are too many, or the product overflows.
+ */
 int64_t sn_shape_count(const sn_shape *shape);
 bool    sn_shape_equal(const sn_shape *a, const sn_shape *b);
 
@@ -646,7 +647,7 @@ typedef struct sn_weights_options {
     size_t          size;
     sn_weights_mode mode;
     uint64_t        limit_bytes; /* SN_E_LIMIT for a larger file. 0: none */
-    bool (*stop)(void *cls);     /* asked while a copy is made, every few MB: SN_E_STOPPED; or NULL */
+    bool (*stop)(void *cls); /* asked while a copy is made, every few MB: SN_E_STOPPED; or NULL */
     void *stop_cls;
 } sn_weights_options;
 
@@ -904,16 +905,17 @@ typedef struct sn_policy_class {
     bool movable;
 } sn_policy_class;
 
-sn_status   sn_policy_create(sn_supernet *net, const char *name, const char *options_json,
-                             sn_policy **ret_policy, sn_error *err);
+sn_status sn_policy_create(sn_supernet *net, const char *name, const char *options_json,
+                           sn_policy **ret_policy, sn_error *err);
 
 /* What a policy, or a draft, may take: its calls end with SN_E_STOPPED when `stop` says so, and
  * with SN_E_LIMIT above the limits; a policy is then as before the call. */
 typedef struct sn_limits {
     size_t size;
     bool (*stop)(void *cls); /* as in sn_load_options */
-    void    *stop_cls;
-    /* 0: 256 MiB of all that a policy holds; 64 MiB for sealing a draft, and for reading choices. */
+    void *stop_cls;
+    /* 0: 256 MiB of all that a policy holds; 64 MiB for sealing a draft, and for reading choices.
+     */
     size_t   memory_limit_bytes;
     uint64_t step_limit; /* of one call, a step being about 10 ns. 0: none for a policy, 2^26 for a
                           * draft */
@@ -970,12 +972,12 @@ typedef struct sn_compile_options {
     sn_mode      mode;
     size_t       scratch_limit_bytes; /* SN_E_LIMIT above; 0: no limit */
     sn_exactness exactness;
-    int          n_threads; /* the largest sn_parallel.n_threads of a run; 0: 1 */
+    int          n_threads;  /* the largest sn_parallel.n_threads of a run; 0: 1 */
     bool (*stop)(void *cls); /* as in sn_load_options */
-    void    *stop_cls;
-    size_t   memory_limit_bytes; /* of the plan and while it is made, without scratch memory of
-                                  * runs: SN_E_LIMIT above. 0: none */
-    uint64_t step_limit;         /* SN_E_LIMIT above. 0: none */
+    void  *stop_cls;
+    size_t memory_limit_bytes; /* of the plan and while it is made, without scratch memory of
+                                * runs: SN_E_LIMIT above. 0: none */
+    uint64_t step_limit;       /* SN_E_LIMIT above. 0: none */
 } sn_compile_options;
 
 typedef struct sn_plan_info {
@@ -987,12 +989,12 @@ typedef struct sn_plan_info {
      * batch and largest n_threads. Whoever runs the plan brings it, SN_ALIGN_BYTES aligned, one
      * for each run at a time; it can be used for any other plan next, and nothing in it has to be
      * kept or cleared between runs. At least 0; inputs, outputs and weights are not in it. */
-    size_t scratch_bytes;
-    size_t         packed_bytes;  /* weights whose slice is no view */
-    size_t         plan_bytes;    /* everything the plan holds, packed_bytes included */
-    sn_cost        cost;          /* for the largest batch, of all that the subnet computes */
-    bool           fixed_batch;   /* runs with max_batch alone: how some shape depends on the batch is
-                                   * not known, or not linear. Compile one plan for each batch */
+    size_t  scratch_bytes;
+    size_t  packed_bytes; /* weights whose slice is no view */
+    size_t  plan_bytes;   /* everything the plan holds, packed_bytes included */
+    sn_cost cost;         /* for the largest batch, of all that the subnet computes */
+    bool    fixed_batch;  /* runs with max_batch alone: how some shape depends on the batch is
+                           * not known, or not linear. Compile one plan for each batch */
 } sn_plan_info;
 
 /* Infer shapes, slice or pack weights, lay out scratch memory. */
@@ -1013,13 +1015,14 @@ typedef struct sn_step_info {
 bool sn_plan_step_at(const sn_plan *plan, size_t i, sn_step_info *ret_step);
 
 /* What `subnet` costs for the inputs options->in: multiply-accumulates, live parameters, bytes read
- * and written by operators, none of them fused. Needs no weights: also for a supernet loaded without
- * them. Either result may be NULL. ret_by_module: one for each module of the supernet, what it
- * computes by itself (containers: 0; all runs of a module that runs several times, whose parameters
- * count once; in evaluation it runs once for the same values). Errors as sn_plan_compile(). */
-sn_status sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *options,
-                         sn_cost *ret_total, sn_cost *ret_by_module, sn_error *err);
-sn_subnet          *sn_plan_subnet(const sn_plan *plan); /* borrowed */
+ * and written by operators, none of them fused. Needs no weights: also for a supernet loaded
+ * without them. Either result may be NULL. ret_by_module: one for each module of the supernet, what
+ * it computes by itself (containers: 0; all runs of a module that runs several times, whose
+ * parameters count once; in evaluation it runs once for the same values). Errors as
+ * sn_plan_compile(). */
+sn_status  sn_subnet_cost(sn_subnet *subnet, const sn_compile_options *options, sn_cost *ret_total,
+                          sn_cost *ret_by_module, sn_error *err);
+sn_subnet *sn_plan_subnet(const sn_plan *plan); /* borrowed */
 
 /* Output descriptions for inputs of `batch`, 0 <= batch <= max_batch (max_batch alone if
  * fixed_batch is set). */
@@ -1042,9 +1045,9 @@ typedef struct sn_run_options {
 
 /* Run. `in` and `out` are dense and the caller's, of the described shapes with any batch up to the
  * largest (sn_plan_outputs). A batch of 0 is answered without a run where that makes every output
- * empty. Allocates nothing. SN_E_SHAPE, SN_E_DTYPE, SN_E_INVALID: an input, an output or the scratch
- * memory is not what the plan was made for, an output shares memory with another one or an input,
- * or the state is another supernet's; and nothing is written. SN_E_STOPPED if asked to.
+ * empty. Allocates nothing. SN_E_SHAPE, SN_E_DTYPE, SN_E_INVALID: an input, an output or the
+ * scratch memory is not what the plan was made for, an output shares memory with another one or an
+ * input, or the state is another supernet's; and nothing is written. SN_E_STOPPED if asked to.
  * SN_E_CHANGED if weights were lost (sn_sigbus_install). After these two `out` means nothing, nor
  * does the state: some of its statistics may be updated. */
 sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn_tensor *out,
@@ -1055,7 +1058,8 @@ sn_plan  *sn_plan_unref(sn_plan *plan);
 /* A private copy of the running statistics, for training mode. */
 sn_status   sn_state_create(sn_supernet *net, sn_state **ret_state, sn_error *err);
 size_t      sn_state_count(const sn_state *state);
-const char *sn_state_at(const sn_state *state, size_t i, sn_tensor *ret_tensor); /* NULL past the end */
+const char *sn_state_at(const sn_state *state, size_t i,
+                        sn_tensor *ret_tensor); /* NULL past the end */
 sn_state   *sn_state_free(sn_state *state);
 
 /* ---- export --------------------------------------------------------------------- */

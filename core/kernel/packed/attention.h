@@ -221,8 +221,7 @@ static void attention_product(long m, long n, long k, const float *x, long ldx,
         .next = next,
         .y = y,
         .ldy = ldy,
-        .epilogue = {.scale = scale, .residual = add ? y : NULL, .ld_residual = ldy}
-    };
+        .epilogue = {.scale = scale, .residual = add ? y : NULL, .ld_residual = ldy}};
 
     gemm(&s, 0, m, 0, n);
 }

@@ -49,20 +49,13 @@ struct kernel_panels kernel_pack(const struct kernel_weight *w, float *at)
 
 /* ---- Winograd: u = g w g^T, in double precision, because it is done once ------------------- */
 
-static const double winograd2[4][3] = {
-    {1,   0,    0  },
-    {0.5, 0.5,  0.5},
-    {0.5, -0.5, 0.5},
-    {0,   0,    1  }
-};
-static const double winograd4[6][3] = {
-    {1 / 4.0,  0,         0       },
-    {-1 / 6.0, -1 / 6.0,  -1 / 6.0},
-    {-1 / 6.0, 1 / 6.0,   -1 / 6.0},
-    {1 / 24.0, 1 / 12.0,  1 / 6.0 },
-    {1 / 24.0, -1 / 12.0, 1 / 6.0 },
-    {0,        0,         1       }
-};
+static const double winograd2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+static const double winograd4[6][3] = {{1 / 4.0, 0, 0},
+                                       {-1 / 6.0, -1 / 6.0, -1 / 6.0},
+                                       {-1 / 6.0, 1 / 6.0, -1 / 6.0},
+                                       {1 / 24.0, 1 / 12.0, 1 / 6.0},
+                                       {1 / 24.0, -1 / 12.0, 1 / 6.0},
+                                       {0, 0, 1}};
 
 static struct kernel_weight winograd_shape(const struct kernel_weight *w, int m)
 {
