@@ -127,7 +127,7 @@ $(B)/core/kernel/%.o: flags.release += -fno-stack-protector
 $(B)/core/kernel/eltwise.o $(B)/core/plan/combine.o: flags.release += -O3
 
 # Files that travel inside the program.
-$(B)/api/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
+$(B)/api/resident/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
@@ -231,7 +231,7 @@ build/fuzz/%.o: %.c | $(setup)
 	@echo '  $@'
 	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(inc.tests) -MMD -MP -c $< -o $@
 
-build/fuzz/api/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
+build/fuzz/api/resident/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
 
 # What targets have in common: tests/fuzz/*.c that are none.
 build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o \
@@ -256,7 +256,7 @@ build/cover/fuzz_%: build/cover/tests/fuzz/fuzz_%.o $(patsubst %.c,build/cover/%
                     $(call cover_objs,core) $(call cover_objs,api) $(patsubst %.c,$(B)/%.o,$(wildcard core/kernel/packed/set_*.c))
 	$(Q)clang -fprofile-instr-generate -fsanitize=fuzzer $^ -o $@ -ljansson -lmd -lm -ldl -pthread
 
-build/cover/api/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
+build/cover/api/resident/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
 -include $(shell find build/cover -name '*.d' 2>/dev/null)
 
 # CORPUS=DIR: with folders named like the targets, instead of tests/fuzz/corpus.

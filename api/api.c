@@ -10,7 +10,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "choices_json.h"
+#include "v1/choices_json.h"
 
 /* Written once; `describe` never changes after that. */
 static pthread_once_t describe_once = PTHREAD_ONCE_INIT;

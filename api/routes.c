@@ -1,5 +1,5 @@
 /* routes: the table of endpoints. A test holds it against openapi.json. */
-#include "call.h"
+#include "http/call.h"
 
 enum { SMALL = 1 << 20 }; /* of what no answer gives back; what one does is taken up to max-body */
 

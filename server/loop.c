@@ -8,8 +8,8 @@
  * A third signal gives up on all that. */
 #include "loop.h"
 
-#include "httpd.h"
-#include "log.h"
+#include "http/httpd.h"
+#include "log/log.h"
 #include "notify.h"
 
 #include <signal.h>

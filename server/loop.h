@@ -3,7 +3,7 @@
 #define SERVER_LOOP_H
 
 #include "api.h"
-#include "config.h"
+#include "config/config.h"
 
 #include <stddef.h>
 

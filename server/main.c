@@ -1,10 +1,10 @@
 /* main: options -> limits -> api and supernets -> loop -> exit status. */
 #define _GNU_SOURCE /* environ */
 #include "api.h"
-#include "config.h"
-#include "log.h"
+#include "config/config.h"
+#include "config/resources.h"
+#include "log/log.h"
 #include "loop.h"
-#include "resources.h"
 #include "supernet/supernet.h"
 
 #include <malloc.h>

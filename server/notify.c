@@ -4,7 +4,7 @@
  * with '@' is in the abstract name space, where the '@' stands for a NUL. */
 #include "notify.h"
 
-#include "log.h"
+#include "log/log.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -8,8 +8,8 @@
 #include <jansson.h>
 
 #include "api.h"
+#include "http/tensor_json.h"
 #include "supernet/supernet.h"
-#include "tensor_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

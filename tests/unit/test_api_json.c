@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "json_cursor.h"
+#include "http/json_cursor.h"
 
 static const char *const texts[] = {
     "{}",

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "number.h"
+#include "http/number.h"
+#include "http/tensor_json.h"
 #include "supernet/supernet.h"
-#include "tensor_json.h"
 
 #define N_ROWS(rows) (sizeof(rows) / sizeof(rows)[0])
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "call.h"
+#include "http/call.h"
 #include "supernet/supernet.h"
 
 #define N_ROWS(rows) (sizeof(rows) / sizeof(rows)[0])

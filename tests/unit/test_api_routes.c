@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "call.h"
+#include "http/call.h"
 #include "support/api_call.h"
 
 static json_t *document;

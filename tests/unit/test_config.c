@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "api.h"
-#include "config.h"
-#include "resources.h"
+#include "config/config.h"
+#include "config/resources.h"
 
 enum { MAX_ARGS = 8 };
 

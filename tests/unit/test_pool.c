@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "log.h"
-#include "pool.h"
+#include "log/log.h"
 #include "supernet/supernet.h"
+#include "work/pool.h"
 
 /* A job that waits until the gate is open. */
 struct task {

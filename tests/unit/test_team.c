@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "team.h"
+#include "work/team.h"
 
 enum { MAX_PARTS = 9, MAX_HELPERS = 3, REGIONS = 3000 };
 
