@@ -40,6 +40,87 @@ while read -r file; do
     done
 done < <(find "$build/core" -name '*.d')
 
+# ---- api/ and server/: rooms, by what is included and by what is called -----------------------
+
+# room: the rooms that its files may use beside itself; what lies at the top may use all of them
+declare -A api_may=(
+    [http]=""
+    [resident]="http"
+    [v1]="http resident"
+    [daemon]="http resident"
+)
+declare -A server_may=(
+    [log]=""
+    [work]=""
+    [config]="log work"
+    [http]="log work config"
+)
+
+# The room of a path such as api/v1/forward/json.c: the folder below the module; "top" for none.
+room() { local rest=${1#*/}; [ "$rest" = "${rest%%/*}" ] && echo top || echo "${rest%%/*}"; }
+
+allowed() { # table, from, to
+    local -n table=$1
+    [ "$2" = "$3" ] || [ "$2" = top ] || [[ " ${table[$2]-} " == *" $3 "* ]]
+}
+
+# Nobody uses himself by way of others.
+circles() { # table
+    local -n table=$1
+    for room in "${!table[@]}"; do
+        local seen=" " next="${table[$room]}"
+        while [ -n "$next" ]; do
+            local more=""
+            for to in $next; do [[ $seen == *" $to "* ]] || { seen+="$to "; more+=" ${table[$to]-}"; }; done
+            next=${more# }
+        done
+        [[ $seen != *" $room "* ]]
+        check "$1: $room uses itself by way of others" $?
+    done
+}
+
+rooms() { # module, table
+    local module=$1 may_use=$2 from to header sources
+    local -n listed=$2
+    for folder in "$module"/*/; do
+        from=$(basename "$folder")
+        [ "$from" = include ] || [ -n "${listed[$from]+set}" ]
+        check "$module/$from stands in the table of tests/layers.sh" $?
+    done
+    circles "$may_use"
+    sources=$(find "$module" -name '*.c')
+    for source in $sources; do
+        from=$(room "$source")
+        for header in $(tr ' \\' '\n\n' <"$build/${source%.c}.d" | grep -E "^$module/[a-z0-9_/]*\\.h\$" | grep -v "^$module/include/" | sort -u); do
+            allowed "$may_use" "$from" "$(room "$header")"
+            check "$source may not include $header" $?
+        done
+    done
+    while read -r source from to symbol; do
+        allowed "$may_use" "$from" "$to"
+        check "$source may not use $symbol of $module/$to" $?
+    done < <(nm -A -g $(sed "s|\(.*\)\.c|$build/\1.o|" <<<"$sources") | awk -v build="$build/" '
+        {
+            colon = index($1, ":"); file = substr($1, length(build) + 1, colon - length(build) - 1)
+            n = split(file, part, "/"); room = n > 2 ? part[2] : "top"
+            if ($(NF - 1) == "U") { use[++uses] = file " " room " " $NF } else home[$NF] = room
+        }
+        END {
+            for (i = 1; i <= uses; i++) {
+                split(use[i], u, " ")
+                if (u[3] in home) print u[1], u[2], home[u[3]], u[3]
+            }
+        }')
+}
+rooms api api_may
+rooms server server_may
+
+# The checks above would notice.
+! allowed api_may "$(room api/http/buf.c)" "$(room api/v1/forward/forward.h)"
+check "a room may include what is above it" $?
+! allowed server_may "$(room server/http/conn.c)" "$(room server/loop.h)"
+check "a room may include what lies at the top" $?
+
 # header: the files that may include it
 only() {
     local header=$1 where=$2 found

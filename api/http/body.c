@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/words.h"
+
 enum problem_code api_body_object(struct call *call, struct json_text *ret_object)
 {
     static const char         empty[] = "{}";

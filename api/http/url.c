@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/call.h"
+#include "http/url.h"
+#include "http/words.h"
 
 static int hex(char c)
 {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "http/call.h"
+#include "http/words.h"
 
 bool api_word_in(const char *list, const char *word, size_t n_word)
 {
@@ -51,18 +51,23 @@ static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b)
     return d[n_a][n_b];
 }
 
+struct word {
+    const char *at;
+    size_t      n;
+};
+
 /* The word of the list that is most like `word`, if a slip of the hand can be meant. */
-static struct url_slice nearest(const char *list, const char *word)
+static struct word nearest(const char *list, const char *word)
 {
-    const size_t     n_word = strlen(word);
-    struct url_slice best = {0};
-    size_t           least = n_word < 6 ? 2 : 3;
+    const size_t n_word = strlen(word);
+    struct word  best = {0};
+    size_t       least = n_word < 6 ? 2 : 3;
 
     while (*list && n_word <= MAX_WORD) {
         const size_t n = strcspn(list, "|"), d = distance(word, n_word, list, n);
 
         if (d <= least && d < n && d < n_word) {
-            best = (struct url_slice){list, n};
+            best = (struct word){list, n};
             least = d - 1;
         }
         list += n + (list[n] == '|');
@@ -73,8 +78,8 @@ static struct url_slice nearest(const char *list, const char *word)
 enum problem_code api_fail_unknown(struct problem *p, const char *where, const char *word,
                                    const char *allowed)
 {
-    const struct url_slice like = nearest(allowed, word);
-    char                   known[256], meant[64] = "";
+    const struct word like = nearest(allowed, word);
+    char              known[256], meant[64] = "";
 
     if (!allowed[0])
         return api_fail(p, P_INVALID, where, "'%.200s' is unknown; there are no parameters here",

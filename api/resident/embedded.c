@@ -1,6 +1,6 @@
 /* embedded: files that travel inside the program, so that it serves its contract
  * and the demo wherever it is started. The paths are those of the source tree. */
-#include "http/call.h"
+#include "resident/embedded.h"
 
 #define EMBED(symbol, path)                                                                        \
     __asm__(".pushsection .rodata\n"                                                               \

@@ -11,7 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "v1/choices_json.h"
+#include "http/buf.h"
+#include "resident/embedded.h"
+#include "resident/load.h"
+#include "resident/place.h"
 
 enum { MAX_SPEC_BYTES = 64 << 20 };
 
@@ -125,7 +128,7 @@ static enum problem_code publish_only_subnet(struct model *m, struct problem *p)
 
     if (sn_supernet_n_choices(m->net) > 0) return P_OK;
     if (sn_draft_create(m->net, &draft, &err) != SN_OK) return api_fail_file(p, &err);
-    if (api_choices_seal(m, draft, &subnet, &created, p) == P_OK) api_model_publish(m, subnet);
+    if (api_model_seal(m, draft, &subnet, &created, p) == P_OK) api_model_publish(m, subnet);
     sn_subnet_unref(subnet);
     sn_draft_free(draft);
     return p->code;

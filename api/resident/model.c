@@ -365,3 +365,15 @@ enum problem_code api_model_inherit(struct model *m, struct model *old, const st
     *ret_kept = (struct kept){api_model_n_subnets(m), m->instances.n};
     return rc;
 }
+
+enum problem_code api_model_seal(struct model *m, const sn_draft *draft, sn_subnet **ret_subnet,
+                                 bool *ret_created, struct problem *p)
+{
+    sn_error   err = {0};
+    sn_subnet *sealed = NULL;
+
+    if (sn_draft_seal(draft, &sealed, &err) != SN_OK) return api_fail_library(p, &err, NULL);
+    api_model_remember(m, sealed, ret_subnet, ret_created, p);
+    sn_subnet_unref(sealed);
+    return p->code;
+}

@@ -63,6 +63,10 @@ void              api_model_packed(struct model *m);
 enum problem_code api_model_remember(struct model *m, sn_subnet *subnet, sn_subnet **ret_subnet,
                                      bool *ret_created, struct problem *p);
 
+/* Seal a draft, and remember what it decides. */
+enum problem_code api_model_seal(struct model *m, const sn_draft *draft, sn_subnet **ret_subnet,
+                                 bool *ret_created, struct problem *p);
+
 /* By id, referenced; NULL if it is not (or no longer) remembered. */
 sn_subnet *api_model_find(struct model *m, const char *id);
 

@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "http/call.h"
+#include "resident/place.h"
 
 /* Without O_NONBLOCK a named pipe would wait for a writer that may never come. */
 enum { HOW = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };

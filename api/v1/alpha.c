@@ -6,7 +6,9 @@
  *
  * .../alpha without a policy is that of the instance "default", a differentiable one unless
  * somebody put another there. */
-#include "v1/policies.h"
+#include "http/body.h"
+#include "http/route.h"
+#include "resident/policies.h"
 
 static const char *instance_name(const struct call *call)
 {

@@ -5,7 +5,7 @@
  *
  * What is left open and needed is an error (409), unless `complete` says who
  * decides: a policy, or "current" for the subnet that is current now. */
-#include "v1/choices_json.h"
+#include "http/route.h"
 #include "v1/subnets.h"
 
 /* No value of a choice is an object: this tells the two forms apart, also for a label that is

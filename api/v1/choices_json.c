@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "v1/policies.h"
+#include "resident/policies.h"
 
 enum { MAX_TUPLE_DEPTH = 4 };
 
@@ -19,7 +19,7 @@ struct reader {
 
 static void *take(struct reader *r, size_t n)
 {
-    struct account *a = &r->call->api->account;
+    struct account *a = r->call->account;
     void           *at;
 
     if (!account_charge(a, ACCOUNT_REQUESTS, n)) {
@@ -153,7 +153,7 @@ enum problem_code api_choices_draft(struct call *call, struct json_text choices,
     else
         sn_draft_free(draft);
     sn_arena_free(r.mem);
-    account_discharge(&call->api->account, ACCOUNT_REQUESTS, r.charged);
+    account_discharge(call->account, ACCOUNT_REQUESTS, r.charged);
     return p->code;
 }
 
@@ -194,18 +194,6 @@ enum problem_code api_random_seed(uint64_t *ret_seed, struct problem *p)
         return api_fail(p, P_NO_MEMORY, "seed", "the system gives no random numbers: %m");
     *ret_seed = seed >> (64 - API_SEED_BITS);
     return P_OK;
-}
-
-enum problem_code api_choices_seal(struct model *m, const sn_draft *draft, sn_subnet **ret_subnet,
-                                   bool *ret_created, struct problem *p)
-{
-    sn_error   err = {0};
-    sn_subnet *sealed = NULL;
-
-    if (sn_draft_seal(draft, &sealed, &err) != SN_OK) return api_fail_library(p, &err, NULL);
-    api_model_remember(m, sealed, ret_subnet, ret_created, p);
-    sn_subnet_unref(sealed);
-    return p->code;
 }
 
 /* Decide what is open as the current subnet has it; what that subnet does not use
@@ -254,7 +242,7 @@ enum problem_code api_choices_subnet(struct call *call, struct json_text choices
     if (completion->asked)
         completion->policy ? complete_by_policy(call, draft, completion)
                            : complete_from_current(call->model, draft, "complete", p);
-    if (p->code == P_OK) api_choices_seal(call->model, draft, ret_subnet, ret_created, p);
+    if (p->code == P_OK) api_model_seal(call->model, draft, ret_subnet, ret_created, p);
     sn_draft_free(draft);
     return p->code;
 }
@@ -329,13 +317,4 @@ void api_memo_write(struct api_buf *b, const sn_supernet *net, const sn_draft *d
         api_buf_value(b, value);
     }
     api_buf_byte(b, '}');
-}
-
-void api_note(struct call *call, const sn_subnet *subnet)
-{
-    if (subnet)
-        snprintf(call->ret->note, sizeof call->ret->note, "model=%s subnet=%s", call->model->name,
-                 sn_subnet_id(subnet));
-    else
-        snprintf(call->ret->note, sizeof call->ret->note, "model=%s", call->model->name);
 }

@@ -3,6 +3,7 @@
 #define API_V1_CHOICES_JSON_H
 
 #include "http/body.h"
+#include "resident/visit.h"
 
 /* How to complete what a set of choices leaves open. */
 struct completion {
@@ -23,11 +24,7 @@ enum problem_code api_completion_parse(struct call *call, struct json_text json,
 enum problem_code api_random_seed(uint64_t *ret_seed, struct problem *p);
 enum { API_SEED_BITS = 53 };
 
-/* Seal, and make it findable by id. */
-enum problem_code api_choices_seal(struct model *m, const sn_draft *draft, sn_subnet **ret_subnet,
-                                   bool *ret_created, struct problem *p);
-
-/* The two above, in one: the subnet that a body's `choices` and `complete` describe. */
+/* The subnet that a body's `choices` and `complete` describe. */
 enum problem_code api_choices_subnet(struct call *call, struct json_text choices, const char *where,
                                      const struct completion *completion, sn_subnet **ret_subnet,
                                      bool *ret_created);
@@ -43,8 +40,5 @@ void api_soft_write(struct api_buf *b, const sn_subnet *subnet);
 /* {"label": value, ...}: active choices; every value drawn. */
 void api_choices_write(struct api_buf *b, const sn_subnet *subnet);
 void api_memo_write(struct api_buf *b, const sn_supernet *net, const sn_draft *draft);
-
-/* For the log: "model=digits subnet=9f3a". */
-void api_note(struct call *call, const sn_subnet *subnet);
 
 #endif

@@ -12,8 +12,10 @@
 #include <string.h>
 
 #include "http/number.h"
+#include "http/route.h"
+#include "http/words.h"
+#include "resident/policies.h"
 #include "v1/choices_json.h"
-#include "v1/policies.h"
 
 static const struct format {
     const char *name;
@@ -135,7 +137,7 @@ static enum problem_code best_of(struct call *call, const char *name, sn_subnet 
         sn_policy_best(use.policy, &rng, draft, &err) != SN_OK)
         api_fail_library(p, &err, NULL);
     api_policy_close(&use);
-    if (p->code == P_OK) api_choices_seal(call->model, draft, ret_subnet, &created, p);
+    if (p->code == P_OK) api_model_seal(call->model, draft, ret_subnet, &created, p);
     sn_draft_free(draft);
     return p->code;
 }
@@ -170,7 +172,7 @@ static void free_weights(void *cls)
 static enum problem_code send_weights(struct call *call, sn_subnet *subnet)
 {
     struct api_response *ret = call->ret;
-    struct account      *a = &call->api->account;
+    struct account      *a = call->account;
     struct problem      *p = &call->problem;
     sn_weights_reader   *reader = NULL;
     sn_error             err = {0};

@@ -7,110 +7,14 @@
  *
  * A reload of the same specification (new weights) keeps the instances and their states; a
  * reload of another one drops them, as their labels may be gone. */
-#include "v1/policies.h"
-
 #include <stdio.h>
 #include <string.h>
 
-#include "v1/choices_json.h"
-
-/* ---- for the other endpoints ---- */
-
-static const struct sn_policy_class *find_class(const struct api *api, const char *name)
-{
-    const struct sn_policy_class *cls;
-
-    for (size_t i = 0; (cls = sn_registry_policy_at(api->registry, i)); i++)
-        if (strcmp(cls->name, name) == 0) return cls;
-    return NULL;
-}
-
-static enum problem_code unknown_class(struct call *call, const char *name, const char *where)
-{
-    const struct sn_policy_class *cls;
-    struct api_buf                list = {0};
-
-    for (size_t i = 0; (cls = sn_registry_policy_at(call->api->registry, i)); i++)
-        api_buf_printf(&list, "%s'%s'", i ? ", " : "", cls->name);
-    api_buf_byte(&list, '\0');
-    if (list.failed)
-        api_fail_memory(&call->problem);
-    else
-        api_fail(&call->problem, P_UNKNOWN_NAME, where, "no policy is called '%s'; known: %s", name,
-                 list.at);
-    api_buf_fini(&list);
-    return call->problem.code;
-}
-
-/* The instance, referenced; NULL with or without a problem if there is none. */
-static struct instance *find_instance(struct call *call, const char *name)
-{
-    const struct budget budget = api_call_budget(call);
-    struct instances   *all = &call->model->instances;
-    struct instance    *i;
-
-    if (api_hold(call) != P_OK) return NULL;
-    i = api_instances_find(all, name);
-    if (i || strcmp(name, API_DEFAULT_INSTANCE) != 0) return i;
-    if (api_instance_create(&budget, call->model->net, name, "differentiable", NULL, &i,
-                            &call->problem) != P_OK ||
-        api_instances_put(all, i, true, NULL, &call->problem) != P_OK)
-        return NULL;
-    i = api_instances_find(all, name);
-    return i ? i : find_instance(call, name); /* somebody has deleted it in between */
-}
-
-enum problem_code api_policy_open_own(struct call *call, const char *cls, const char *options,
-                                      struct policy_use *use)
-{
-    *use = (struct policy_use){.budget = api_call_budget(call)};
-    if (api_policy_create(&use->budget, call->model->net, cls, options, &use->policy, &use->charged,
-                          &call->problem) != P_OK)
-        return call->problem.code;
-    use->turn = api_policy_begin(&use->budget, use->policy, &use->charged, POLICY_DRAWS);
-    return P_OK;
-}
-
-enum problem_code api_policy_open(struct call *call, const char *name, const char *where,
-                                  struct policy_use *use)
-{
-    struct instance *i = find_instance(call, name);
-
-    *use = (struct policy_use){.budget = api_call_budget(call)};
-    if (call->problem.code != P_OK) return call->problem.code;
-    if (i) {
-        pthread_mutex_lock(&i->lock);
-        use->policy = i->policy;
-        use->instance = i;
-        use->turn = api_policy_begin(&use->budget, i->policy, &i->charged, POLICY_DRAWS);
-        return P_OK;
-    }
-    if (!find_class(call->api, name)) return unknown_class(call, name, where);
-    return api_policy_open_own(call, name, NULL, use);
-}
-
-void api_policy_close(struct policy_use *use)
-{
-    api_policy_end(&use->turn);
-    if (use->instance) {
-        pthread_mutex_unlock(&use->instance->lock);
-        api_instance_unref(use->instance);
-    } else {
-        api_policy_destroy(use->budget.account, use->policy, use->charged);
-    }
-    *use = (struct policy_use){0};
-}
-
-enum problem_code api_policy_save(const sn_policy *policy, struct api_buf *ret_text,
-                                  struct problem *p)
-{
-    const sn_sink sink = api_buf_sink(ret_text);
-    sn_error      err = {0};
-
-    if (sn_policy_save(policy, &sink, &err) != SN_OK) return api_fail_buf(p, ret_text, &err);
-    api_buf_byte(ret_text, '\0');
-    return ret_text->failed ? api_fail_buf(p, ret_text, NULL) : P_OK;
-}
+#include "http/body.h"
+#include "http/route.h"
+#include "http/words.h"
+#include "resident/policies.h"
+#include "resident/visit.h"
 
 /* ---- one instance ---- */
 
@@ -121,21 +25,6 @@ static void put_instance(struct api_buf *b, const struct instance *i)
     api_buf_text(b, ", \"policy\": ");
     api_buf_string(b, sn_policy_name(i->policy));
     api_buf_printf(b, ", \"options\": %s}", i->options ? i->options : "{}");
-}
-
-enum problem_code api_policy_instance(struct call *call, const char *name,
-                                      struct instance **ret_instance)
-{
-    struct instance *i = find_instance(call, name);
-
-    if (call->problem.code != P_OK) return call->problem.code;
-    if (!i)
-        return api_fail(&call->problem, P_NO_POLICY, "path",
-                        "supernet '%s' has no policy '%.64s'; PUT {\"policy\": \"gumbel\"} there "
-                        "creates one",
-                        call->model->name, name);
-    *ret_instance = i;
-    return P_OK;
 }
 
 /* What of the body goes to the policy, as it was written; NULL for nothing. */
@@ -177,13 +66,15 @@ static enum problem_code class_of(struct call *call, struct json_text body, cons
         return api_fail(p, P_INVALID, "policy",
                         "is missing: the kind of policy, such as {\"policy\": \"gumbel\"}");
     if (api_body_text(call, found, "", "policy", ret_class) != P_OK) return p->code;
-    return find_class(call->api, *ret_class) ? P_OK : unknown_class(call, *ret_class, "policy");
+    return api_policy_class(call->api, *ret_class)
+               ? P_OK
+               : api_fail_policy_class(call, *ret_class, "policy");
 }
 
 static enum problem_code check_name(struct call *call)
 {
     if (api_check_name(call->id, &call->problem) != P_OK) return call->problem.code;
-    if (find_class(call->api, call->id))
+    if (api_policy_class(call->api, call->id))
         return api_fail(&call->problem, P_INVALID, "name",
                         "'%s' names a kind of policy; call the instance something else", call->id);
     return P_OK;
@@ -265,28 +156,6 @@ enum problem_code api_list_policies(struct call *call)
 }
 
 /* ---- learning, and states ---- */
-
-enum problem_code api_instance_teach(struct call *call, struct instance *i, api_teacher *teach,
-                                     const char *text)
-{
-    const struct budget budget = api_call_budget(call);
-    struct policy_turn  turn;
-    sn_error            err = {0};
-
-    /* The lock may have been waited for. From here on the library looks at the deadline, and
-     * leaves the policy as it was if it is over. */
-    if (!api_body_is_whole(call)) return call->problem.code;
-    turn = api_policy_begin(&budget, i->policy, &i->charged, POLICY_LEARNS);
-    if (teach(i->policy, text, &err) != SN_OK) {
-        if (err.code == SN_E_STOPPED)
-            api_fail(&call->problem, P_STOPPED, "",
-                     "stopped while the policy learnt; it is as it was");
-        else
-            api_fail_policy(&call->problem, &turn, &err, NULL);
-    }
-    api_policy_end(&turn);
-    return call->problem.code;
-}
 
 /* Hand the body to the instance of the path. */
 static enum problem_code teach(struct call *call, api_teacher *teach_it)

@@ -6,8 +6,9 @@
  * also those of labels that the subnet does not use. `policy` is the name of an instance
  * (policies.c) or of a class; labels that it leaves to a distribution are listed as "soft". The
  * same seed gives the same subnets on every machine, and the answer says which seed it was. */
+#include "http/route.h"
+#include "resident/policies.h"
 #include "v1/choices_json.h"
-#include "v1/policies.h"
 
 struct resample_args {
     const char      *policy;
@@ -28,8 +29,8 @@ static enum problem_code parse(struct call *call, struct json_text body,
     if (api_body_members(body, "body", "policy|memo|seed|count", member, p) != P_OK ||
         api_body_text(call, member[0], "", "policy", &a.policy) != P_OK ||
         api_body_is_object(member[1], "", "memo", p) != P_OK ||
-        api_body_integer(member[3], "", "count", 1, (int64_t)call->api->config.max_subnets,
-                         &a.count, p) != P_OK ||
+        api_body_integer(member[3], "", "count", 1, (int64_t)call->config->max_subnets, &a.count,
+                         p) != P_OK ||
         api_body_integer(member[2], "", "seed", 0, INT64_MAX, &seed, p) != P_OK)
         return p->code;
     a.seed = (uint64_t)seed;
@@ -54,7 +55,7 @@ static enum problem_code draw(struct call *call, const struct resample_args *a, 
     if (api_choices_draft(call, a->memo, "memo", &draft) != P_OK) return p->code;
     if (sn_policy_resample(policy, rng, draft, &err) != SN_OK)
         api_fail_library(p, &err, NULL);
-    else if (api_choices_seal(call->model, draft, &subnet, &created, p) == P_OK) {
+    else if (api_model_seal(call->model, draft, &subnet, &created, p) == P_OK) {
         memo->n = 0;
         api_memo_write(memo, call->model->net, draft);
         api_buf_printf(b, "{\"id\": \"%s\", \"choices\": ", sn_subnet_id(subnet));
@@ -76,7 +77,7 @@ enum problem_code api_resample(struct call *call)
 {
     struct problem      *p = &call->problem;
     struct api_buf      *b = &call->body;
-    struct api_buf       memo = {.account = &call->api->account, .purpose = ACCOUNT_REQUESTS};
+    struct api_buf       memo = {.account = call->account, .purpose = ACCOUNT_REQUESTS};
     sn_subnet           *last = NULL;
     struct resample_args a = {0};
     struct policy_use    use = {0};

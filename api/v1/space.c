@@ -1,5 +1,6 @@
 /* space: the choices, their candidates, and who reads them. */
-#include "http/call.h"
+#include "http/route.h"
+#include "resident/visit.h"
 
 static void put_choice(struct api_buf *b, const sn_choice *c)
 {

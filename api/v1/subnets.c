@@ -5,6 +5,8 @@
  * Nothing becomes current here; two clients never disturb each other. */
 #include "v1/subnets.h"
 
+#include "http/route.h"
+
 enum problem_code api_create_subnet(struct call *call)
 {
     struct problem   *p = &call->problem;

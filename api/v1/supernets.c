@@ -7,6 +7,10 @@
 #include <string.h>
 
 #include "http/body.h"
+#include "http/route.h"
+#include "http/words.h"
+#include "resident/load.h"
+#include "resident/visit.h"
 
 static void put_shape(struct api_buf *b, const sn_port *port)
 {

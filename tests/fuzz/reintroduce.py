@@ -42,7 +42,7 @@ BUGS = [
      "    if (!net->nni || v->as.integer >= 0) return false;\n", ""),
     ("unknown keys of a binary request's metadata are passed over", "fuzz_http", "api/v1/forward/said.c",
      'api_fail_unknown(p, "__metadata__", key, API_FORWARD_WORDS "|format");', "continue;"),
-    ("what a request was charged is not given back", "fuzz_http", "api/api.c",
+    ("what a request was charged is not given back", "fuzz_http", "api/serve.c",
      "account_discharge(&api->account, ACCOUNT_REQUESTS, call.n_charged);", ";"),
     ("the sign of zero is lost in JSON", "fuzz_tensor_json", "api/http/number.c",
      'return (size_t)sprintf(to, signbit(x) ? "-0.0" : "0");', 'return (size_t)sprintf(to, "0");'),

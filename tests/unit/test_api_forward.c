@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "http/call.h"
+#include "resident/resident.h"
 #include "support/api_call.h"
 
 #define T   "/v1/supernets/tiny"

@@ -9,7 +9,11 @@
 
 #include <cmocka.h>
 
-#include "http/call.h"
+#include "http/buf.h"
+#include "http/media.h"
+#include "http/url.h"
+#include "http/words.h"
+#include "resident/lru.h"
 #include "supernet/supernet.h"
 
 #define N_ROWS(rows) (sizeof(rows) / sizeof(rows)[0])

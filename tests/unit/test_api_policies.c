@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "http/call.h"
+#include "resident/resident.h"
 #include "support/alloc.h"
 #include "support/api_call.h"
 

@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
-#include "http/call.h"
+#include "http/route.h"
+#include "http/words.h"
+#include "resident/resident.h"
 #include "support/api_call.h"
 
 static json_t *document;

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/route.h"
 #include "http/tensor_json.h"
+#include "resident/visit.h"
 
 static struct problem *problem(struct forward *f)
 {
@@ -67,7 +69,7 @@ enum problem_code api_forward_one_choices(struct forward *f, struct json_text ch
 enum problem_code api_forward_list(struct forward *f, struct json_text list, const char *where)
 {
     struct problem  *p = problem(f);
-    const size_t     max = f->call->api->config.max_subnets;
+    const size_t     max = f->call->config->max_subnets;
     struct json_walk w;
     struct json_text item;
     size_t           n;
@@ -190,7 +192,7 @@ static enum problem_code bind_input(struct forward *f, struct symbols *s, const 
 
 static enum problem_code bind(struct forward *f)
 {
-    const struct api_config *config = &f->call->api->config;
+    const struct api_config *config = f->call->config;
     const sn_supernet       *net = f->call->model->net;
     struct symbols           symbols = {0};
 
@@ -218,7 +220,7 @@ static enum problem_code plan_of(struct forward *f, sn_subnet *subnet,
 
 static int64_t largest_batch(const struct forward *f)
 {
-    const int64_t max = f->call->api->config.max_batch;
+    const int64_t max = f->call->config->max_batch;
     int64_t       n = 1; /* also for an empty batch: plans begin with one sample */
 
     while (n < f->batch)
@@ -234,7 +236,7 @@ static sn_exactness exactness_of(const struct api_config *config)
 
 static void fill_frame(struct forward *f)
 {
-    const struct api_config *config = &f->call->api->config;
+    const struct api_config *config = f->call->config;
     const sn_supernet       *net = f->call->model->net;
     struct frame            *frame = &f->frame;
 
@@ -295,7 +297,7 @@ static bool may_keep(struct forward *f, size_t i)
     const size_t n = sn_plan_describe(f->run[i].plan)->plan_bytes;
 
     if (i == 0) return true;
-    if (!account_charge(&f->call->api->account, ACCOUNT_REQUESTS, n)) return false;
+    if (!account_charge(f->call->account, ACCOUNT_REQUESTS, n)) return false;
     f->call->n_charged += n;
     return true;
 }
@@ -324,7 +326,7 @@ static enum problem_code scratch(struct forward *f, size_t n_bytes, void **ret_s
         return api_fail_memory(problem(f));
     rounded &= ~((size_t)SN_ALIGN_BYTES - 1);
     if (rounded > w->n_scratch) {
-        struct account *a = &f->call->api->account;
+        struct account *a = f->call->account;
 
         if (!w->account) w->account = a;
         if (!account_charge(a, ACCOUNT_SCRATCH, rounded - w->n_scratch))
@@ -345,7 +347,7 @@ static enum problem_code scratch(struct forward *f, size_t n_bytes, void **ret_s
 /* All outputs together, before anything runs: the answer holds them at once. */
 static enum problem_code check_outputs(struct forward *f)
 {
-    const size_t max = f->call->api->config.max_scratch_bytes;
+    const size_t max = f->call->config->max_scratch_bytes;
     sn_desc      desc[SN_MAX_PORTS];
     size_t       total = 0, n, bytes;
 

@@ -74,7 +74,7 @@ static enum problem_code read_input(struct forward *f, struct json_cursor *c, st
     if (f->in[i].dtype != SN_NONE)
         return api_fail(&f->call->problem, P_SYNTAX, place, "is given twice");
     f->owned[i] = (struct api_buf){
-        .account = &f->call->api->account, .purpose = ACCOUNT_REQUESTS, .stop = f->call->req->stop};
+        .account = f->call->account, .purpose = ACCOUNT_REQUESTS, .stop = f->call->req->stop};
     return api_tensor_json_read(c, sn_supernet_input(net, i), place, &f->owned[i], &f->in[i],
                                 &f->call->problem);
 }

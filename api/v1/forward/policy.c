@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "resident/policies.h"
 #include "v1/forward/forward.h"
-#include "v1/policies.h"
 
 static enum problem_code open_inline(struct forward *f, struct json_text alpha, const char *where,
                                      struct policy_use *ret_use)
@@ -68,7 +68,7 @@ static enum problem_code decide(struct forward *f, const struct forward_policy *
         soften(f, how->alpha, how->where_alpha, draft);
     else if (sn_policy_resample(use->policy, rng, draft, &err) != SN_OK)
         api_fail_library(p, &err, NULL);
-    if (p->code == P_OK) api_choices_seal(f->call->model, draft, ret_subnet, &created, p);
+    if (p->code == P_OK) api_model_seal(f->call->model, draft, ret_subnet, &created, p);
     sn_draft_free(draft);
     return p->code;
 }

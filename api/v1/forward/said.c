@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/words.h"
 #include "v1/forward/forward.h"
 
 enum kind { TEXT, WHOLE, VALUE /* JSON: a member, or as a text in metadata */ };

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "http/metrics.h"
+#include "daemon/process.h"
 
 /* Fields of /proc/self/stat that we want, in the order of proc(5), counted from 3. */
 enum {

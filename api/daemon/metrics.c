@@ -1,71 +1,15 @@
 /* metrics: the text form of Prometheus. A series that never counted is left out
  * of the histograms, so that a scrape stays short. */
-#include "http/metrics.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "http/call.h"
-
-static const struct {
-    double      seconds;
-    const char *text;
-} buckets[METRICS_BUCKETS] = {
-    {1e-4, "0.0001"},   {2.5e-4, "0.00025"}, {5e-4, "0.0005"}, {1e-3, "0.001"},
-    {2.5e-3, "0.0025"}, {5e-3, "0.005"},     {1e-2, "0.01"},   {2.5e-2, "0.025"},
-    {5e-2, "0.05"},     {0.1, "0.1"},        {0.25, "0.25"},   {1, "1"},
-    {5, "5"},           {30, "30"},
-};
+#include "daemon/process.h"
+#include "http/route.h"
+#include "resident/resident.h"
 
 static uint64_t get(const atomic_uint_fast64_t *n)
 {
     return atomic_load_explicit(n, memory_order_relaxed);
-}
-
-static void add(atomic_uint_fast64_t *n, uint64_t by)
-{
-    atomic_fetch_add_explicit(n, by, memory_order_relaxed);
-}
-
-/* Statuses that are sent; the last counts whatever is not in the list. */
-static const int statuses[METRICS_STATUSES] = {200, 201, 202, 204, 400, 401, 403, 404,
-                                               405, 406, 409, 411, 413, 414, 415, 422,
-                                               429, 431, 500, 501, 503, 504, 505, 0};
-
-void api_metrics_count_reply(struct metrics *m, size_t route, int status)
-{
-    int i = 0;
-
-    while (statuses[i] && statuses[i] != status)
-        i++;
-    add(&m->route[route].n_replies[i], 1);
-}
-
-static void observe(struct metrics_histogram *h, uint64_t ns)
-{
-    int i = 0;
-
-    add(&h->sum_ns, ns);
-    while (i < METRICS_BUCKETS && (double)ns * 1e-9 > buckets[i].seconds)
-        i++;
-    add(i < METRICS_BUCKETS ? &h->n_within[i] : &h->n_slower, 1);
-}
-
-void api_metrics_count_time(struct metrics *m, size_t route, uint64_t ns)
-{
-    observe(&m->route[route].time, ns);
-}
-
-void api_metrics_count_wait(struct metrics *m, uint64_t ns)
-{
-    observe(&m->wait, ns);
-}
-
-void api_metrics_count_run(struct metrics *m, uint64_t n_samples, bool split)
-{
-    add(&m->n_runs, 1);
-    add(&m->n_splits, split);
-    add(&m->n_samples, n_samples);
 }
 
 static void family(struct api_buf *b, const char *name, const char *type, const char *help)
@@ -80,34 +24,29 @@ static void number(struct api_buf *b, const char *name, const char *type, const 
     api_buf_printf(b, "supernetd_%s %llu\n", name, (unsigned long long)value);
 }
 
-static const char *route_name(size_t i)
-{
-    return i < api_n_routes ? api_routes[i].name : "none";
-}
-
 /* The counters of route i, where METRICS_MAX_ROUTES stands behind the last route. */
 static struct metrics_route *counters(struct metrics *m, size_t i)
 {
-    return &m->route[i < api_n_routes ? i : METRICS_MAX_ROUTES];
+    return &m->route[i < m->n_routes ? i : METRICS_MAX_ROUTES];
 }
 
 static void put_requests(struct api_buf *b, struct metrics *m)
 {
     family(b, "requests_total", "counter",
            "Requests answered, also refused ones, by endpoint, class of status and status.");
-    for (size_t i = 0; i <= api_n_routes; i++)
+    for (size_t i = 0; i <= m->n_routes; i++)
         for (int k = 0; k < METRICS_STATUSES; k++) {
             const uint64_t n = get(&counters(m, i)->n_replies[k]);
             char class[16] = "other", code[16] = "other";
 
             if (!n) continue;
-            if (statuses[k]) {
-                snprintf(class, sizeof class, "%dxx", statuses[k] / 100);
-                snprintf(code, sizeof code, "%d", statuses[k]);
+            if (metrics_statuses[k]) {
+                snprintf(class, sizeof class, "%dxx", metrics_statuses[k] / 100);
+                snprintf(code, sizeof code, "%d", metrics_statuses[k]);
             }
             api_buf_printf(
                 b, "supernetd_requests_total{route=\"%s\",status=\"%s\",code=\"%s\"} %llu\n",
-                route_name(i), class, code, (unsigned long long)n);
+                counters(m, i)->name, class, code, (unsigned long long)n);
         }
 }
 
@@ -121,7 +60,7 @@ static void put_histogram(struct api_buf *b, const char *name, const char *label
     for (int k = 0; k < METRICS_BUCKETS; k++) {
         n += get(&h->n_within[k]);
         api_buf_printf(b, "supernetd_%s_bucket%s%sle=\"%s\"} %llu\n", name, label, comma,
-                       buckets[k].text, (unsigned long long)n);
+                       metrics_buckets[k].text, (unsigned long long)n);
     }
     n += get(&h->n_slower);
     api_buf_printf(b, "supernetd_%s_bucket%s%sle=\"+Inf\"} %llu\n", name, label, comma,
@@ -137,14 +76,14 @@ static void put_seconds(struct api_buf *b, struct metrics *m)
 
     family(b, "run_seconds", "histogram",
            "Time to handle a request, without queueing and transfer.");
-    for (size_t i = 0; i <= api_n_routes; i++) {
+    for (size_t i = 0; i <= m->n_routes; i++) {
         struct metrics_histogram *h = &counters(m, i)->time;
         uint64_t                  n = get(&h->n_slower);
 
         for (int k = 0; k < METRICS_BUCKETS; k++)
             n += get(&h->n_within[k]);
         if (n == 0) continue;
-        snprintf(label, sizeof label, "{route=\"%s\"", route_name(i));
+        snprintf(label, sizeof label, "{route=\"%s\"", counters(m, i)->name);
         put_histogram(b, "run_seconds", label, h);
     }
     family(b, "queue_seconds", "histogram", "Time that requests waited for a worker.");

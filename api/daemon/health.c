@@ -1,7 +1,9 @@
 /* health: for load balancers and orchestrators; and the contract itself. */
 #include <stdlib.h>
 
-#include "http/call.h"
+#include "http/route.h"
+#include "resident/embedded.h"
+#include "resident/resident.h"
 
 enum problem_code api_get_health(struct call *call)
 {

@@ -1,9 +1,9 @@
 /* policies: who decides, as requests name it. */
-#ifndef API_V1_POLICIES_H
-#define API_V1_POLICIES_H
+#ifndef API_RESIDENT_POLICIES_H
+#define API_RESIDENT_POLICIES_H
 
-#include "http/body.h"
-#include "resident/instance.h"
+#include "http/call.h"
+#include "resident/resident.h"
 
 /* A policy in the hands of one call: an instance, locked, or a fresh one of a class. */
 struct policy_use {
@@ -13,6 +13,10 @@ struct policy_use {
     size_t             charged; /* for one of its own */
     struct policy_turn turn;    /* from open to close: the library's functions can be called */
 };
+
+/* A kind of policy; NULL if there is none of this name, which the second says. */
+const struct sn_policy_class *api_policy_class(const struct api *api, const char *name);
+enum problem_code api_fail_policy_class(struct call *call, const char *name, const char *where);
 
 /* By the name of an instance or else of a class. The instance "default" is created if
  * need be. `where` is the place of the name. */
