@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "http/budget.h"
+#include "resident/policy_turn.h"
 
 enum { API_MAX_INSTANCES = 64 };
 
