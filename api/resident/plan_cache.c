@@ -4,41 +4,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct entry {
-    struct api_lru_node node; /* first: a node is an entry */
-    uint64_t            version;
-    sn_plan            *plan;
-    size_t              bytes;
-    struct entry       *next; /* on a list of entries to free */
-    size_t              n_in;
-    sn_desc             in[];
-};
-
-struct key {
-    uint64_t       version;
+/* All that a plan depends on: two requests with equal keys may run the same plan. What a plan is
+ * compiled from and is not in here is the same for all. */
+struct plan_key {
+    uint64_t       version; /* of the load: the weights */
     sn_subnet     *subnet;
+    sn_mode        mode;
+    sn_exactness   exactness;
+    int            n_threads;           /* what was asked for; it may be compiled for fewer, */
+    size_t         scratch_limit_bytes; /* because of this */
     size_t         n_in;
-    const sn_desc *in;
+    const sn_desc *in; /* the batch in it is the largest that the plan runs, or the only one */
 };
 
-static bool desc_equal(const sn_desc *a, const sn_desc *b)
+static struct plan_key key_of(const struct model *m, sn_subnet *subnet,
+                              const sn_compile_options *options, const sn_desc *in)
 {
-    return a->dtype == b->dtype && (a->dtype == SN_NONE || sn_shape_equal(&a->shape, &b->shape));
+    return (struct plan_key){
+        .version = m->version,
+        .subnet = subnet,
+        .mode = options->mode,
+        .exactness = options->exactness,
+        .n_threads = options->n_threads,
+        .scratch_limit_bytes = options->scratch_limit_bytes,
+        .n_in = options->n_in,
+        .in = in,
+    };
 }
 
-/* The id alone is not enough: clients choose what is hashed. */
-static bool matches(const struct api_lru_node *node, const void *cls)
+static bool same_inputs(const struct plan_key *a, const struct plan_key *b)
 {
-    const struct entry *e = (const struct entry *)node;
-    const struct key   *k = cls;
-
-    if (e->version != k->version || e->n_in != k->n_in) return false;
-    for (size_t i = 0; i < k->n_in; i++)
-        if (!desc_equal(&e->in[i], &k->in[i])) return false;
-    return sn_subnet_equal(sn_plan_subnet(e->plan), k->subnet);
+    if (a->n_in != b->n_in) return false;
+    for (size_t i = 0; i < a->n_in; i++)
+        if (a->in[i].dtype != b->in[i].dtype ||
+            (a->in[i].dtype != SN_NONE && !sn_shape_equal(&a->in[i].shape, &b->in[i].shape)))
+            return false;
+    return true;
 }
 
-static uint64_t hash_of(const struct key *k)
+/* The one place that says when two keys are the same. Of a subnet the id alone is not enough:
+ * clients choose what is hashed. */
+static bool key_equal(const struct plan_key *a, const struct plan_key *b)
+{
+    return a->version == b->version && a->mode == b->mode && a->exactness == b->exactness &&
+           a->n_threads == b->n_threads && a->scratch_limit_bytes == b->scratch_limit_bytes &&
+           same_inputs(a, b) && sn_subnet_equal(a->subnet, b->subnet);
+}
+
+/* Of what differs from request to request; the rest is left to key_equal(). */
+static uint64_t hash_of(const struct plan_key *k)
 {
     const char *id = sn_subnet_id(k->subnet);
     uint64_t    h = api_hash(k->version, id, strlen(id));
@@ -47,6 +61,20 @@ static uint64_t hash_of(const struct key *k)
         if (k->in[i].dtype != SN_NONE)
             h = api_hash(h, k->in[i].shape.dim, (size_t)k->in[i].shape.rank * sizeof(int64_t));
     return h;
+}
+
+struct entry {
+    struct api_lru_node node; /* first: a node is an entry */
+    struct plan_key     key;  /* its subnet is the plan's, its inputs are in[] */
+    sn_plan            *plan;
+    size_t              bytes;
+    struct entry       *next; /* on a list of entries to free */
+    sn_desc             in[];
+};
+
+static bool matches(const struct api_lru_node *node, const void *cls)
+{
+    return key_equal(&((const struct entry *)node)->key, cls);
 }
 
 static void free_list(struct entry *e)
@@ -87,22 +115,15 @@ void api_plan_cache_fini(struct plan_cache *c)
     pthread_mutex_destroy(&c->lock);
 }
 
-static bool same_inputs(const struct key *a, const struct key *b)
-{
-    for (size_t i = 0; i < a->n_in; i++)
-        if (!desc_equal(&a->in[i], &b->in[i])) return false;
-    return true;
-}
-
 /* Can a plan that was made for `k` run the inputs of `exact`? */
-static bool serves(const sn_plan *plan, const struct key *k, const struct key *exact)
+static bool serves(const sn_plan *plan, const struct plan_key *k, const struct plan_key *exact)
 {
     return !sn_plan_describe(plan)->fixed_batch || same_inputs(k, exact);
 }
 
 /* A plan for the larger batch, or for exactly this one. */
-static sn_plan *find(struct plan_cache *c, const struct key *larger, uint64_t larger_hash,
-                     const struct key *exact)
+static sn_plan *find(struct plan_cache *c, const struct plan_key *larger, uint64_t larger_hash,
+                     const struct plan_key *exact)
 {
     struct entry *e;
     sn_plan      *plan = NULL;
@@ -119,19 +140,20 @@ static sn_plan *find(struct plan_cache *c, const struct key *larger, uint64_t la
 
 /* A plan that is not kept (too large, retired, memory out, somebody was faster)
  * still serves the call that compiled it. */
-static void keep(struct plan_cache *c, const struct model *m, const struct key *k, uint64_t hash,
-                 sn_plan *plan)
+static void keep(struct plan_cache *c, const struct model *m, const struct plan_key *k,
+                 uint64_t hash, sn_plan *plan)
 {
     struct entry *e = calloc(1, sizeof *e + k->n_in * sizeof *e->in);
     struct entry *drop = NULL;
 
     if (!e) return;
-    e->version = k->version;
     e->plan = sn_plan_ref(plan);
     e->bytes = sizeof *e + k->n_in * sizeof *e->in + sn_plan_describe(plan)->plan_bytes +
                sn_subnet_bytes(k->subnet);
-    e->n_in = k->n_in;
     memcpy(e->in, k->in, k->n_in * sizeof *e->in);
+    e->key = *k;
+    e->key.subnet = sn_plan_subnet(plan);
+    e->key.in = e->in;
 
     pthread_mutex_lock(&c->lock);
     if (atomic_load(&m->retired) || e->bytes > c->max_bytes ||
@@ -167,8 +189,8 @@ enum problem_code api_plan_compile(struct model *m, sn_subnet *subnet,
 
 /* A plan for the larger batch, NULL if it cannot run this one: then `exact` needs its own. That a
  * larger batch does not fit is no failure. It is kept all the same, so that it is compiled once. */
-static sn_plan *compile_larger(struct plan_cache *c, struct model *m, const struct key *k,
-                               uint64_t hash, const struct key *exact,
+static sn_plan *compile_larger(struct plan_cache *c, struct model *m, const struct plan_key *k,
+                               uint64_t hash, const struct plan_key *exact,
                                const sn_compile_options *options)
 {
     sn_compile_options larger = *options;
@@ -185,10 +207,10 @@ enum problem_code api_plan_cache_get(struct plan_cache *c, struct model *m, sn_s
                                      const sn_compile_options *options, const sn_desc *largest,
                                      sn_plan **ret_plan, struct problem *p)
 {
-    const struct key exact = {m->version, subnet, options->n_in, options->in};
-    const struct key larger = {m->version, subnet, options->n_in, largest};
-    const uint64_t   hash = hash_of(&larger);
-    sn_plan         *plan = find(c, &larger, hash, &exact);
+    const struct plan_key exact = key_of(m, subnet, options, options->in);
+    const struct plan_key larger = key_of(m, subnet, options, largest);
+    const uint64_t        hash = hash_of(&larger);
+    sn_plan              *plan = find(c, &larger, hash, &exact);
 
     if (!plan && !same_inputs(&larger, &exact))
         plan = compile_larger(c, m, &larger, hash, &exact, options);
@@ -207,7 +229,7 @@ void api_plan_cache_purge(struct plan_cache *c, const struct model *m)
     pthread_mutex_lock(&c->lock);
     for (struct api_lru_node *node = c->plans.oldest, *newer; node; node = newer) {
         newer = node->newer;
-        if (((struct entry *)node)->version == m->version)
+        if (((struct entry *)node)->key.version == m->version)
             unlink_entry(c, (struct entry *)node, &list);
     }
     pthread_mutex_unlock(&c->lock);

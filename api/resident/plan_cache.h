@@ -1,8 +1,10 @@
 /* plan_cache: compiled subnets, least recently used first out, bounded in bytes.
  *
- *     (load of a supernet, subnet, input shapes for the largest batch) -> plan
+ *     (load of a supernet, subnet, mode, exactness, threads, input shapes for the largest batch)
+ *     -> plan
  *
- * A plan for a fixed batch is found by the shapes of exactly that batch.
+ * The key has everything that a plan depends on: struct plan_key in plan_cache.c. A plan for a
+ * fixed batch is found by the shapes of exactly that batch.
  *
  * Compiling happens outside the lock. Two threads may compile the same plan at
  * once; one of the two is kept and the other is used once. */
