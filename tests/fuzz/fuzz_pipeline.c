@@ -339,7 +339,7 @@ static bool choose(struct trial *t)
         return false;
     }
     seal_again(t);
-    if (t->policy && t->subnet->soft)
+    if (t->subnet->soft)
         for (size_t i = 0; i < n; i++) {
             const sn_choice *c = sn_supernet_choice(t->net, i);
             float           *p;
@@ -348,7 +348,7 @@ static bool choose(struct trial *t)
             p = calloc(c->n_candidates, sizeof *p);
             t->probs[i] = p;
             t->n_probs[i] = c->n_candidates;
-            if (sn_policy_probs(t->policy, &rng, i, p, NULL) != SN_OK)
+            if (!t->policy || sn_policy_probs(t->policy, &rng, i, p, NULL) != SN_OK)
                 for (size_t k = 0; k < c->n_candidates; k++)
                     p[k] = 1.0f / (float)(k + 1);
         }
