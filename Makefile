@@ -104,9 +104,12 @@ ifneq ($(filter run test conformance bench bench-demo fuzz image-test fuzz-cover
 setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz fuzz-coverage,$(MAKECMDGOALS)),setup-ci) $(if $(filter interop,$(MAKECMDGOALS)),setup-interop)
 endif
 
+# The kernel sets take longest to compile: begun first, they leave no core idle at the end.
+slow := $(patsubst %.c,$(B)/%.o,$(wildcard core/kernel/packed/set_*.c))
+
 # The whole library, visible to plug-ins: they may call what the daemon does not.
-$(B)/supernetd: $(B)/server/main.o $(B)/libserver.a $(B)/libapi.a $(B)/libsupernet.a
-	$(Q)$(CC) $(LDFLAGS) -pie -rdynamic $(filter-out %/libsupernet.a,$^) -Wl,--whole-archive $(B)/libsupernet.a \
+$(B)/supernetd: $(slow) $(B)/server/main.o $(B)/libserver.a $(B)/libapi.a $(B)/libsupernet.a
+	$(Q)$(CC) $(LDFLAGS) -pie -rdynamic $(filter-out $(slow) %/libsupernet.a,$^) -Wl,--whole-archive $(B)/libsupernet.a \
 	    -Wl,--no-whole-archive -o $@ $(libs.server) $(libs.core) -pthread
 
 .PHONY: unit
@@ -122,6 +125,10 @@ $(B)/%.o: %.c | $(setup)
 	$(Q)$(CC) $(CFLAGS) $(inc.$(firstword $(subst /, ,$<))) -MMD -MP -c $< -o $@
 
 $(B)/core/kernel/%.o: flags.release += -fno-stack-protector
+
+# Lines for the debugger, but not every variable of code that is inlined a thousand times: that
+# takes as long as compiling it.
+$(B)/core/kernel/packed/%.o: flags.release += -g1
 
 # Plain loops over memory: gcc vectorises those only here.
 $(B)/core/kernel/eltwise.o $(B)/core/plan/combine.o: flags.release += -O3
@@ -214,7 +221,7 @@ fuzz_objs     = $(patsubst %.c,build/fuzz/%.o,$(filter-out core/kernel/%,$(call 
 # Kernels do not: clang needs minutes for them, and their way follows from shapes. gcc's address
 # checks, which clang's runtime understands, watch over what they read and write; as calls, for
 # they are compiled in half the time. Those for rare CPUs go without.
-fuzz_plain   := core/kernel/packed/set_c.c core/kernel/packed/set_avx512.c
+fuzz_plain   := $(wildcard core/kernel/packed/set_c*.c core/kernel/packed/set_avx512*.c)
 fuzz_kernels := $(filter-out $(fuzz_plain) core/kernel/gemm_blas.c,$(shell find core/kernel -name '*.c'))
 build/fuzz/lib.a: $(call fuzz_objs,core) $(call fuzz_objs,api) $(fuzz_kernels:%.c=build/fuzz/%.o) $(fuzz_plain:%.c=$(B)/%.o)
 	@rm -f $@

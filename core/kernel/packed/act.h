@@ -157,8 +157,3 @@ typedef void act_rows(long m, long n, const float *x, long ldx, float *y, long l
 
 #define ACT_ROW(name, f) [name] = rows_##f,
 static act_rows *const act_of[KERNEL_ACT_COUNT] = {ACTS(ACT_ROW)};
-
-static void act(enum kernel_act kind, size_t n, const float *x, float *y)
-{
-    act_of[kind](1, (long)n, x, 0, y, 0);
-}

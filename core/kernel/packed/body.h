@@ -4,12 +4,13 @@
 
 #include "kernel/packed/act.h"
 
+#include "kernel/packed/split.h"
+
 #include "kernel/packed/tile.h"
 
 #include "kernel/packed/gemm.h"
 
 #include "kernel/packed/conv.h"
-#include "kernel/packed/depthwise.h"
 #include "kernel/packed/planes.h"
 #include "kernel/packed/pool.h"
 #include "kernel/packed/rows.h"
@@ -18,10 +19,10 @@
 
 #include "kernel/packed/attention.h"
 
-#define KERNEL_SET(set_name)                                                                       \
+#define KERNEL_SET(set)                                                                            \
     {                                                                                              \
-        .name = set_name, .gemm = gemm, .conv = conv, .depthwise = depthwise, .planes = planes,    \
-        .winograd = winograd, .attention_pack_keys = attention_pack_keys,                          \
+        .name = #set, .gemm = gemm, .conv = conv, .depthwise = kernel_depthwise_##set,             \
+        .planes = planes, .winograd = winograd, .attention_pack_keys = attention_pack_keys,        \
         .attention_pack_values = attention_pack_values, .attention = attention, .act = act,        \
         .epilogue = epilogue, .scale = scale, .scale_panels = scale_panels, .mean = mean,          \
         .max_pool = max_pool, .avg_pool = avg_pool, .layernorm = layernorm,                        \

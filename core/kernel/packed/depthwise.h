@@ -33,7 +33,8 @@ struct strip {
     enum kernel_act act;
 };
 
-typedef void strip_function(const struct strip *s);
+/* Channels c to `end` of a strip. */
+typedef void strip_function(const struct strip *s, long c, long end);
 
 /* Scale, shift, residual and the cheap activations, in registers. */
 INLINE void strip_end(const int count, const bool part, const struct strip *s, vec sum[], long c,
@@ -212,47 +213,6 @@ INLINE void strip_down(const int kw, const int stride, const int count, const bo
     if (c < end) strip_vector(kw, stride, count, edge, false, true, s, c);
 }
 
-/* Ask for what the next row reads that this one does not. */
-INLINE void strip_want(const struct strip *s, long c)
-{
-    const float *row = s->x + s->next + (s->taps - 1) * s->row + c;
-
-    for (long i = 0; i < s->stride; i++, row -= s->next / s->stride)
-        for (long pixel = 0; pixel < s->under; pixel++)
-            __builtin_prefetch(row + pixel * s->ldx, 0, 3);
-}
-
-/* Row by row, `along` channels of each. */
-INLINE void strip_along(const int kw, const int stride, const int count, const bool edge,
-                        const struct strip *s)
-{
-    for (long from = 0; from < s->channels; from += s->along) {
-        const long   end = s->channels - from < s->along ? s->channels : from + s->along;
-        struct strip row = *s;
-
-        row.rows = 1;
-        for (long r = 1; r <= s->rows; r++) {
-            for (long c = from; r < s->rows && c < end; c += KERNEL_PANEL)
-                strip_want(&row, c);
-            strip_down(kw, stride, count, edge, &row, from, end);
-            row.x += s->next;
-            row.y += s->next_y;
-            if (row.residual) row.residual += s->next_residual;
-            row.above -= s->stride;
-            row.below -= s->stride;
-        }
-    }
-}
-
-INLINE void strip_channels(const int kw, const int stride, const int count, const bool edge,
-                           const struct strip *s)
-{
-    if ((kw == 3 || kw == 5) && s->along)
-        strip_along(kw, stride, count, edge, s);
-    else
-        strip_down(kw, stride, count, edge, s, 0, s->channels);
-}
-
 /* kernel width and stride, or 0 for any; pixels (STRIP_COUNTS: simd_*.h) */
 #define STRIPS(_)                                                                                  \
     STRIP_COUNTS(_, 0, 0)                                                                          \
@@ -261,13 +221,13 @@ INLINE void strip_channels(const int kw, const int stride, const int count, cons
     STRIP_COUNTS(_, 5, 1) STRIP_COUNTS(_, 5, 2) STRIP_COUNTS(_, 7, 1) STRIP_COUNTS(_, 7, 2)
 
 #define STRIP_FUNCTIONS(kw, stride, count)                                                         \
-    OUTLINE void strip_##kw##_##stride##_##count(const struct strip *s)                            \
+    OUTLINE void strip_##kw##_##stride##_##count(const struct strip *s, long c, long end)          \
     {                                                                                              \
-        strip_channels(kw, stride, count, false, s);                                               \
+        strip_down(kw, stride, count, false, s, c, end);                                           \
     }                                                                                              \
-    OUTLINE void strip_edge_##kw##_##stride##_##count(const struct strip *s)                       \
+    OUTLINE void strip_edge_##kw##_##stride##_##count(const struct strip *s, long c, long end)     \
     {                                                                                              \
-        strip_channels(kw, stride, count, true, s);                                                \
+        strip_down(kw, stride, count, true, s, c, end);                                            \
     }
 STRIPS(STRIP_FUNCTIONS)
 
@@ -304,14 +264,42 @@ INLINE long strip_width(const struct packed_conv *s, long under)
     return (panels + 1) * KERNEL_PANEL;
 }
 
-/* The function for strips of so many pixels. */
-static strip_function *strip_find(const struct packed_conv *s, struct strip_columns by, int pixels,
-                                  bool edge)
+/* Is there a function for this width and stride, or only the one for any? */
+INLINE bool strip_known(const struct packed_conv *s, struct strip_columns by)
 {
-    const long kw = s->kernel_w;
-    const bool fast = (kw == 3 || kw == 5 || kw == 7) && by.column_step == 1 && by.pixel_step <= 2;
+    return (s->kernel_w == 3 || s->kernel_w == 5 || s->kernel_w == 7) && by.column_step == 1 &&
+           by.pixel_step <= 2;
+}
 
-    return fast ? strip_of[kw / 2][by.pixel_step][pixels][edge] : strip_of[0][0][pixels][edge];
+/* Ask for what the next row reads that this one does not. */
+INLINE void strip_want(const struct strip *s, long c)
+{
+    const float *row = s->x + s->next + (s->taps - 1) * s->row + c;
+
+    for (long i = 0; i < s->stride; i++, row -= s->next / s->stride)
+        for (long pixel = 0; pixel < s->under; pixel++)
+            __builtin_prefetch(row + pixel * s->ldx, 0, 3);
+}
+
+/* Row by row, `along` channels of each. */
+static void strip_along(strip_function *run, const struct strip *s)
+{
+    for (long from = 0; from < s->channels; from += s->along) {
+        const long   end = s->channels - from < s->along ? s->channels : from + s->along;
+        struct strip row = *s;
+
+        row.rows = 1;
+        for (long r = 1; r <= s->rows; r++) {
+            for (long c = from; r < s->rows && c < end; c += KERNEL_PANEL)
+                strip_want(&row, c);
+            run(&row, from, end);
+            row.x += s->next;
+            row.y += s->next_y;
+            if (row.residual) row.residual += s->next_residual;
+            row.above -= s->stride;
+            row.below -= s->stride;
+        }
+    }
 }
 
 /* Rows y0 to y1 and channels c0 to c1 of the columns first, first + by.every, ... */
@@ -321,6 +309,8 @@ static void depthwise_columns(const struct packed_conv *s, struct strip_columns 
     const struct tile_split split = tile_split((s->out_w - first + by.every - 1) / by.every, STRIP);
     const struct kernel_epilogue *e = &s->epilogue;
     const long                    top = y0 * s->stride_h - s->pad_top;
+    const bool                    known = strip_known(s, by);
+    const bool along = known && s->kernel_w < 7 && s->shared && c1 - c0 >= ALONG_CHANNELS;
 
     for (long i = 0, ox = first; i < split.higher + split.lower; i++) {
         const int  pixels = split.height + (i < split.higher);
@@ -354,7 +344,7 @@ static void depthwise_columns(const struct packed_conv *s, struct strip_columns 
             .rows = y1 - y0,
             .channels = c1 - c0,
             .under = under,
-            .along = s->shared && c1 - c0 >= ALONG_CHANNELS ? strip_width(s, under) : 0,
+            .along = along ? strip_width(s, under) : 0,
             .scale = e->scale ? e->scale + c0 : NULL,
             .shift = e->shift ? e->shift + c0 : NULL,
             .residual = e->residual ? e->residual + out * e->ld_residual + c0 : NULL,
@@ -363,7 +353,13 @@ static void depthwise_columns(const struct packed_conv *s, struct strip_columns 
             .act = e->act,
         };
 
-        strip_find(s, by, pixels, from > 0 || end < under)(&strip);
+        strip_function *const run = strip_of[known ? s->kernel_w / 2 : 0][known ? by.pixel_step : 0]
+                                            [pixels][from > 0 || end < under];
+
+        if (along)
+            strip_along(run, &strip);
+        else
+            run(&strip, 0, strip.channels);
         ox += pixels * by.every;
     }
 }

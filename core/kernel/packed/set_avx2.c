@@ -1,24 +1,13 @@
-/* set_avx2: the kernels for AVX2 and FMA. Only this file is compiled for it; the rest of the
- * program runs anywhere. */
+/* set_avx2: the kernels for AVX2 and FMA. */
 #ifdef __x86_64__
 
 #include "kernel/packed/sets.h"
-#include <immintrin.h>
-
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma,prfchw"))), apply_to = function)
-#else
-#pragma GCC target("avx2,fma,prfchw")
-#endif
-
 #include "kernel/packed/simd_avx2.h"
 
 #include "kernel/packed/body.h"
 
-const struct kernel_table kernel_set_avx2 = KERNEL_SET("avx2");
+const struct kernel_table kernel_set_avx2 = KERNEL_SET(avx2);
 
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
+#include "kernel/packed/simd_end.h"
 
 #endif

@@ -4,4 +4,4 @@
 
 #include "kernel/packed/body.h"
 
-const struct kernel_table kernel_set_c = KERNEL_SET("c");
+const struct kernel_table kernel_set_c = KERNEL_SET(c);

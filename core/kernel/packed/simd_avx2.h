@@ -4,6 +4,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* What follows, to the end of the file that includes this, is compiled for these CPUs; the rest of
+ * the program runs anywhere. clang wants to be told the end: simd_end.h. */
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma,prfchw"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma,prfchw")
+#endif
+
 enum { VL = 8 };
 
 typedef float   vec __attribute__((vector_size(32)));

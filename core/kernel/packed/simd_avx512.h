@@ -4,6 +4,16 @@
 #include <stdint.h>
 #include <string.h>
 
+/* What follows, to the end of the file that includes this, is compiled for these CPUs; the rest of
+ * the program runs anywhere. clang wants to be told the end: simd_end.h. */
+#ifdef __clang__
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prfchw"))),                 \
+    apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prfchw")
+#endif
+
 enum { VL = 16 };
 
 typedef float   vec __attribute__((vector_size(64)));
@@ -26,8 +36,9 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 8, 8, [8] = 1};
     _(7, 1)                                                                                        \
     _(8, 1)                                                                                        \
     _(1, 2)                                                                                        \
-    _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3)        \
-        _(5, 3) _(6, 3) _(7, 3) _(8, 3) _(1, 8)
+    _(2, 2)                                                                                        \
+    _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(5, 3)        \
+        _(6, 3) _(7, 3) _(8, 3) _(1, 8)
 
 /* Tiles whose last vector holds half of its channels for two rows: see tile.h. */
 #define TILE_HALVES(_)                                                                             \

@@ -295,20 +295,6 @@ INLINE int tile_take(long vecs)
     return PANEL_VECS == 1 && vecs == TILE_NV + 1 ? TILE_NV - 1 : TILE_NV;
 }
 
-/* `rows` rows below one another as tiles of almost equal height: 49 are 4 of 6 and 5 of 5, and
- * never is the last tile a single row. The higher tiles come first. */
-struct tile_split {
-    int  height; /* of the lower tiles */
-    long higher, lower;
-};
-
-INLINE struct tile_split tile_split(long rows, int most)
-{
-    const long tiles = (rows + most - 1) / most;
-
-    return (struct tile_split){(int)(rows / tiles), rows % tiles, tiles - rows % tiles};
-}
-
 /* The width of tiles of `take` vectors, of the last of which so many lanes count. A run of one row
  * has no next one. */
 INLINE enum tile_width tile_width(int take, long last, long rows)
