@@ -46,7 +46,7 @@ libs.core   := -ljansson -lmd $(if $(filter openblas,$(BLAS)),-lopenblas) -lm -l
 libs.server := -lmicrohttpd -luv
 
 # One of the two gemm back ends; everything else is always compiled.
-skip := core/kernel/gemm_$(if $(filter openblas,$(BLAS)),ref,blas).c
+skip := core/kernel/blas/gemm_$(if $(filter openblas,$(BLAS)),ref,blas).c
 src   = $(filter-out $(skip),$(sort $(shell find $(1) -name '*.c')))
 objs  = $(patsubst %.c,$(B)/%.o,$(call src,$(1)))
 
@@ -131,7 +131,7 @@ $(B)/core/kernel/%.o: flags.release += -fno-stack-protector
 $(B)/core/kernel/packed/%.o: flags.release += -g1
 
 # Plain loops over memory: gcc vectorises those only here.
-$(B)/core/kernel/eltwise.o $(B)/core/plan/combine.o: flags.release += -O3
+$(B)/core/kernel/plain/eltwise.o $(B)/core/run/combine.o: flags.release += -O3
 
 # Files that travel inside the program.
 $(B)/api/resident/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo/weights.safetensors
@@ -222,7 +222,7 @@ fuzz_objs     = $(patsubst %.c,build/fuzz/%.o,$(filter-out core/kernel/%,$(call 
 # checks, which clang's runtime understands, watch over what they read and write; as calls, for
 # they are compiled in half the time. Those for rare CPUs go without.
 fuzz_plain   := $(wildcard core/kernel/packed/set_c*.c core/kernel/packed/set_avx512*.c)
-fuzz_kernels := $(filter-out $(fuzz_plain) core/kernel/gemm_blas.c,$(shell find core/kernel -name '*.c'))
+fuzz_kernels := $(filter-out $(fuzz_plain) core/kernel/blas/gemm_blas.c,$(shell find core/kernel -name '*.c'))
 build/fuzz/lib.a: $(call fuzz_objs,core) $(call fuzz_objs,api) $(fuzz_kernels:%.c=build/fuzz/%.o) $(fuzz_plain:%.c=$(B)/%.o)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
@@ -253,7 +253,7 @@ fuzz: setup-build setup-ci $(FUZZERS)  ## fuzz parsers, the pipeline and the API
 	@FUZZ_RUNS=$(FUZZ_RUNS) tests/run.sh "tests/fuzz/smoke.sh $(FUZZ_SECONDS) $(FUZZERS)"
 
 # Which lines of core and api the corpora reach, all targets together. Kernels for other CPUs are left out.
-cover_objs = $(patsubst %.c,build/cover/%.o,$(filter-out core/kernel/packed/set_% core/kernel/gemm_%,$(call src,$(1)))) $(if $(filter core,$(1)),build/cover/core/kernel/gemm_ref.o)
+cover_objs = $(patsubst %.c,build/cover/%.o,$(filter-out core/kernel/packed/set_% core/kernel/blas/gemm_%,$(call src,$(1)))) $(if $(filter core,$(1)),build/cover/core/kernel/blas/gemm_ref.o)
 build/cover/%.o: %.c | $(setup)
 	@mkdir -p $(@D)
 	@echo '  $@'

@@ -4,41 +4,60 @@
 set -u
 build=$1 passed=0 failed=0
 
-# folder: what its files may include beside themselves and the public header
+# room: the rooms that its files may include beside itself and the public header
 declare -A may=(
     [base]=""
+    [thread]="base"
     [tensor]="base"
     [space]="base"
+    [format]="base tensor weights"
     [weights]="base tensor"
     [kernel]=""
-    [op]="base tensor kernel"
-    [structure]="base tensor space op weights model"
-    [model]="base tensor space op weights structure policy"
-    [subnet]="base tensor space model"
-    [policy]="base tensor space model"
-    [plan]="base tensor space weights op kernel model subnet"
-    [export]="base tensor space weights model subnet plan"
+    [kernel/ref]="kernel"
+    [kernel/blas]="kernel"
+    [kernel/plain]="kernel"
+    [kernel/packed]="kernel"
+    [op]="base thread tensor kernel"
+    [op/attention]="base thread tensor kernel op"
+    [op/conv]="base thread tensor kernel op"
+    [op/embedding]="base thread tensor kernel op"
+    [op/linear]="base thread tensor kernel op"
+    [op/norm]="base thread tensor kernel op"
+    [op/pointwise]="base thread tensor kernel op"
+    [op/pool]="base thread tensor kernel op"
+    [op/shape]="base thread tensor kernel op"
+    [registry]="base space model document builtin"
+    [builtin]="base space model document structure"
+    [model]="base space"
+    [document]="base tensor space weights model"
+    [structure]="base tensor space weights model document"
+    [live]="base space model subnet"
+    [subnet]="base space model live"
+    [policy]="base space model"
+    [run]="base thread tensor space kernel model subnet live"
+    [compile]="base tensor space weights model subnet live run"
+    [measure]="base space model subnet live run"
+    [export]="base space weights model subnet live run"
 )
 
 check() { # sentence, condition's exit status
     if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "not ok: $1"; fi
 }
 
-for folder in core/*/; do
-    name=$(basename "$folder")
-    [ "$name" = include ] && continue
-    [ -n "${may[$name]+set}" ]
-    check "core/$name stands in the table of tests/layers.sh" $?
+for folder in $(find core -mindepth 1 -type d -not -path 'core/include*' | cut -d/ -f2-); do
+    [ -n "${may[$folder]+set}" ]
+    check "core/$folder stands in the table of tests/layers.sh" $?
 done
 
-while read -r file; do
-    from=$(cut -d/ -f2 <<<"${file#"$build"/}")
-    for header in $(tr ' \\' '\n\n' <"$file" | grep -o '^core/[a-z]*/[a-z0-9_]*\.h$' | sort -u); do
-        to=$(cut -d/ -f2 <<<"$header")
+for source in $(find core -name '*.c'); do
+    from=$(dirname "${source#core/}") file=$build/${source%.c}.d
+    [ -f "$file" ] || continue # one of two back ends
+    for header in $(tr ' \\' '\n\n' <"$file" | grep '^core/.*\.h$' | grep -v '^core/include/' | sort -u); do
+        to=$(dirname "${header#core/}")
         [ "$to" = "$from" ] || [[ " ${may[$from]-} " == *" $to "* ]]
-        check "${file#"$build"/} may not include $header" $?
+        check "$source may not include $header" $?
     done
-done < <(find "$build/core" -name '*.d')
+done
 
 # ---- api/ and server/: rooms, by what is included and by what is called -----------------------
 
@@ -128,10 +147,10 @@ only() {
     [ -z "$found" ]
     check "<$header> is included by $found" $?
 }
-only cblas.h '^core/kernel/gemm_blas\.c$'
+only cblas.h '^core/kernel/blas/gemm_blas\.c$'
 only sha2.h '^core/base/digest\.[ch]$'
-only jansson.h '^(core/(base/json|model/|structure/|policy/)|api/api\.c$)'
-only dlfcn.h '^(core/model/plugin|server/http/conn)\.c$' # plug-ins; what the HTTP library calls
+only jansson.h '^(core/(base/json|document/|structure/|policy/)|api/api\.c$)'
+only dlfcn.h '^(core/registry/plugin|server/http/conn)\.c$' # plug-ins; what the HTTP library calls
 only uv.h '^server/(http/|config/resources\.c|loop\.c)'
 only microhttpd.h '^server/http/(httpd|conn|headers)\.[ch]$'
 

@@ -1,6 +1,6 @@
 /* nasbench101: a NasBench101Cell as a Graph of the nodes that lead to its output:
  * projection<i>, cut<i>_<j>, sum<i> and op<i> for each, then concat and sum. */
-#include "subnet/nasbench101.h"
+#include "live/nasbench101.h"
 #include "export/export.h"
 
 /* What the nodes of the Graph are called, as they are written. */

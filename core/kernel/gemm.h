@@ -1,5 +1,5 @@
-/* gemm: single-precision matrix products. gemm_blas.c (OpenBLAS) or gemm_ref.c
- * (plain C: the twin, and the build for sanitizers) is linked. */
+/* gemm: single-precision matrix products. blas/gemm_blas.c (OpenBLAS) or
+ * blas/gemm_ref.c (plain C: the twin, and the build for sanitizers) is linked. */
 #ifndef KERNEL_GEMM_H
 #define KERNEL_GEMM_H
 

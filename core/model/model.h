@@ -89,7 +89,7 @@ struct module {
     sn_tensor       *param; /* in the order of op->params: the whole weight; SN_NONE if absent */
     int *state; /* in the order of op->params: slot in sn_state, -1 for ordinary weights */
     _Atomic(void *)
-            *packed; /* [variants * params] prepared weights, scale and shift: plan/pack.c */
+            *packed; /* [variants * params] prepared weights, scale and shift: compile/pack.c */
     size_t   n_packed;
     uint64_t n_param_elements;
 

@@ -4,9 +4,9 @@
 #define OP_OP_INTERNAL_H
 
 #include "base/base.h"
-#include "base/share.h"
 #include "kernel/activation.h"
 #include "supernet/supernet.h"
+#include "thread/share.h"
 
 /* ---- messages ------------------------------------------------------------------ */
 

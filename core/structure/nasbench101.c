@@ -9,7 +9,7 @@
  *
  * The output has out_features channels, shared by the nodes it reads; how many another node
  * has follows from what reads it. So the channels of a node are a choice that is derived
- * from the others (subnet/nasbench101.c), and weights are there for all out_features.
+ * from the others (live/nasbench101.c), and weights are there for all out_features.
  *
  * Ying et al., NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019. */
 #include "structure/template.h"

@@ -3,7 +3,7 @@
 #ifndef STRUCTURE_STRUCTURE_H
 #define STRUCTURE_STRUCTURE_H
 
-#include "model/build.h"
+#include "document/build.h"
 
 extern const struct structure structure_sequential;
 extern const struct structure structure_graph;

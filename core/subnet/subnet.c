@@ -5,9 +5,9 @@
 
 #include "base/budget.h"
 #include "base/digest.h"
+#include "live/nasbench101.h"
+#include "live/network.h"
 #include "space/value.h"
-#include "subnet/nasbench101.h"
-#include "subnet/network.h"
 
 /* 128 bits of SHA-256 over the specification's digest and, in the order of the
  * space, each active label with its value as Python would print it. */

@@ -61,7 +61,7 @@ bool weights_has_prefix(const sn_weights *w, const char *prefix);
 /* A supernet has been loaded with them: no tensor can be added any more. NULL is none. */
 void weights_use(sn_weights *w);
 
-/* ---- header.c: what the document says, checked ---- */
+/* ---- format/safetensors.c: what the document says, checked ---- */
 
 struct tensor_entry {
     const char *name;

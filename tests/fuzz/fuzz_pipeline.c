@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "pipeline.h"
-#include "plan/plan.h"
+#include "run/plan.h"
 #include "subnet/subnet.h"
 
 int    LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

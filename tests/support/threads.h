@@ -4,7 +4,7 @@
 
 #include "supernet/supernet.h"
 
-/* How often a run goes over its plan: core/plan/fence.h. */
+/* How often a run goes over its plan: core/run/fence.h. */
 #ifdef SN_FENCE
 enum { RUN_PASSES = 2 };
 #else

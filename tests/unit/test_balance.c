@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "base/balance.h"
-#include "base/share.h"
+#include "thread/balance.h"
+#include "thread/share.h"
 
 enum { LOOP = 1000 };
 

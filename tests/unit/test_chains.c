@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
-#include "base/balance.h"
 #include "base/base.h"
 #include "support/planned.h"
 #include "support/threads.h"
+#include "thread/balance.h"
 
 #define NORM(name, from)                                                                           \
     "{\"name\": \"" name                                                                           \

@@ -1,7 +1,7 @@
 /* Every network with every batch up to the largest, on one thread and on several: a plan made for
  * more gives the bits that a plan made for just this batch gives.
  *
- * In builds that fence memory (core/plan/fence.h) every read and write of it is watched. */
+ * In builds that fence memory (core/run/fence.h) every read and write of it is watched. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "plan/plan.h"
+#include "run/plan.h"
 #include "support/threads.h"
 #include "support/whole.h"
 

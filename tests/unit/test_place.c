@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "plan/place.h"
-#include "plan/plan.h"
+#include "compile/place.h"
+#include "run/plan.h"
 #include "support/planned.h"
 
 static uint32_t drawn = 1;

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "model/build.h"
+#include "document/build.h"
 #include "support/schema.h"
 
 static json_t      *schema;

@@ -9,10 +9,10 @@
 
 #include <cmocka.h>
 
-#include "base/balance.h"
 #include "base/base.h"
 #include "support/planned.h"
 #include "support/threads.h"
+#include "thread/balance.h"
 
 #define DOWN(name, from, stride)                                                                   \
     "{\"name\": \"" name "\", \"type\": \"Conv2d\", \"in_channels\": 4, \"out_channels\": 4, "     \

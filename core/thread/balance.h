@@ -1,0 +1,27 @@
+/* balance: how loops are divided between threads of unequal speed. */
+#ifndef THREAD_BALANCE_H
+#define THREAD_BALANCE_H
+
+#include <stdbool.h>
+
+#include "supernet/supernet.h"
+
+struct sn_balance {
+    int     n_threads;
+    double *share; /* [n_threads] of a loop, in equal parts: only read while a run goes on */
+    struct balance_thread {
+        _Alignas(64) double work, seconds; /* in this run: a line that nobody else writes to */
+        double speed;                      /* moving average; that of an average thread is 1 */
+    } thread[];
+};
+
+/* Where part i of `parts` begins in a loop over [0, n), rounded to the nearest unit. */
+int64_t balance_at(const sn_balance *b, int64_t n, int64_t parts, int64_t i);
+
+/* Part i, of so much work in any unit, took so long. On any thread, but one for each i. */
+void balance_note(sn_balance *b, int64_t i, double work, double seconds);
+
+/* After a run, on one thread: what it has shown, or, if it was stopped, nothing. */
+void balance_learn(sn_balance *b, bool stopped);
+
+#endif

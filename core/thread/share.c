@@ -1,0 +1,117 @@
+/* share: the work of one step on several threads. The kernels compute a number by the same
+ * operations in the same order whatever the part, so sharing changes no bit. */
+#define _POSIX_C_SOURCE 199309L /* clock_gettime */
+#include "thread/share.h"
+
+#include <time.h>
+
+#include "thread/balance.h"
+
+/* Multiply-adds that are worth waking a thread for: some five microseconds of one core. */
+enum { SHARE_WORTH = 400000 };
+
+struct loop {
+    share_body *body;
+    const void *cls;
+    int64_t     n, grain, parts;
+    sn_balance *balance; /* NULL: parts of equal size */
+    double      work;    /* that it learns from; 0: nothing */
+};
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Where part i of the range begins. Of equal parts the first ones are the larger: their threads are
+ * awake. */
+static int64_t share_at(const struct loop *s, int64_t i)
+{
+    const int64_t grains = (s->n + s->grain - 1) / s->grain;
+    const int64_t at = s->grain * (s->balance ? balance_at(s->balance, grains, s->parts, i)
+                                              : (grains * i + s->parts - 1) / s->parts);
+
+    return at < s->n ? at : s->n;
+}
+
+static void share_part(void *cls, int i)
+{
+    const struct loop *s = cls;
+    const int64_t      from = share_at(s, i), to = share_at(s, i + 1);
+    const bool         learns = s->work > 0.0;
+    const double       start = learns ? now() : 0.0;
+
+    if (from >= to) return;
+    s->body(s->cls, from, to, i);
+    if (learns)
+        balance_note(s->balance, i, s->work * (double)(to - from) / (double)s->n, now() - start);
+}
+
+/* The pool of such threads is the number of the part. */
+static void run_alone(void *pool, int n, void (*body)(void *cls, int i), void *cls)
+{
+    const int *part = pool;
+
+    if (*part < n) body(cls, *part);
+}
+
+void share_run(const sn_parallel *parallel, int n_threads, int64_t n, int64_t grain, double work,
+               share_body *body, const void *cls)
+{
+    struct loop  s = {.body = body, .cls = cls, .n = n, .grain = grain, .parts = 1};
+    const double worth = work / SHARE_WORTH;
+    const bool   alone = parallel && parallel->run == run_alone;
+
+    if (n == 0) return;
+    if (parallel) {
+        const int64_t threads = parallel->n_threads < n_threads ? parallel->n_threads : n_threads;
+
+        s.balance = parallel->balance;
+        s.parts = threads;
+        if (!alone && worth < (double)s.parts) s.parts = (int64_t)worth;
+        if ((n + grain - 1) / grain < s.parts) s.parts = (n + grain - 1) / grain;
+        if (s.balance && !alone && s.parts == threads) s.work = work;
+    }
+    if (s.parts > 1 || alone)
+        parallel->run(parallel->pool, (int)s.parts, share_part, &s);
+    else
+        body(cls, 0, n, 0);
+}
+
+struct lanes {
+    const sn_parallel *parallel;
+    int                n;
+    double             work;
+    share_lane        *lane;
+    const void        *cls;
+};
+
+static void run_lane(void *cls, int i)
+{
+    enum { UNITS = 1 << 16 };
+    const struct lanes *l = cls;
+    sn_balance         *b = l->parallel->balance;
+    const sn_parallel   alone = {.run = run_alone, .pool = &i, .n_threads = l->n, .balance = b};
+    const double        start = b ? now() : 0.0;
+
+    l->lane(l->cls, &alone);
+    if (b) {
+        const int64_t units = balance_at(b, UNITS, l->n, i + 1) - balance_at(b, UNITS, l->n, i);
+
+        balance_note(b, i, l->work * (double)units / UNITS, now() - start);
+    }
+}
+
+bool share_lanes(const sn_parallel *parallel, int n_threads, double work, share_lane *lane,
+                 const void *cls)
+{
+    const int    threads = parallel ? parallel->n_threads : 1;
+    struct lanes l = {parallel, threads < n_threads ? threads : n_threads, work, lane, cls};
+
+    if (l.n < 2 || work < (double)l.n * SHARE_WORTH) return false;
+    parallel->run(parallel->pool, l.n, run_lane, &l);
+    return true;
+}
