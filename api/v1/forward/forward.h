@@ -10,7 +10,7 @@
 
 #include "v1/subnets.h"
 
-/* All that a request can say beside its inputs, see forward/said.c. */
+/* All that a request can say beside its inputs, see said.c. */
 enum said_word {
     SAID_SUBNET,
     SAID_CHOICES,
@@ -71,7 +71,7 @@ struct forward {
     bool          several; /* `subnets` was used: results are told apart by their ids */
 };
 
-/* ---- forward/said.c ---- */
+/* ---- said.c ---- */
 
 /* Collect what one form says: a member of the body; all keys of the metadata; all parameters of the
  * query. A word that is unknown, or said differently elsewhere, is refused. */
@@ -80,10 +80,13 @@ enum problem_code api_forward_say_json(struct forward *f, struct json_text name,
 enum problem_code api_forward_say_metadata(struct forward *f);
 enum problem_code api_forward_say_query(struct forward *f);
 
+bool        api_forward_is_said(const struct forward *f, enum said_word w);
+const char *api_forward_where(const struct forward *f, enum said_word w);
+
+/* ---- decide.c, policy.c ---- */
+
 /* Mode and subnets from all that was said; nothing said: the current subnet. */
 enum problem_code api_forward_decide(struct forward *f);
-
-/* ---- forward.c, forward/policy.c ---- */
 
 /* `id` NULL: the current one. */
 enum problem_code api_forward_one_id(struct forward *f, const char *id, const char *where,
@@ -107,6 +110,21 @@ enum problem_code api_forward_policy(struct forward *f, const struct forward_pol
 /* Takes `subnet` in any case. */
 enum problem_code api_forward_add(struct forward *f, sn_subnet *subnet);
 
+/* Distributions need weights, and only a policy or logits have them. */
+enum problem_code api_forward_check_soft(struct forward *f);
+
+/* ---- inputs.c ---- */
+
+/* Hold the inputs against the ports of the supernet, and see what the batch is. */
+enum problem_code api_forward_bind(struct forward *f);
+bool              api_forward_is_batch(const sn_port *port, int d);
+
+/* ---- compute.c ---- */
+
+/* A plan for each subnet, and what its outputs are; then whether these are too much together. */
+enum problem_code api_forward_compile(struct forward *f);
+enum problem_code api_forward_check_outputs(struct forward *f);
+
 /* Run plan i: `out` are dense tensors of the described outputs. */
 enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out);
 
@@ -114,7 +132,7 @@ enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out);
 enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_out, size_t *ret_n,
                                       size_t *ret_bytes);
 
-/* ---- forward/json.c, forward/binary.c ---- */
+/* ---- read_json.c, read_safetensors.c, write_json.c, write_safetensors.c ---- */
 
 enum problem_code api_forward_read_json(struct forward *f);
 enum problem_code api_forward_read_binary(struct forward *f);

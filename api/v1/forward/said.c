@@ -38,12 +38,12 @@ static const char *form_name(enum said_form form)
     return name[form];
 }
 
-static const char *where_of(const struct forward *f, enum said_word w)
+const char *api_forward_where(const struct forward *f, enum said_word w)
 {
     return f->said[w].in == IN_METADATA ? words[w].in_metadata : words[w].name;
 }
 
-static bool is_said(const struct forward *f, enum said_word w)
+bool api_forward_is_said(const struct forward *f, enum said_word w)
 {
     return f->said[w].in != SAID_NOWHERE;
 }
@@ -54,7 +54,7 @@ static enum problem_code say(struct forward *f, enum said_word w, const struct s
 {
     const struct said *before = &f->said[w];
 
-    if (!is_said(f, w)) {
+    if (!api_forward_is_said(f, w)) {
         f->said[w] = *what;
         return P_OK;
     }
@@ -87,7 +87,8 @@ enum problem_code api_forward_say_json(struct forward *f, struct json_text name,
     if (!text) return p->code;
     w = find(text);
     if (w == SAID_COUNT) return api_fail_unknown(p, "body", text, "inputs|" API_FORWARD_WORDS);
-    if (is_said(f, w)) return api_fail(p, P_SYNTAX, "body", "'%s' is given twice", text);
+    if (api_forward_is_said(f, w))
+        return api_fail(p, P_SYNTAX, "body", "'%s' is given twice", text);
     if (words[w].kind == TEXT && api_body_text(f->call, value, "", text, &what.text) != P_OK)
         return p->code;
     if (words[w].kind == WHOLE &&
@@ -144,74 +145,4 @@ enum problem_code api_forward_say_query(struct forward *f)
             return f->call->problem.code;
     }
     return P_OK;
-}
-
-static enum problem_code check_version(struct forward *f)
-{
-    const struct model *m = f->call->model;
-    const struct said  *said = &f->said[SAID_VERSION];
-
-    if (!is_said(f, SAID_VERSION) || (uint64_t)said->number == m->version) return P_OK;
-    return api_fail(&f->call->problem, P_STALE, where_of(f, SAID_VERSION),
-                    "version %lld of supernet '%s' is not served, version %llu is",
-                    (long long)said->number, m->name, (unsigned long long)m->version);
-}
-
-static enum problem_code read_mode(struct forward *f)
-{
-    const char *mode = f->said[SAID_MODE].text;
-
-    if (!mode) return P_OK;
-    if (strcmp(mode, "eval") != 0 && strcmp(mode, "train") != 0)
-        return api_fail(&f->call->problem, P_INVALID, where_of(f, SAID_MODE),
-                        "'%.200s' is neither eval nor train", mode);
-    f->train = mode[0] == 't';
-    return P_OK;
-}
-
-/* What contradicts itself, wherever its parts were said. */
-static enum problem_code check_together(struct forward *f)
-{
-    struct problem *p = &f->call->problem;
-    const bool      decided = is_said(f, SAID_POLICY) || is_said(f, SAID_ALPHA);
-
-    if (is_said(f, SAID_SUBNET) + is_said(f, SAID_CHOICES) + is_said(f, SAID_SUBNETS) > 1)
-        return api_fail(p, P_INVALID,
-                        f->said[SAID_SUBNET].in == IN_QUERY       ? "subnet"
-                        : f->said[SAID_CHOICES].in == IN_METADATA ? "__metadata__"
-                                                                  : "body",
-                        "only one of subnet, choices and subnets can say what to run");
-    if (is_said(f, SAID_POLICY) && is_said(f, SAID_ALPHA))
-        return api_fail(p, P_INVALID, "policy", "only one of policy and alpha can decide");
-    if (is_said(f, SAID_SUBNETS) && decided)
-        return api_fail(p, P_INVALID, "subnets", "a policy decides one subnet, not a list");
-    if (is_said(f, SAID_SEED) && !is_said(f, SAID_POLICY))
-        return api_fail(p, P_INVALID, where_of(f, SAID_SEED),
-                        "a seed is for a policy, and none is named");
-    return P_OK;
-}
-
-enum problem_code api_forward_decide(struct forward *f)
-{
-    const struct said    *said = f->said;
-    struct forward_policy how = {.name = said[SAID_POLICY].text,
-                                 .id = said[SAID_SUBNET].text,
-                                 .alpha = said[SAID_ALPHA].json,
-                                 .choices = said[SAID_CHOICES].json,
-                                 .has_seed = is_said(f, SAID_SEED),
-                                 .seed = (uint64_t)said[SAID_SEED].number,
-                                 .where_name = where_of(f, SAID_POLICY),
-                                 .where_id = where_of(f, SAID_SUBNET),
-                                 .where_alpha = where_of(f, SAID_ALPHA),
-                                 .where_choices = where_of(f, SAID_CHOICES)};
-
-    /* 404 is for what the URL names. */
-    how.if_unknown = said[SAID_SUBNET].in == IN_QUERY ? P_NO_SUBNET : P_UNKNOWN_SUBNET;
-    if (check_version(f) != P_OK || read_mode(f) != P_OK || check_together(f) != P_OK)
-        return f->call->problem.code;
-    if (how.name || how.alpha.at) return api_forward_policy(f, &how);
-    if (how.choices.at) return api_forward_one_choices(f, how.choices, how.where_choices);
-    if (is_said(f, SAID_SUBNETS))
-        return api_forward_list(f, said[SAID_SUBNETS].json, where_of(f, SAID_SUBNETS));
-    return api_forward_one_id(f, how.id, how.where_id, how.if_unknown); /* NULL: the current one */
 }
