@@ -191,6 +191,7 @@ static void begin(struct call *call)
 {
     api_response_fini(call->ret);
     call->ret->status = 200;
+    api_call_drop_result(call);
     api_buf_fini(&call->body);
     call->body = (struct api_buf){
         .account = &call->api->account, .purpose = ACCOUNT_REPLIES, .stop = call->req->stop};
@@ -224,7 +225,10 @@ static enum problem_code handle(struct call *call, const struct api_route_row *r
         call->model = api_model_unref(call->model);
         if (api_find_model(call) != P_OK) break;
     }
-    if (check_weights(call, row) == P_OK && call->body.failed) api_fail_buf(p, &call->body, NULL);
+    if (check_weights(call, row) == P_OK && call->result.cls)
+        call->result.cls->write[call->answer](call, call->result.at);
+    api_call_drop_result(call);
+    if (p->code == P_OK && call->body.failed) api_fail_buf(p, &call->body, NULL);
     if (p->no_buffers && is_alone(call)) api_fail_for_ever(p);
     return p->code;
 }

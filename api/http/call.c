@@ -51,6 +51,12 @@ enum problem_code api_call_charge(struct call *call, size_t n, const char *what)
     return P_OK;
 }
 
+void api_call_drop_result(struct call *call)
+{
+    if (call->result.cls) call->result.cls->fini(call->result.at);
+    call->result = (struct api_result){0};
+}
+
 struct budget api_call_budget(struct call *call)
 {
     return (struct budget){call->account, call->req->stop};

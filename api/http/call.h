@@ -9,10 +9,23 @@
 #include "http/problem.h"
 #include "http/url.h"
 
+struct call;
 struct api;   /* what stays between calls: resident/resident.h */
 struct model; /* a loaded supernet: resident/model.h */
 
 enum { API_MAX_NAME = 256 };
+
+/* What a handler has computed, for one of the writers to say: that of the call's answer. What a
+ * handler says in one form only it may as well write into the body itself. */
+struct api_result_class {
+    enum problem_code (*write[MEDIA_COUNT])(struct call *call, void *result);
+    void (*fini)(void *result);
+};
+
+struct api_result {
+    const struct api_result_class *cls; /* NULL: there is none */
+    void                          *at;
+};
 
 struct call {
     struct api               *api;
@@ -28,11 +41,15 @@ struct call {
     struct model             *model; /* {m}, referenced; NULL for routes without */
     bool                      holds; /* its `handover` */
     bool                      moved; /* another load has taken its place: begin again with that */
-    struct api_buf            body;  /* of the answer; handed over at the end */
+    struct api_result         result;
+    struct api_buf            body;      /* of the answer; handed over at the end */
     size_t                    n_charged; /* as a request, see api_call_charge() */
     sn_arena                 *mem;       /* see api_call_alloc(); NULL: not needed yet */
     enum media                answer;
 };
+
+/* End the result; there is none any more. */
+void api_call_drop_result(struct call *call);
 
 struct budget api_call_budget(struct call *call);
 

@@ -113,6 +113,30 @@ static void several_subnets_answer_in_order(void **state)
     answer_fini(&a);
 }
 
+/* Named three times, by its choices and by its id: it is answered as often, and has the same bits.
+ */
+static void a_subnet_that_is_named_again_runs_once(void **state)
+{
+    struct api    *api = api_of(state);
+    const uint64_t before = atomic_load(&api->metrics.n_runs);
+    char           two[33], body[256];
+    struct answer  a;
+
+    id_of(api, 2, two);
+    snprintf(body, sizeof body,
+             "{\"subnets\": [{\"w\": 2}, {\"w\": 1}, \"%s\", {\"w\": 2}], \"mode\": \"train\", "
+             "\"inputs\": {\"x\": [[1, 2]]}}",
+             two);
+    a = ask_ok(api, RUN, body);
+    assert_int_equal(atomic_load(&api->metrics.n_runs) - before, 2);
+    assert_int_equal(json_array_size(answer_at(&a, "results")), 4);
+    assert_true(json_equal(answer_at(&a, "results.0"), answer_at(&a, "results.2")));
+    assert_true(json_equal(answer_at(&a, "results.0"), answer_at(&a, "results.3")));
+    assert_false(json_equal(answer_at(&a, "results.0"), answer_at(&a, "results.1")));
+    assert_non_null(answer_at(&a, "results.3.state"));
+    answer_fini(&a);
+}
+
 static void an_inline_subnet_is_not_current(void **state)
 {
     struct answer a;
@@ -562,6 +586,7 @@ int main(void)
         cmocka_unit_test(threads_do_not_make_a_forward_too_large),
         cmocka_unit_test(a_batch_is_computed),
         cmocka_unit_test(several_subnets_answer_in_order),
+        cmocka_unit_test(a_subnet_that_is_named_again_runs_once),
         cmocka_unit_test(an_inline_subnet_is_not_current),
         cmocka_unit_test(both_forms_give_the_same_bits),
         cmocka_unit_test(several_subnets_are_told_apart_by_their_ids),

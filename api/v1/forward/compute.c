@@ -1,4 +1,4 @@
-/* forward/compute: plans, and their runs.
+/* forward/compute: plans, and their runs. What form the answer will have is not known here.
  *
  * A plan is compiled for the batch rounded up to a power of two, so that a client
  * that sends 13, 14, 15 samples needs one plan and not three; where a network is not the same
@@ -59,7 +59,8 @@ static void fill_frame(struct forward *f)
     for (size_t i = 0; i < frame->options.n_in; i++) {
         const sn_port *port = sn_supernet_input(net, i);
 
-        frame->in[i] = frame->largest[i] = (sn_desc){f->in[i].dtype, f->in[i].shape};
+        frame->in[i] = frame->largest[i] =
+            (sn_desc){f->request.in[i].dtype, f->request.in[i].shape};
         for (int d = 0; d < frame->in[i].shape.rank; d++)
             if (api_forward_is_batch(port, d)) {
                 frame->in[i].shape.dim[d] = f->batch > 0 ? f->batch : 1;
@@ -70,28 +71,27 @@ static void fill_frame(struct forward *f)
 
 static enum problem_code open_plan(struct forward *f, size_t i)
 {
-    struct run *r = &f->run[i];
-
-    if (r->plan) return P_OK;
-    return plan_of(f, f->subnet[i], &f->frame.options, f->frame.largest, &r->plan);
+    if (f->plan[i]) return P_OK;
+    return plan_of(f, f->result->item[i].subnet, &f->frame.options, f->frame.largest, &f->plan[i]);
 }
 
-static enum problem_code describe(struct forward *f, size_t i)
+static enum problem_code describe(struct forward *f, struct forward_item *item, const sn_plan *plan)
 {
-    struct run *r = &f->run[i];
+    sn_desc out[SN_MAX_PORTS];
 
-    r->n_out = sn_plan_describe(r->plan)->n_out;
-    r->out = api_call_alloc(f->call, (r->n_out + 1) * sizeof *r->out);
-    if (!r->out) return problem(f)->code;
-    sn_plan_outputs(r->plan, f->batch < 0 ? 1 : f->batch, r->out);
-    for (size_t o = 0; o < r->n_out; o++) {
-        const int64_t count = sn_shape_count(&r->out[o].shape);
+    item->n_out = sn_plan_describe(plan)->n_out;
+    item->out = api_call_alloc(f->call, (item->n_out + 1) * sizeof *item->out);
+    if (!item->out) return problem(f)->code;
+    sn_plan_outputs(plan, f->batch < 0 ? 1 : f->batch, out);
+    for (size_t o = 0; o < item->n_out; o++) {
+        const int64_t count = sn_shape_count(&out[o].shape);
         size_t        bytes;
 
         if (count < 0 ||
-            __builtin_mul_overflow((size_t)count, sn_dtype_bytes(r->out[o].dtype), &bytes) ||
-            __builtin_add_overflow(r->n_bytes, bytes, &r->n_bytes))
+            __builtin_mul_overflow((size_t)count, sn_dtype_bytes(out[o].dtype), &bytes) ||
+            __builtin_add_overflow(item->n_bytes, bytes, &item->n_bytes))
             return api_fail(problem(f), P_LIMIT, "outputs", "they take more than all memory");
+        item->out[o] = sn_tensor_dense(out[o].dtype, &out[o].shape, NULL);
     }
     return P_OK;
 }
@@ -99,7 +99,7 @@ static enum problem_code describe(struct forward *f, size_t i)
 /* The first plan is the worker's, as its scratch memory is. */
 static bool may_keep(struct forward *f, size_t i)
 {
-    const size_t n = sn_plan_describe(f->run[i].plan)->plan_bytes;
+    const size_t n = sn_plan_describe(f->plan[i])->plan_bytes;
 
     if (i == 0) return true;
     if (!account_charge(f->call->account, ACCOUNT_REQUESTS, n)) return false;
@@ -107,18 +107,47 @@ static bool may_keep(struct forward *f, size_t i)
     return true;
 }
 
-enum problem_code api_forward_compile(struct forward *f)
+/* The outputs of all answers together, before anything runs: the result holds them at once, and the
+ * text of an answer is several times as long. */
+static enum problem_code check_outputs(struct forward *f)
+{
+    const struct forward_result *r = f->result;
+    const size_t                 max = f->call->config->max_scratch_bytes;
+    size_t                       total = 0;
+
+    for (size_t i = 0; i < r->n_answers; i++)
+        if (__builtin_add_overflow(total, r->item[r->answer[i]].n_bytes, &total) || total > max)
+            return api_fail(problem(f), P_LIMIT, "outputs",
+                            "they take more than the limit of %zu bytes", max);
+    return P_OK;
+}
+
+/* A subnet that is named twice runs once. */
+static enum problem_code list_items(struct forward *f)
+{
+    struct forward_result *r = f->result = api_forward_result(f->call, f->n_subnets);
+
+    f->plan = api_call_alloc(f->call, f->n_subnets * sizeof *f->plan);
+    if (!r || !f->plan) return problem(f)->code;
+    r->net = f->call->model->net;
+    r->version = f->call->model->version;
+    r->several = f->several;
+    for (size_t i = 0; i < f->n_subnets; i++)
+        api_forward_result_add(r, f->subnet[i]);
+    return P_OK;
+}
+
+enum problem_code api_forward_describe(struct forward *f)
 {
     fill_frame(f);
-    f->run = api_call_alloc(f->call, f->n_subnets * sizeof *f->run);
-    if (!f->run) return problem(f)->code;
-    for (size_t i = 0; i < f->n_subnets; i++) {
+    if (list_items(f) != P_OK) return problem(f)->code;
+    for (size_t i = 0; i < f->result->n_items; i++) {
         if (api_call_stopped(f->call, "before the forward began") != P_OK ||
-            open_plan(f, i) != P_OK || describe(f, i) != P_OK)
+            open_plan(f, i) != P_OK || describe(f, &f->result->item[i], f->plan[i]) != P_OK)
             return problem(f)->code;
-        if (!may_keep(f, i)) f->run[i].plan = sn_plan_unref(f->run[i].plan);
+        if (!may_keep(f, i)) f->plan[i] = sn_plan_unref(f->plan[i]);
     }
-    return P_OK;
+    return check_outputs(f);
 }
 
 /* The worker's scratch memory, grown if it must be. */
@@ -149,75 +178,57 @@ static enum problem_code scratch(struct forward *f, size_t n_bytes, void **ret_s
     return P_OK;
 }
 
-/* All outputs together, before anything runs: the answer holds them at once. */
-enum problem_code api_forward_check_outputs(struct forward *f)
+/* A fresh copy of the running statistics. Those that the answer says are there all at once. */
+static enum problem_code open_state(struct forward *f, size_t i, sn_state **ret_state)
 {
-    const size_t max = f->call->config->max_scratch_bytes;
-    sn_desc      desc[SN_MAX_PORTS];
-    size_t       total = 0, n, bytes;
+    sn_error err = {0};
+    size_t   n_bytes = 0;
 
-    for (size_t i = 0; i < f->n_subnets; i++) {
-        if (api_forward_outputs(f, i, desc, &n, &bytes) != P_OK) return problem(f)->code;
-        if (__builtin_add_overflow(total, bytes, &total) || total > max)
-            return api_fail(problem(f), P_LIMIT, "outputs",
-                            "they take more than the limit of %zu bytes", max);
-    }
-    return P_OK;
-}
-
-enum problem_code api_forward_outputs(struct forward *f, size_t i, sn_desc *ret_out, size_t *ret_n,
-                                      size_t *ret_bytes)
-{
-    const struct run *r = &f->run[i];
-
-    memcpy(ret_out, r->out, r->n_out * sizeof *r->out);
-    *ret_n = r->n_out;
-    *ret_bytes = r->n_bytes;
-    return P_OK;
-}
-
-/* A fresh copy of the running statistics; one at a time, all of one size. */
-static enum problem_code open_state(struct forward *f)
-{
-    const bool first = !f->state;
-    sn_error   err = {0};
-    size_t     n_bytes = 0;
-
-    f->state = sn_state_free(f->state);
-    if (sn_state_create(f->call->model->net, &f->state, &err) != SN_OK)
+    if (sn_state_create(f->call->model->net, ret_state, &err) != SN_OK)
         return api_fail_library(problem(f), &err, NULL);
-    for (size_t i = 0; first && i < sn_state_count(f->state); i++) {
+    if (i > 0 && !f->result->with_state) return P_OK;
+    for (size_t k = 0; k < sn_state_count(*ret_state); k++) {
         sn_tensor t;
 
-        sn_state_at(f->state, i, &t);
+        sn_state_at(*ret_state, k, &t);
         n_bytes += (size_t)sn_shape_count(&t.shape) * sn_dtype_bytes(t.dtype);
     }
     return api_call_charge(f->call, n_bytes, "the statistics of the run");
 }
 
-enum problem_code api_forward_run(struct forward *f, size_t i, sn_tensor *out)
+static enum problem_code run_item(struct forward *f, size_t i)
 {
-    struct api_worker *worker = f->call->worker;
-    sn_run_options     options = {
-            .size = sizeof options, .probs = f->probs, .parallel = worker->parallel};
+    struct api_worker   *worker = f->call->worker;
+    struct forward_item *item = &f->result->item[i];
+    sn_run_options       options = {
+              .size = sizeof options, .probs = f->probs, .parallel = worker->parallel};
     const uint64_t n_shared = worker->n_shared;
     sn_error       err = {0};
 
     if (open_plan(f, i) != P_OK ||
-        scratch(f, sn_plan_describe(f->run[i].plan)->scratch_bytes, &options.scratch) != P_OK)
+        scratch(f, sn_plan_describe(f->plan[i])->scratch_bytes, &options.scratch) != P_OK)
         return problem(f)->code;
     if (f->call->req->stop) {
         options.stop = api_budget_stopped;
         options.stop_cls = (void *)f->call->req->stop;
     }
     if (f->train) { /* never the statistics that are served */
-        if (open_state(f) != P_OK) return problem(f)->code;
-        options.state = f->state;
+        if (open_state(f, i, &item->state) != P_OK) return problem(f)->code;
+        options.state = item->state;
     }
-    if (sn_plan_forward(f->run[i].plan, f->in, out, &options, &err) != SN_OK)
+    if (sn_plan_forward(f->plan[i], f->request.in, item->out, &options, &err) != SN_OK)
         return api_fail_library(problem(f), &err, NULL);
-    f->run[i].plan = sn_plan_unref(f->run[i].plan); /* each runs once */
+    if (!f->result->with_state) item->state = sn_state_free(item->state);
+    f->plan[i] = sn_plan_unref(f->plan[i]); /* each runs once */
     api_metrics_count_run(&f->call->api->metrics, (uint64_t)(f->batch < 0 ? 1 : f->batch),
                           worker->n_shared > n_shared);
+    return P_OK;
+}
+
+enum problem_code api_forward_compute(struct forward *f)
+{
+    if (api_forward_result_alloc(f->call, f->result) != P_OK) return problem(f)->code;
+    for (size_t i = 0; i < f->result->n_items; i++)
+        if (run_item(f, i) != P_OK) return problem(f)->code;
     return P_OK;
 }

@@ -31,8 +31,8 @@ enum problem_code api_forward_add(struct forward *f, sn_subnet *subnet)
     return P_OK;
 }
 
-enum problem_code api_forward_one_id(struct forward *f, const char *id, const char *where,
-                                     enum problem_code if_unknown)
+static enum problem_code one_id(struct forward *f, const char *id, const char *where,
+                                enum problem_code if_unknown)
 {
     sn_subnet *subnet;
 
@@ -41,8 +41,7 @@ enum problem_code api_forward_one_id(struct forward *f, const char *id, const ch
     return api_forward_add(f, subnet);
 }
 
-enum problem_code api_forward_one_choices(struct forward *f, struct json_text choices,
-                                          const char *where)
+static enum problem_code one_choices(struct forward *f, struct json_text choices, const char *where)
 {
     const struct completion none = {0};
     sn_subnet              *subnet;
@@ -56,7 +55,7 @@ enum problem_code api_forward_one_choices(struct forward *f, struct json_text ch
     return api_forward_add(f, subnet);
 }
 
-enum problem_code api_forward_list(struct forward *f, struct json_text list, const char *where)
+static enum problem_code list(struct forward *f, struct json_text list, const char *where)
 {
     struct problem  *p = problem(f);
     const size_t     max = f->call->config->max_subnets;
@@ -84,9 +83,9 @@ enum problem_code api_forward_list(struct forward *f, struct json_text list, con
         if (api_json_first(item) == '"') {
             const char *id = api_body_decode(f->call, item);
 
-            rc = id ? api_forward_one_id(f, id, place, P_UNKNOWN_SUBNET) : p->code;
+            rc = id ? one_id(f, id, place, P_UNKNOWN_SUBNET) : p->code;
         } else if (api_json_first(item) == '{') {
-            rc = api_forward_one_choices(f, item, place);
+            rc = one_choices(f, item, place);
         } else {
             rc = api_fail(p, P_INVALID, place, "must be an id or an object of choices, not %s",
                           api_json_kind(item));
@@ -97,7 +96,7 @@ enum problem_code api_forward_list(struct forward *f, struct json_text list, con
 }
 
 /* Distributions need weights, and only a policy or logits have them. */
-enum problem_code api_forward_check_soft(struct forward *f)
+static enum problem_code check_soft(struct forward *f)
 {
     const sn_supernet *net = f->call->model->net;
 
@@ -114,21 +113,22 @@ enum problem_code api_forward_check_soft(struct forward *f)
 static enum problem_code check_version(struct forward *f)
 {
     const struct model *m = f->call->model;
-    const struct said  *said = &f->said[SAID_VERSION];
+    const struct said  *said = &f->request.said[SAID_VERSION];
 
-    if (!api_forward_is_said(f, SAID_VERSION) || (uint64_t)said->number == m->version) return P_OK;
-    return api_fail(&f->call->problem, P_STALE, api_forward_where(f, SAID_VERSION),
+    if (!api_forward_is_said(&f->request, SAID_VERSION) || (uint64_t)said->number == m->version)
+        return P_OK;
+    return api_fail(&f->call->problem, P_STALE, api_forward_where(&f->request, SAID_VERSION),
                     "version %lld of supernet '%s' is not served, version %llu is",
                     (long long)said->number, m->name, (unsigned long long)m->version);
 }
 
 static enum problem_code read_mode(struct forward *f)
 {
-    const char *mode = f->said[SAID_MODE].text;
+    const char *mode = f->request.said[SAID_MODE].text;
 
     if (!mode) return P_OK;
     if (strcmp(mode, "eval") != 0 && strcmp(mode, "train") != 0)
-        return api_fail(&f->call->problem, P_INVALID, api_forward_where(f, SAID_MODE),
+        return api_fail(&f->call->problem, P_INVALID, api_forward_where(&f->request, SAID_MODE),
                         "'%.200s' is neither eval nor train", mode);
     f->train = mode[0] == 't';
     return P_OK;
@@ -138,47 +138,56 @@ static enum problem_code read_mode(struct forward *f)
 static enum problem_code check_together(struct forward *f)
 {
     struct problem *p = &f->call->problem;
-    const bool decided = api_forward_is_said(f, SAID_POLICY) || api_forward_is_said(f, SAID_ALPHA);
+    const bool      decided = api_forward_is_said(&f->request, SAID_POLICY) ||
+                         api_forward_is_said(&f->request, SAID_ALPHA);
 
-    if (api_forward_is_said(f, SAID_SUBNET) + api_forward_is_said(f, SAID_CHOICES) +
-            api_forward_is_said(f, SAID_SUBNETS) >
+    if (api_forward_is_said(&f->request, SAID_SUBNET) +
+            api_forward_is_said(&f->request, SAID_CHOICES) +
+            api_forward_is_said(&f->request, SAID_SUBNETS) >
         1)
         return api_fail(p, P_INVALID,
-                        f->said[SAID_SUBNET].in == IN_QUERY       ? "subnet"
-                        : f->said[SAID_CHOICES].in == IN_METADATA ? "__metadata__"
-                                                                  : "body",
+                        f->request.said[SAID_SUBNET].in == IN_QUERY       ? "subnet"
+                        : f->request.said[SAID_CHOICES].in == IN_METADATA ? "__metadata__"
+                                                                          : "body",
                         "only one of subnet, choices and subnets can say what to run");
-    if (api_forward_is_said(f, SAID_POLICY) && api_forward_is_said(f, SAID_ALPHA))
+    if (api_forward_is_said(&f->request, SAID_POLICY) &&
+        api_forward_is_said(&f->request, SAID_ALPHA))
         return api_fail(p, P_INVALID, "policy", "only one of policy and alpha can decide");
-    if (api_forward_is_said(f, SAID_SUBNETS) && decided)
+    if (api_forward_is_said(&f->request, SAID_SUBNETS) && decided)
         return api_fail(p, P_INVALID, "subnets", "a policy decides one subnet, not a list");
-    if (api_forward_is_said(f, SAID_SEED) && !api_forward_is_said(f, SAID_POLICY))
-        return api_fail(p, P_INVALID, api_forward_where(f, SAID_SEED),
+    if (api_forward_is_said(&f->request, SAID_SEED) &&
+        !api_forward_is_said(&f->request, SAID_POLICY))
+        return api_fail(p, P_INVALID, api_forward_where(&f->request, SAID_SEED),
                         "a seed is for a policy, and none is named");
     return P_OK;
 }
 
-enum problem_code api_forward_decide(struct forward *f)
+static enum problem_code decide(struct forward *f)
 {
-    const struct said    *said = f->said;
+    const struct said    *said = f->request.said;
     struct forward_policy how = {.name = said[SAID_POLICY].text,
                                  .id = said[SAID_SUBNET].text,
                                  .alpha = said[SAID_ALPHA].json,
                                  .choices = said[SAID_CHOICES].json,
-                                 .has_seed = api_forward_is_said(f, SAID_SEED),
+                                 .has_seed = api_forward_is_said(&f->request, SAID_SEED),
                                  .seed = (uint64_t)said[SAID_SEED].number,
-                                 .where_name = api_forward_where(f, SAID_POLICY),
-                                 .where_id = api_forward_where(f, SAID_SUBNET),
-                                 .where_alpha = api_forward_where(f, SAID_ALPHA),
-                                 .where_choices = api_forward_where(f, SAID_CHOICES)};
+                                 .where_name = api_forward_where(&f->request, SAID_POLICY),
+                                 .where_id = api_forward_where(&f->request, SAID_SUBNET),
+                                 .where_alpha = api_forward_where(&f->request, SAID_ALPHA),
+                                 .where_choices = api_forward_where(&f->request, SAID_CHOICES)};
 
     /* 404 is for what the URL names. */
     how.if_unknown = said[SAID_SUBNET].in == IN_QUERY ? P_NO_SUBNET : P_UNKNOWN_SUBNET;
     if (check_version(f) != P_OK || read_mode(f) != P_OK || check_together(f) != P_OK)
         return f->call->problem.code;
     if (how.name || how.alpha.at) return api_forward_policy(f, &how);
-    if (how.choices.at) return api_forward_one_choices(f, how.choices, how.where_choices);
-    if (api_forward_is_said(f, SAID_SUBNETS))
-        return api_forward_list(f, said[SAID_SUBNETS].json, api_forward_where(f, SAID_SUBNETS));
-    return api_forward_one_id(f, how.id, how.where_id, how.if_unknown); /* NULL: the current one */
+    if (how.choices.at) return one_choices(f, how.choices, how.where_choices);
+    if (api_forward_is_said(&f->request, SAID_SUBNETS))
+        return list(f, said[SAID_SUBNETS].json, api_forward_where(&f->request, SAID_SUBNETS));
+    return one_id(f, how.id, how.where_id, how.if_unknown); /* NULL: the current one */
+}
+
+enum problem_code api_forward_decide(struct forward *f)
+{
+    return decide(f) == P_OK ? check_soft(f) : problem(f)->code;
 }

@@ -86,7 +86,7 @@ enum problem_code api_forward_bind(struct forward *f)
 
     f->batch = -1;
     for (size_t i = 0; i < sn_supernet_n_inputs(net); i++)
-        if (bind_input(f, &symbols, sn_supernet_input(net, i), &f->in[i]) != P_OK)
+        if (bind_input(f, &symbols, sn_supernet_input(net, i), &f->request.in[i]) != P_OK)
             return problem(f)->code;
     if (f->batch > config->max_batch)
         return api_fail(problem(f), P_LIMIT, "inputs", "a batch of %lld is above the limit of %lld",

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #include "http/tensor_json.h"
-#include "v1/forward/forward.h"
+#include "resident/model.h"
+#include "v1/forward/request.h"
 
 /* A member's name, and the ':' behind it. */
 static enum problem_code read_key(struct json_cursor *c, struct json_text *ret_key,
@@ -24,66 +25,66 @@ static enum problem_code read_key(struct json_cursor *c, struct json_text *ret_k
 }
 
 /* Call `member` for each member of the object at the cursor, which it must consume. */
-typedef enum problem_code member_reader(struct forward *f, struct json_cursor *c,
+typedef enum problem_code member_reader(struct forward_request *r, struct json_cursor *c,
                                         struct json_text name, void *cls);
 
-static enum problem_code read_object(struct forward *f, struct json_cursor *c,
+static enum problem_code read_object(struct forward_request *r, struct json_cursor *c,
                                      member_reader *member, void *cls)
 {
-    struct problem *p = &f->call->problem;
+    struct problem *p = &r->call->problem;
 
     if (!api_json_eat(c, '{')) return api_json_expected(c, "'{'", p);
     if (api_json_eat(c, '}')) return P_OK;
     do {
         struct json_text name;
 
-        if (read_key(c, &name, p) != P_OK || member(f, c, name, cls) != P_OK) return p->code;
+        if (read_key(c, &name, p) != P_OK || member(r, c, name, cls) != P_OK) return p->code;
     } while (api_json_eat(c, ','));
     return api_json_eat(c, '}') ? P_OK : api_json_expected(c, "',' or '}'", p);
 }
 
-static enum problem_code no_such_input(struct forward *f, struct json_text text)
+static enum problem_code no_such_input(struct forward_request *r, struct json_text text)
 {
-    const char        *name = api_body_decode(f->call, text);
-    const sn_supernet *net = f->call->model->net;
+    const char        *name = api_body_decode(r->call, text);
+    const sn_supernet *net = r->call->model->net;
     char               place[160], known[512] = "";
     size_t             n = 0;
 
-    if (!name) return f->call->problem.code;
+    if (!name) return r->call->problem.code;
     for (size_t i = 0; i < sn_supernet_n_inputs(net) && n < sizeof known; i++)
         n += (size_t)snprintf(known + n, sizeof known - n, "%s'%s'", i ? ", " : "",
                               sn_supernet_input(net, i)->name);
     snprintf(place, sizeof place, "inputs.%.128s", name);
-    return api_fail(&f->call->problem, P_UNKNOWN_NAME, place,
+    return api_fail(&r->call->problem, P_UNKNOWN_NAME, place,
                     "the supernet has no such input; it has %s", known);
 }
 
-static enum problem_code read_input(struct forward *f, struct json_cursor *c, struct json_text name,
-                                    void *cls)
+static enum problem_code read_input(struct forward_request *r, struct json_cursor *c,
+                                    struct json_text name, void *cls)
 {
-    const sn_supernet *net = f->call->model->net;
+    const sn_supernet *net = r->call->model->net;
     char               place[160];
     size_t             i = 0;
 
     (void)cls;
     while (i < sn_supernet_n_inputs(net) && !api_json_equals(name, sn_supernet_input(net, i)->name))
         i++;
-    if (i == sn_supernet_n_inputs(net)) return no_such_input(f, name);
+    if (i == sn_supernet_n_inputs(net)) return no_such_input(r, name);
     snprintf(place, sizeof place, "inputs.%.128s", sn_supernet_input(net, i)->name);
-    if (f->in[i].dtype != SN_NONE)
-        return api_fail(&f->call->problem, P_SYNTAX, place, "is given twice");
-    f->owned[i] = (struct api_buf){
-        .account = f->call->account, .purpose = ACCOUNT_REQUESTS, .stop = f->call->req->stop};
-    return api_tensor_json_read(c, sn_supernet_input(net, i), place, &f->owned[i], &f->in[i],
-                                &f->call->problem);
+    if (r->in[i].dtype != SN_NONE)
+        return api_fail(&r->call->problem, P_SYNTAX, place, "is given twice");
+    r->owned[i] = (struct api_buf){
+        .account = r->call->account, .purpose = ACCOUNT_REQUESTS, .stop = r->call->req->stop};
+    return api_tensor_json_read(c, sn_supernet_input(net, i), place, &r->owned[i], &r->in[i],
+                                &r->call->problem);
 }
 
 /* Members other than "inputs" say how to run. */
-static enum problem_code read_member(struct forward *f, struct json_cursor *c,
+static enum problem_code read_member(struct forward_request *r, struct json_cursor *c,
                                      struct json_text name, void *cls)
 {
     bool            *has_inputs = cls;
-    struct problem  *p = &f->call->problem;
+    struct problem  *p = &r->call->problem;
     struct json_text value;
 
     if (api_json_equals(name, "inputs")) {
@@ -96,22 +97,22 @@ static enum problem_code read_member(struct forward *f, struct json_cursor *c,
                        : api_fail(p, P_INVALID, "inputs",
                                   "must be an object {name: nested arrays}, not %s",
                                   api_json_kind(value));
-        return read_object(f, c, read_input, NULL);
+        return read_object(r, c, read_input, NULL);
     }
-    return api_json_read(c, &value, p) == P_OK ? api_forward_say_json(f, name, value) : p->code;
+    return api_json_read(c, &value, p) == P_OK ? api_forward_say_json(r, name, value) : p->code;
 }
 
-enum problem_code api_forward_read_json(struct forward *f)
+enum problem_code api_forward_read_json(struct forward_request *r)
 {
-    const char        *body = f->call->req->body;
-    struct json_cursor c = {body, body, body + f->call->req->n_body, NULL, f->call->req->stop};
-    struct problem    *p = &f->call->problem;
+    const char        *body = r->call->req->body;
+    struct json_cursor c = {body, body, body + r->call->req->n_body, NULL, r->call->req->stop};
+    struct problem    *p = &r->call->problem;
     bool               has_inputs = false;
 
-    if (f->call->req->n_body == 0)
+    if (r->call->req->n_body == 0)
         return api_fail(p, P_SYNTAX, "body",
                         "is empty; expected {\"inputs\": {name: nested arrays}}");
-    if (read_object(f, &c, read_member, &has_inputs) == P_OK) {
+    if (read_object(r, &c, read_member, &has_inputs) == P_OK) {
         api_json_space(&c);
         if (c.at != c.end) api_json_expected(&c, "the end of the body", p);
     }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "http/words.h"
-#include "v1/forward/forward.h"
+#include "v1/forward/request.h"
 
 enum kind { TEXT, WHOLE, VALUE /* JSON: a member, or as a text in metadata */ };
 
@@ -38,31 +38,31 @@ static const char *form_name(enum said_form form)
     return name[form];
 }
 
-const char *api_forward_where(const struct forward *f, enum said_word w)
+const char *api_forward_where(const struct forward_request *r, enum said_word w)
 {
-    return f->said[w].in == IN_METADATA ? words[w].in_metadata : words[w].name;
+    return r->said[w].in == IN_METADATA ? words[w].in_metadata : words[w].name;
 }
 
-bool api_forward_is_said(const struct forward *f, enum said_word w)
+bool api_forward_is_said(const struct forward_request *r, enum said_word w)
 {
-    return f->said[w].in != SAID_NOWHERE;
+    return r->said[w].in != SAID_NOWHERE;
 }
 
 /* Within one form the reader has seen to it that nothing is said twice, and JSON is said in one
  * form only. */
-static enum problem_code say(struct forward *f, enum said_word w, const struct said *what)
+static enum problem_code say(struct forward_request *r, enum said_word w, const struct said *what)
 {
-    const struct said *before = &f->said[w];
+    const struct said *before = &r->said[w];
 
-    if (!api_forward_is_said(f, w)) {
-        f->said[w] = *what;
+    if (!api_forward_is_said(r, w)) {
+        r->said[w] = *what;
         return P_OK;
     }
     if (words[w].kind == TEXT    ? strcmp(before->text, what->text) == 0
         : words[w].kind == WHOLE ? before->number == what->number
                                  : false)
         return P_OK;
-    return api_fail(&f->call->problem, P_INVALID, words[w].name,
+    return api_fail(&r->call->problem, P_INVALID, words[w].name,
                     "the %s and the %s say different things", form_name(before->in),
                     form_name(what->in));
 }
@@ -76,52 +76,52 @@ static enum said_word find(const char *name)
     return w;
 }
 
-enum problem_code api_forward_say_json(struct forward *f, struct json_text name,
+enum problem_code api_forward_say_json(struct forward_request *r, struct json_text name,
                                        struct json_text value)
 {
-    struct problem *p = &f->call->problem;
-    const char     *text = api_body_decode(f->call, name);
+    struct problem *p = &r->call->problem;
+    const char     *text = api_body_decode(r->call, name);
     struct said     what = {.in = IN_BODY, .json = value};
     enum said_word  w;
 
     if (!text) return p->code;
     w = find(text);
     if (w == SAID_COUNT) return api_fail_unknown(p, "body", text, "inputs|" API_FORWARD_WORDS);
-    if (api_forward_is_said(f, w))
+    if (api_forward_is_said(r, w))
         return api_fail(p, P_SYNTAX, "body", "'%s' is given twice", text);
-    if (words[w].kind == TEXT && api_body_text(f->call, value, "", text, &what.text) != P_OK)
+    if (words[w].kind == TEXT && api_body_text(r->call, value, "", text, &what.text) != P_OK)
         return p->code;
     if (words[w].kind == WHOLE &&
         api_body_integer(value, "", text, 0, INT64_MAX, &what.number, p) != P_OK)
         return p->code;
-    return say(f, w, &what);
+    return say(r, w, &what);
 }
 
 /* A text of the metadata or of the query. */
-static enum problem_code say_text(struct forward *f, enum said_form form, enum said_word w,
+static enum problem_code say_text(struct forward_request *r, enum said_form form, enum said_word w,
                                   const char *where, const char *text)
 {
-    struct problem *p = &f->call->problem;
+    struct problem *p = &r->call->problem;
     struct said     what = {.in = form, .text = text};
 
     if (words[w].kind == WHOLE && api_whole_number(text, where, &what.number, p) != P_OK)
         return p->code;
     if (words[w].kind == VALUE &&
-        api_json_read_all(text, strlen(text), where, f->call->req->stop, &what.json, p) != P_OK)
+        api_json_read_all(text, strlen(text), where, r->call->req->stop, &what.json, p) != P_OK)
         return p->code;
-    return say(f, w, &what);
+    return say(r, w, &what);
 }
 
-enum problem_code api_forward_say_metadata(struct forward *f)
+enum problem_code api_forward_say_metadata(struct forward_request *r)
 {
-    struct problem *p = &f->call->problem;
+    struct problem *p = &r->call->problem;
     const char     *key, *text;
 
-    for (size_t i = 0; (key = sn_weights_metadata_at(f->weights, i, &text)); i++) {
+    for (size_t i = 0; (key = sn_weights_metadata_at(r->weights, i, &text)); i++) {
         const enum said_word w = find(key);
 
         if (w < SAID_COUNT)
-            say_text(f, IN_METADATA, w, words[w].in_metadata, text);
+            say_text(r, IN_METADATA, w, words[w].in_metadata, text);
         else if (strcmp(key, "format") != 0)
             api_fail_unknown(p, "__metadata__", key, API_FORWARD_WORDS "|format");
         else if (!api_word_in(FORMATS, text, strlen(text)))
@@ -134,15 +134,15 @@ enum problem_code api_forward_say_metadata(struct forward *f)
     return P_OK;
 }
 
-enum problem_code api_forward_say_query(struct forward *f)
+enum problem_code api_forward_say_query(struct forward_request *r)
 {
-    const struct query *q = &f->call->query;
+    const struct query *q = &r->call->query;
 
     for (size_t i = 0; i < q->n; i++) { /* the route's row lets words of the table through */
         const enum said_word w = find(q->at[i].key);
 
-        if (say_text(f, IN_QUERY, w, words[w].name, q->at[i].value) != P_OK)
-            return f->call->problem.code;
+        if (say_text(r, IN_QUERY, w, words[w].name, q->at[i].value) != P_OK)
+            return r->call->problem.code;
     }
     return P_OK;
 }

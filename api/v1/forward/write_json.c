@@ -1,88 +1,76 @@
 /* forward/write_json:
  *
- *     {"results": [{"subnet": id, "version": 1, "outputs": {"logits": [[...]]}}]} */
+ *     {"results": [{"subnet": id, "version": 1, "outputs": {"logits": [[...]]}}]}
+ *
+ * and, of a run in training mode, "state": the running statistics. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "http/tensor_json.h"
-#include "v1/forward/forward.h"
+#include "v1/forward/result.h"
 
-/* The running statistics as this run has left them; the counts of batches are no F32. */
-static enum problem_code write_state(struct forward *f)
+/* The running statistics as the run has left them; the counts of batches are no F32. */
+static enum problem_code write_state(struct call *call, const sn_state *state)
 {
-    struct api_buf *b = &f->call->body;
+    struct api_buf *b = &call->body;
     bool            first = true;
 
     api_buf_text(b, ", \"state\": {");
-    for (size_t i = 0; i < sn_state_count(f->state); i++) {
+    for (size_t i = 0; i < sn_state_count(state); i++) {
         sn_tensor   t;
-        const char *name = sn_state_at(f->state, i, &t);
+        const char *name = sn_state_at(state, i, &t);
 
         if (t.dtype != SN_F32) continue;
         if (!first) api_buf_text(b, ", ");
         first = false;
         api_buf_string(b, name);
         api_buf_text(b, ": ");
-        if (api_tensor_json_write(b, &t, name, &f->call->problem) != P_OK)
-            return f->call->problem.code;
+        if (api_tensor_json_write(b, &t, name, &call->problem) != P_OK) return call->problem.code;
     }
     api_buf_text(b, "}");
     return P_OK;
 }
 
-/* The outputs of one subnet, one after the other in one block of memory. */
-static enum problem_code write_result(struct forward *f, size_t i)
+static enum problem_code write_item(struct call *call, const struct forward_result *r,
+                                    const struct forward_item *item)
 {
-    const sn_supernet *net = f->call->model->net;
-    struct problem    *p = &f->call->problem;
-    struct api_buf    *b = &f->call->body;
-    sn_desc            desc[SN_MAX_PORTS];
-    sn_tensor          out[SN_MAX_PORTS];
-    size_t             n, n_bytes, at = 0;
-    char              *data;
+    struct api_buf *b = &call->body;
 
-    if (api_forward_outputs(f, i, desc, &n, &n_bytes) != P_OK) return p->code;
-    n_bytes += n * SN_ALIGN_BYTES;
-    if (!account_charge(b->account, b->purpose, n_bytes))
-        return api_fail_room(p, b->account, b->purpose, n_bytes, "the outputs of a subnet");
-    data = malloc(n_bytes);
-    if (!data) {
-        account_discharge(b->account, b->purpose, n_bytes);
-        return api_fail_memory(p);
-    }
-    for (size_t o = 0; o < n; o++) {
-        out[o] = sn_tensor_dense(desc[o].dtype, &desc[o].shape, data + at);
-        at += (size_t)sn_shape_count(&desc[o].shape) * sn_dtype_bytes(desc[o].dtype);
-        at = (at + 15) & ~(size_t)15;
-    }
-    if (api_forward_run(f, i, out) != P_OK) goto out;
     api_buf_printf(b, "{\"subnet\": \"%s\", \"version\": %llu, \"outputs\": {",
-                   sn_subnet_id(f->subnet[i]), (unsigned long long)f->call->model->version);
-    for (size_t o = 0; o < n; o++) {
-        char place[160];
+                   sn_subnet_id(item->subnet), (unsigned long long)r->version);
+    for (size_t o = 0; o < item->n_out; o++) {
+        const char *name = sn_supernet_output(r->net, o)->name;
+        char        place[160];
 
-        snprintf(place, sizeof place, "outputs.%.128s", sn_supernet_output(net, o)->name);
+        snprintf(place, sizeof place, "outputs.%.128s", name);
         if (o) api_buf_text(b, ", ");
-        api_buf_string(b, sn_supernet_output(net, o)->name);
+        api_buf_string(b, name);
         api_buf_text(b, ": ");
-        if (api_tensor_json_write(b, &out[o], place, p) != P_OK) goto out;
+        if (api_tensor_json_write(b, &item->out[o], place, &call->problem) != P_OK)
+            return call->problem.code;
     }
     api_buf_text(b, "}");
-    if (f->train && write_state(f) != P_OK) goto out;
+    if (item->state && write_state(call, item->state) != P_OK) return call->problem.code;
     api_buf_text(b, "}");
-out:
-    free(data);
-    account_discharge(b->account, b->purpose, n_bytes);
-    return p->code;
+    return P_OK;
 }
 
-enum problem_code api_forward_write_json(struct forward *f)
+void api_forward_begin_json(struct forward_result *r)
 {
-    api_buf_text(&f->call->body, "{\"results\": [");
-    for (size_t i = 0; i < f->n_subnets; i++) {
-        if (i) api_buf_text(&f->call->body, ",\n  ");
-        if (write_result(f, i) != P_OK) return f->call->problem.code;
+    r->with_state = true;
+}
+
+enum problem_code api_forward_write_json(struct call *call, void *result)
+{
+    struct forward_result *r = result;
+
+    api_buf_text(&call->body, "{\"results\": [");
+    for (size_t i = 0; i < r->n_answers; i++) {
+        struct forward_item *item = &r->item[r->answer[i]];
+
+        if (i) api_buf_text(&call->body, ",\n  ");
+        if (write_item(call, r, item) != P_OK) return call->problem.code;
+        api_forward_item_written(r, item);
     }
-    api_buf_text(&f->call->body, "]}\n");
+    api_buf_text(&call->body, "]}\n");
     return P_OK;
 }
