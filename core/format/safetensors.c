@@ -12,7 +12,7 @@
 #include "base/budget.h"
 #include "base/scan.h"
 #include "base/table.h"
-#include "weights/weights.h"
+#include "format/safetensors.h"
 
 static const char metadata_name[] = "__metadata__";
 
@@ -202,7 +202,7 @@ static bool grow(const struct reader *r, void *list, size_t n, size_t *inout_cap
     return true;
 }
 
-static sn_status read_metadata(struct reader *r, struct weights_header *h)
+static sn_status read_metadata(struct reader *r, struct safetensors *h)
 {
     struct metadata_entry *list = NULL;
     struct table           seen = {0};
@@ -248,7 +248,7 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* Every byte of the data belongs to exactly one tensor. */
-static sn_status check_cover(const struct reader *r, const struct weights_header *h)
+static sn_status check_cover(const struct reader *r, const struct safetensors *h)
 {
     const struct tensor_entry **sorted = arena_array(r->tmp, h->n_tensors, sizeof *sorted);
     size_t                      at = 0;
@@ -284,7 +284,7 @@ static sn_status check_cover(const struct reader *r, const struct weights_header
     return SN_OK;
 }
 
-static sn_status read_header(struct reader *r, struct weights_header *h)
+static sn_status read_header(struct reader *r, struct safetensors *h)
 {
     struct tensor_entry *list = NULL;
     struct table         seen = {0};
@@ -326,31 +326,31 @@ static uint64_t little_endian_64(const unsigned char *bytes)
     return n;
 }
 
-sn_status header_parse(const void *bytes, size_t n_bytes, const char *what, sn_arena *mem,
-                       struct weights_header *ret_header, sn_error *err)
+sn_status safetensors_parse(const void *bytes, size_t n_bytes, const char *what, sn_arena *mem,
+                            struct safetensors *ret_header, sn_error *err)
 {
-    const char *const     text = (const char *)bytes + WEIGHTS_LENGTH_BYTES;
-    struct weights_header h = {0};
-    struct reader         r = {.what = what, .mem = mem, .err = err};
-    char                  place[256];
-    uint64_t              length;
-    sn_status             rc;
+    const char *const  text = (const char *)bytes + SAFETENSORS_LENGTH_BYTES;
+    struct safetensors h = {0};
+    struct reader      r = {.what = what, .mem = mem, .err = err};
+    char               place[256];
+    uint64_t           length;
+    sn_status          rc;
 
-    if (n_bytes < WEIGHTS_LENGTH_BYTES)
+    if (n_bytes < SAFETENSORS_LENGTH_BYTES)
         return sn_fail(err, SN_E_SYNTAX, what,
                        "%zu bytes are too few for safetensors, which start with a length of 8",
                        n_bytes);
     length = little_endian_64(bytes);
-    if (length > WEIGHTS_MAX_HEADER_BYTES)
+    if (length > SAFETENSORS_MAX_HEADER_BYTES)
         return sn_fail(err, SN_E_SYNTAX, what,
                        "a header of %llu bytes is announced, allowed are %d: "
                        "is this a safetensors document?",
-                       (unsigned long long)length, WEIGHTS_MAX_HEADER_BYTES);
-    if (length > n_bytes - WEIGHTS_LENGTH_BYTES)
+                       (unsigned long long)length, SAFETENSORS_MAX_HEADER_BYTES);
+    if (length > n_bytes - SAFETENSORS_LENGTH_BYTES)
         return sn_fail(err, SN_E_SYNTAX, what,
                        "a header of %llu bytes is announced, but only %zu follow",
-                       (unsigned long long)length, n_bytes - WEIGHTS_LENGTH_BYTES);
-    if (length == 0 && n_bytes > WEIGHTS_LENGTH_BYTES && text[0] == '\0')
+                       (unsigned long long)length, n_bytes - SAFETENSORS_LENGTH_BYTES);
+    if (length == 0 && n_bytes > SAFETENSORS_LENGTH_BYTES && text[0] == '\0')
         return sn_fail(err, SN_E_SYNTAX, what,
                        "the file begins with NUL bytes where safetensors have a length and a "
                        "header: was it written to the end?");
@@ -372,7 +372,7 @@ sn_status header_parse(const void *bytes, size_t n_bytes, const char *what, sn_a
         sn_arena_free(r.tmp);
         return fail_no_memory(err, what);
     }
-    h.data_start = WEIGHTS_LENGTH_BYTES + (size_t)length;
+    h.data_start = SAFETENSORS_LENGTH_BYTES + (size_t)length;
     r.data = (const char *)bytes + h.data_start;
     r.data_bytes = n_bytes - h.data_start;
     r.scan = scan_of(text, (size_t)length, place, err);

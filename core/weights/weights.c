@@ -23,7 +23,7 @@ struct sn_weights {
     sn_arena             *mem;     /* names, copies, tables of what was opened */
     struct mapping       *file;    /* of sn_weights_open(); NULL: borrowed, or made */
     size_t                n_bytes; /* of the document, or of what was added */
-    struct weights_header header;
+    struct safetensors    header;
     size_t                n, cap;
     struct named_tensor **tensor;  /* in the order of the header, or as added */
     struct named_tensor **by_name; /* sorted: no choice of names makes looking up slow */
@@ -49,12 +49,12 @@ static size_t round_up(size_t n)
     return (n + COPY_ALIGN - 1) / COPY_ALIGN * COPY_ALIGN;
 }
 
-static const char *data_of(const void *bytes, const struct weights_header *h, size_t i)
+static const char *data_of(const void *bytes, const struct safetensors *h, size_t i)
 {
     return (const char *)bytes + h->data_start + h->tensor[i].start;
 }
 
-static bool needs_copy(const void *bytes, const struct weights_header *h, size_t i)
+static bool needs_copy(const void *bytes, const struct safetensors *h, size_t i)
 {
     return !is_aligned(data_of(bytes, h, i), sn_dtype_bytes(h->tensor[i].desc.dtype));
 }
@@ -63,9 +63,9 @@ static bool needs_copy(const void *bytes, const struct weights_header *h, size_t
 static sn_status make_views(sn_weights *w, struct named_tensor *to, const void *bytes,
                             const char *what, sn_error *err)
 {
-    const struct weights_header *const h = &w->header;
-    size_t                             copy_bytes = 0;
-    char                              *copy = NULL;
+    const struct safetensors *const h = &w->header;
+    size_t                          copy_bytes = 0;
+    char                           *copy = NULL;
 
     for (size_t i = 0; i < h->n_tensors; i++) /* no overflow: the data is in memory, once */
         if (needs_copy(bytes, h, i)) copy_bytes += round_up(h->tensor[i].stop - h->tensor[i].start);
@@ -148,7 +148,7 @@ static sn_status fill(sn_weights *w, const void *bytes, const char *what, sn_err
     struct named_tensor *tensor = NULL;
     sn_status            rc = arena_limit(w->mem, &budget) ? SN_OK : SN_E_NO_MEMORY;
 
-    if (rc == SN_OK) rc = header_parse(bytes, w->n_bytes, what, w->mem, &w->header, err);
+    if (rc == SN_OK) rc = safetensors_parse(bytes, w->n_bytes, what, w->mem, &w->header, err);
     if (rc == SN_OK) {
         w->n = w->header.n_tensors;
         tensor = arena_array(w->mem, w->n + 1, sizeof *tensor);

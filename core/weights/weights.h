@@ -1,19 +1,9 @@
-/* weights: named tensors over the bytes of one safetensors document.
- *
- *   8 bytes   length of the header, little endian
- *   header    {"name": {"dtype": "F32", "shape": [8, 3], "data_offsets": [0, 96]}, ...}
- *   data      every byte belongs to exactly one tensor
- */
+/* weights: named tensors, over the bytes of a safetensors document (format/safetensors.h), which
+ * may be a mapped file, or put together in memory. */
 #ifndef WEIGHTS_WEIGHTS_H
 #define WEIGHTS_WEIGHTS_H
 
-#include "base/base.h"
-
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the data of safetensors is little endian and is used in place"
-#endif
-
-enum { WEIGHTS_MAX_HEADER_BYTES = 100000000, WEIGHTS_LENGTH_BYTES = 8 };
+#include "format/safetensors.h"
 
 /* ---- mapping.c: a file as read-only memory ---- */
 
@@ -60,30 +50,6 @@ bool weights_has_prefix(const sn_weights *w, const char *prefix);
 
 /* A supernet has been loaded with them: no tensor can be added any more. NULL is none. */
 void weights_use(sn_weights *w);
-
-/* ---- format/safetensors.c: what the document says, checked ---- */
-
-struct tensor_entry {
-    const char *name;
-    sn_desc     desc;
-    size_t      start, stop; /* bytes of the data */
-};
-
-struct metadata_entry {
-    const char *key, *text;
-};
-
-struct weights_header {
-    size_t                 data_start; /* bytes before the data */
-    size_t                 n_tensors;
-    struct tensor_entry   *tensor; /* in the order of the header */
-    size_t                 n_metadata;
-    struct metadata_entry *metadata;
-};
-
-/* Names and tables live in `mem`. `what` names the document in messages. */
-sn_status header_parse(const void *bytes, size_t n_bytes, const char *what, sn_arena *mem,
-                       struct weights_header *ret_header, sn_error *err);
 
 /* ---- writer.c, reader.c: named tensors as a document ---- */
 

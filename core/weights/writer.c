@@ -114,11 +114,11 @@ static sn_status close_header(struct text *header, sn_error *err)
     while (header->n % 8 != 0 && !header->failed)
         text_add(header, " ", 1);
     if (header->failed) return fail_no_memory(err, "");
-    n = header->n - WEIGHTS_LENGTH_BYTES;
-    if (n > WEIGHTS_MAX_HEADER_BYTES)
+    n = header->n - SAFETENSORS_LENGTH_BYTES;
+    if (n > SAFETENSORS_MAX_HEADER_BYTES)
         return sn_fail(err, SN_E_LIMIT, "", "the header takes %zu bytes, allowed are %d", n,
-                       WEIGHTS_MAX_HEADER_BYTES);
-    for (int i = 0; i < WEIGHTS_LENGTH_BYTES; i++)
+                       SAFETENSORS_MAX_HEADER_BYTES);
+    for (int i = 0; i < SAFETENSORS_LENGTH_BYTES; i++)
         header->at[i] = (char)((uint64_t)n >> (8 * i));
     return SN_OK;
 }
@@ -126,7 +126,7 @@ static sn_status close_header(struct text *header, sn_error *err)
 sn_status weights_describe(const struct named_tensors *all, struct text *header, int64_t *ret_bytes,
                            sn_error *err)
 {
-    static const char length[WEIGHTS_LENGTH_BYTES] = {0};
+    static const char length[SAFETENSORS_LENGTH_BYTES] = {0};
     sn_status         rc;
 
     *ret_bytes = 0;
