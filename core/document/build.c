@@ -1,5 +1,6 @@
 /* build: one module of the document -> one struct module, with all that is in it. */
 #include "document/build.h"
+#include "registry/registry.h"
 
 #include <string.h>
 
@@ -201,32 +202,30 @@ static bool names_inputs(const struct structure *s)
     return false;
 }
 
-static const struct structure *find_structure(const char *type)
+static const struct container *find_container(const sn_registry *reg, const char *type)
 {
-    const struct structure *s;
-
-    for (size_t i = 0; (s = structure_at(i)); i++)
-        if (strcmp(s->type, type) == 0) return s;
+    for (const struct container *c = reg->container; c->type; c++)
+        if (strcmp(c->type, type) == 0) return c;
     return NULL;
 }
 
 static sn_status fail_unknown_type(struct builder *b, const char *type, const char *where)
 {
-    const struct structure *s;
+    const struct container *all = b->net->registry->container;
     const sn_op            *op;
     const char            **known, *closest;
     size_t                  n = 0, n_known = 0;
     struct text             list = {0};
     sn_status               rc;
 
-    while (structure_at(n_known))
+    while (all[n_known].type)
         n_known++;
     for (size_t i = 0; sn_registry_op_at(b->net->registry, i); i++)
         n_known++;
     known = arena_array(b->tmp, n_known + 1, sizeof *known);
     if (!known) return fail_no_memory(b->err, where);
-    for (size_t i = 0; (s = structure_at(i)); i++)
-        known[n++] = s->type;
+    for (size_t i = 0; all[i].type; i++)
+        known[n++] = all[i].type;
     for (size_t i = 0; (op = sn_registry_op_at(b->net->registry, i)); i++)
         known[n++] = op->type;
 
@@ -283,6 +282,7 @@ sn_status build_enter(struct builder *b, const struct build_place *place, struct
 sn_status build_module(struct builder *b, const struct build_place *place, const json_t *spec,
                        struct module **ret_module)
 {
+    const struct container *c;
     const struct structure *s;
     const char             *type = NULL, *name = NULL;
     char                    found[128], at[256];
@@ -310,9 +310,10 @@ sn_status build_module(struct builder *b, const struct build_place *place, const
         *ret_module = m;
         return SN_OK;
     }
-    s = find_structure(type);
-    if (!s) return fail_unknown_type(b, type, json_place(place->where, "type", at, sizeof at));
-    m->type = s->type;
+    c = find_container(b->net->registry, type);
+    if (!c) return fail_unknown_type(b, type, json_place(place->where, "type", at, sizeof at));
+    s = c->structure;
+    m->type = c->type;
     m->kind = s->kind;
     {
         const struct member *tables[] = {build_module_members, s->member, build_node_members};

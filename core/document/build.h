@@ -74,16 +74,14 @@ struct builder {
     size_t          n_modules, cap_modules;
 };
 
-/* A kind of container: a row of the table in builtin/containers.c. */
+/* A container: it decides how its children are wired and which of them live. Here is how one is
+ * read; the rest of the library works on struct module. builtin/containers.def says its type. */
 struct structure {
-    const char          *type;
     enum structure_kind  kind;
     const struct member *member; /* beside those of every module; {0} ends the table */
     /* m has index, name, path, where, n_in: fill the rest. `node`: of a Graph. */
     sn_status (*build)(struct builder *b, struct module *m, const json_t *spec, bool node);
 };
-
-const struct structure *structure_at(size_t i); /* NULL past the end */
 
 /* ---- build.c ---------------------------------------------------------------------- */
 

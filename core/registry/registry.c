@@ -1,12 +1,9 @@
-/* registry: operators and policies by name, the built-in ones first. */
+/* registry: operators and policies by name, in the order in which they were added. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/base.h"
-#include "builtin/operators.h"
-#include "builtin/policies.h"
-#include "document/build.h"
 #include "registry/registry.h"
 
 /* `list` with room for one more pointer than n; NULL when memory is out. */
@@ -126,8 +123,8 @@ static sn_status check_op(const sn_registry *reg, const sn_op *op, sn_error *err
         if (strcmp(reg->op[i]->type, op->type) == 0)
             return sn_fail(err, SN_E_INVALID, op->type,
                            "there is an operator of this type already");
-    for (size_t i = 0; structure_at(i); i++)
-        if (strcmp(structure_at(i)->type, op->type) == 0)
+    for (size_t i = 0; reg->container[i].type; i++)
+        if (strcmp(reg->container[i].type, op->type) == 0)
             return sn_fail(err, SN_E_INVALID, op->type,
                            "there is a container of this type already");
     if (op->min_in < 0 || op->min_in > SN_MAX_PORTS || op->max_in > SN_MAX_PORTS ||
@@ -300,25 +297,14 @@ static sn_registry *registry_free(sn_registry *reg)
     return NULL;
 }
 
-SN_EXPORT sn_status sn_registry_create(sn_registry **ret_registry, sn_error *err)
+sn_registry *registry_create(const struct container *container)
 {
-    sn_registry           *reg = calloc(1, sizeof *reg);
-    const sn_op           *op;
-    const sn_policy_class *cls;
-    sn_status              rc = SN_OK;
+    sn_registry *reg = calloc(1, sizeof *reg);
 
-    if (!reg) return fail_no_memory(err, "registry");
+    if (!reg) return NULL;
     atomic_init(&reg->n_refs, 1);
-    for (size_t i = 0; rc == SN_OK && (op = builtin_op_at(i)); i++)
-        rc = sn_registry_add_op(reg, op, err);
-    for (size_t i = 0; rc == SN_OK && (cls = builtin_policy_at(i)); i++)
-        rc = sn_registry_add_policy(reg, cls, err);
-    if (rc != SN_OK) {
-        registry_free(reg);
-        return rc;
-    }
-    *ret_registry = reg;
-    return SN_OK;
+    reg->container = container;
+    return reg;
 }
 
 SN_EXPORT const sn_op *sn_registry_op_at(const sn_registry *reg, size_t i)

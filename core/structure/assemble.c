@@ -34,7 +34,7 @@ sn_status assemble_child(struct assembly *g, struct builder *b, struct module *p
     if (!name || !place.path) return fail_no_memory(b->err, parent->where);
     rc = build_enter(b, &place, &m);
     if (rc != SN_OK) return rc;
-    m->type = structure_graph.type;
+    m->type = "Graph";
     return assemble_init(g, b, m, cap);
 }
 

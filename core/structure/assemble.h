@@ -6,7 +6,7 @@
 #ifndef STRUCTURE_ASSEMBLE_H
 #define STRUCTURE_ASSEMBLE_H
 
-#include "structure/structure.h"
+#include "document/build.h"
 
 struct assembly {
     struct builder *b;

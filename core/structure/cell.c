@@ -316,7 +316,6 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
 }
 
 const struct structure structure_cell = {
-    .type = "Cell",
     .kind = STRUCT_GRAPH,
     .member = members,
     .build = build,

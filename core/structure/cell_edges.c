@@ -20,7 +20,7 @@ static bool is_cell(const json_t *v)
 {
     const char *type = json_string_value(json_object_get(v, "type"));
 
-    return type && strcmp(type, structure_cell.type) == 0;
+    return type && strcmp(type, "Cell") == 0;
 }
 
 bool cell_has_rules(struct builder *b, const json_t *spec)

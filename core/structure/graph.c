@@ -7,7 +7,7 @@
  * inside, an object has the inner names as its members. */
 #include <string.h>
 
-#include "structure/structure.h"
+#include "document/build.h"
 
 static const struct member members[] = {
     {"inputs", MEMBER_ARRAY | MEMBER_OBJECT, true},
@@ -239,7 +239,7 @@ static sn_status read_wires(struct builder *b, struct graph *g, size_t i, const 
     const json_t *spec = json_array_get(g->nodes, i), *inputs = json_object_get(spec, "inputs");
     const char   *type = json_string_value(json_object_get(spec, "type"));
     const sn_op  *op = find_op(b, type);
-    const bool    inner = type && strcmp(type, structure_graph.type) == 0;
+    const bool    inner = type && strcmp(type, "Graph") == 0;
     char          where[256], found[128];
 
     json_place(node_where, "inputs", where, sizeof where);
@@ -449,7 +449,6 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
 }
 
 const struct structure structure_graph = {
-    .type = "Graph",
     .kind = STRUCT_GRAPH,
     .member = members,
     .build = build,

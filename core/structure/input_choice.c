@@ -2,7 +2,7 @@
  * label's candidates are the positions of the inputs. */
 #include <string.h>
 
-#include "structure/structure.h"
+#include "document/build.h"
 
 static const struct member members[] = {
     {"label", MEMBER_TEXT, true},
@@ -78,7 +78,6 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
 }
 
 const struct structure structure_input_choice = {
-    .type = "InputChoice",
     .kind = STRUCT_INPUT_CHOICE,
     .member = members,
     .build = build,

@@ -1,6 +1,6 @@
 /* LayerChoice: one of its candidates runs; of several, the outputs are added up. The
  * label's candidates are the names. */
-#include "structure/structure.h"
+#include "document/build.h"
 
 static const struct member members[] = {
     {"label", MEMBER_TEXT, true},
@@ -72,7 +72,6 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
 }
 
 const struct structure structure_layer_choice = {
-    .type = "LayerChoice",
     .kind = STRUCT_LAYER_CHOICE,
     .member = members,
     .build = build,

@@ -290,7 +290,6 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
 }
 
 const struct structure structure_nasbench101 = {
-    .type = "NasBench101Cell",
     .kind = STRUCT_NASBENCH101,
     .member = members,
     .build = build,

@@ -90,7 +90,6 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
 }
 
 const struct structure structure_nasbench201 = {
-    .type = "NasBench201Cell",
     .kind = STRUCT_GRAPH,
     .member = members,
     .build = build,

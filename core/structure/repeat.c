@@ -1,6 +1,6 @@
 /* Repeat: the first `depth` of its blocks, one after the other. The tensors of block i
  * are those of "<path>.blocks.<i>". */
-#include "structure/structure.h"
+#include "document/build.h"
 
 static const struct member members[] = {
     {"depth", MEMBER_INT | MEMBER_TEXT | MEMBER_ARRAY | MEMBER_OBJECT, true},
@@ -179,7 +179,6 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
 }
 
 const struct structure structure_repeat = {
-    .type = "Repeat",
     .kind = STRUCT_REPEAT,
     .member = members,
     .build = build,

@@ -1,5 +1,5 @@
 /* Sequential: layers one after the other; each gets all outputs of the one before. */
-#include "structure/structure.h"
+#include "document/build.h"
 
 static const struct member members[] = {
     {"layers", MEMBER_ARRAY, true},
@@ -39,7 +39,6 @@ static sn_status build(struct builder *b, struct module *m, const json_t *spec, 
 }
 
 const struct structure structure_sequential = {
-    .type = "Sequential",
     .kind = STRUCT_SEQUENTIAL,
     .member = members,
     .build = build,

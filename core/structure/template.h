@@ -3,7 +3,7 @@
 #ifndef STRUCTURE_TEMPLATE_H
 #define STRUCTURE_TEMPLATE_H
 
-#include "structure/structure.h"
+#include "document/build.h"
 
 struct template_word {
     const char   *word;

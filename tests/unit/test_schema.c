@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "document/build.h"
+#include "registry/registry.h"
 #include "support/schema.h"
 
 static json_t      *schema;
@@ -142,11 +143,11 @@ static bool names_inputs(const struct structure *s)
 static void containers_have_the_members_of_the_parser(void **state)
 {
     (void)state;
-    for (size_t i = 0; structure_at(i); i++) {
-        const struct structure *s = structure_at(i);
+    for (const struct container *c = registry->container; c->type; c++) {
+        const struct structure *s = c->structure;
         const struct member    *tables[] = {build_module_members, s->member, build_node_members};
 
-        same_members(s->type, definition(s->type), tables, names_inputs(s) ? 2 : 3);
+        same_members(c->type, definition(c->type), tables, names_inputs(s) ? 2 : 3);
     }
 }
 
@@ -232,8 +233,8 @@ static void every_type_is_known_to_the_schema(void **state)
 
     (void)state;
     types = json_object_get(types, "enum");
-    for (size_t i = 0; structure_at(i); i++, n++)
-        assert_string_equal(json_string_value(json_array_get(types, n)), structure_at(i)->type);
+    for (const struct container *c = registry->container; c->type; c++, n++)
+        assert_string_equal(json_string_value(json_array_get(types, n)), c->type);
     for (size_t i = 0; sn_registry_op_at(registry, i); i++, n++)
         assert_string_equal(json_string_value(json_array_get(types, n)),
                             sn_registry_op_at(registry, i)->type);
