@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run/plan.h"
+#include "compile/compile.h"
+#include "run/blend.h"
 #include "tensor/tensor.h"
 
 static sn_status bind_args(struct sn_plan *p, const struct module *m, sn_arg *arg, sn_error *err)

@@ -9,7 +9,7 @@
  *
  * One thread may have come to the end while another is at the beginning: whatever the chain
  * touches needs its bytes from the first step of it to the last. */
-#include "run/plan.h"
+#include "compile/compile.h"
 #include "tensor/growth.h"
 
 /* All axes but the last make up as many rows for every batch. */

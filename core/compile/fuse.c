@@ -6,7 +6,7 @@
  *
  *     conv -> BatchNorm2d -> Add(x) -> ReLU      becomes      conv with an epilogue
  */
-#include "run/plan.h"
+#include "compile/compile.h"
 #include "tensor/growth.h"
 
 struct readers {

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "run/plan.h"
+#include "compile/compile.h"
+#include "run/combine.h"
 #include "tensor/growth.h"
 
 static bool is_batch(const sn_port *port, int dim)

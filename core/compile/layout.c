@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/budget.h"
-#include "run/plan.h"
+#include "compile/compile.h"
 
 struct converter {
     struct sn_plan *p;

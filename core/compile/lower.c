@@ -2,7 +2,7 @@
  * neither does an operator whose output is its input under another shape. */
 #include <string.h>
 
-#include "run/plan.h"
+#include "compile/compile.h"
 #include "space/value.h"
 
 /* `old` [n] in an array of twice `cap`, or of `first`; NULL when memory is out. */

@@ -12,6 +12,7 @@
  *
  * In:  steps with their input and output values.   Out: lives; then offsets, total bytes.
  */
+#include "compile/compile.h"
 #include "compile/place.h"
 #include "run/fence.h"
 #include "tensor/growth.h"

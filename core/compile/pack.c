@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/fence.h"
-#include "run/plan.h"
+#include "compile/compile.h"
 #include "weights/weights.h"
 
 static void *pack_alloc(size_t *n_bytes)

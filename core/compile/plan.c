@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/budget.h"
-#include "run/plan.h"
+#include "compile/compile.h"
 
 static sn_status describe(struct sn_plan *p, const sn_desc *in, sn_error *err)
 {

@@ -5,7 +5,7 @@
  * a plan that has one keeps the memory of compiling. */
 #include <string.h>
 
-#include "run/plan.h"
+#include "compile/compile.h"
 #include "space/value.h"
 
 static bool stays(const struct step *s)

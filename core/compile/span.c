@@ -11,7 +11,7 @@
  * and no cache needs what another has. What is left over they share step by step.
  *
  * No bit depends on it. */
-#include "run/plan.h"
+#include "compile/compile.h"
 
 /* Bytes that the largest value of the samples at a time may have: what caches hold. */
 enum { STRETCH_BYTES = 2 << 20 };

@@ -2,7 +2,7 @@
 #ifndef EXPORT_EXPORT_H
 #define EXPORT_EXPORT_H
 
-#include "run/plan.h"
+#include "compile/compile.h"
 
 /* A module that is about to be written as a node of a Graph. */
 struct node_inputs {

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/budget.h"
-#include "run/plan.h"
+#include "compile/compile.h"
 
 static sn_status infer(struct sn_plan *p, const sn_compile_options *options, sn_error *err)
 {

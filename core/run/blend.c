@@ -16,7 +16,7 @@
  * that is far below what a float of the sum shows. */
 #include <string.h>
 
-#include "run/plan.h"
+#include "run/blend.h"
 #include "tensor/tensor.h"
 
 static int64_t mask_count(const struct blend *b, const struct blend_mask *m)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run/plan.h"
+#include "run/combine.h"
 #include "tensor/growth.h"
 
 static sn_status fail_formats(const struct step *s, const sn_desc *in, const char *what,

@@ -2,6 +2,8 @@
  * Allocates nothing: what a task needs is on the stack or at a fixed offset of the caller's scratch
  * memory. */
 #include "run/run.h"
+#include "run/blend.h"
+#include "run/state.h"
 
 #include <stdio.h>
 

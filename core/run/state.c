@@ -1,5 +1,6 @@
 /* state: a private copy of the running statistics, so that training mode never
  * touches those that are served. */
+#include "run/state.h"
 #include "model/model.h"
 #include "run/plan.h"
 #include "tensor/tensor.h"

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "kernel/packed.h"
+#include "run/blend.h"
+#include "run/combine.h"
 #include "run/run.h"
 #include "tensor/tensor.h"
 #include "thread/share.h"

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "compile/place.h"
-#include "run/plan.h"
+#include "run/blend.h"
 #include "support/planned.h"
 
 static uint32_t drawn = 1;

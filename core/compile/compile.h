@@ -1,0 +1,89 @@
+/* compile: the stages from live nodes to a plan (run/plan.h), which stands there in their order. */
+#ifndef COMPILE_COMPILE_H
+#define COMPILE_COMPILE_H
+
+#include "base/budget.h"
+#include "run/plan.h"
+
+struct value {
+    sn_desc    desc;         /* for the largest batch; SN_NONE: absent */
+    sn_growth  growth;       /* derived: by so much an axis grows with each sample */
+    unsigned   batch_dims;   /* bit i: axis i grows at all */
+    sn_shape   unit;         /* for batch 1 */
+    sn_layout  layout;       /* of rank 4 */
+    int        root;         /* the value whose bytes it shares; itself if none */
+    enum place place;        /* of roots */
+    int        port;         /* PLACE_INPUT, PLACE_OUTPUT: which */
+    size_t     offset_bytes; /* PLACE_SCRATCH */
+    int        first, last;  /* roots: steps between which it needs its bytes; -1: before all */
+    int        span;         /* roots: whose samples it holds */
+};
+
+/* A parameter of several pieces: copied together in the end, if the step still reads it. */
+struct gather {
+    int      param;
+    sn_slice cut;
+};
+
+/* Are these options for this plan? */
+sn_status plan_check(const struct sn_plan *p, const sn_compile_options *options, sn_error *err);
+
+/* A plan of nothing yet, whose work is charged to `budget`, and the options of the caller, who may
+ * know fewer members or more. NULL when memory is out, or the budget of it. */
+sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options, sn_compile_options *ret,
+                     struct budget *budget);
+
+/* Before work on `s`: steps of the budget of compiling (base/budget.h), which asks the caller's
+ * hook; fails if that is used up. */
+sn_status plan_spend(struct sn_plan *p, const struct step *s, uint64_t n_steps, sn_error *err);
+
+/* ---- the stages of compiling, in this order; all memory from plan->work ------------------- */
+
+/* Before so much work (steps of sn_compile_options): the caller may have asked to stop. */
+static inline sn_status plan_ask(const struct sn_plan *p, uint64_t n_steps, sn_error *err)
+{
+    return budget_step(arena_budget(p->work), n_steps, "plan", err);
+}
+
+/* A new value; -1 when memory is out. */
+int plan_add_value(struct sn_plan *p);
+
+/* Append a copy of `s`, with copies of its lists of values; false when memory is out. */
+bool plan_add_step(struct sn_plan *p, const struct step *s);
+
+sn_status plan_lower(struct sn_plan *p, const struct network *w, const sn_desc *in, sn_error *err);
+
+/* Fill s->call with the arguments and live parameters of an operator, s->patch with
+ * those that a run must supply. May add blend steps: `s` is not in the plan yet. */
+sn_status plan_bind(struct sn_plan *p, const struct module *m, struct step *s, sn_error *err);
+
+/* Copy the parameters of several pieces of `s` together: param[k].data, in `mem`. */
+sn_status plan_gather(struct sn_plan *p, sn_arena *mem, const struct step *s, sn_tensor *param,
+                      sn_error *err);
+
+/* The distribution over an argument, or (slot NULL) over a choice; its index. */
+sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choice, int *ret_dist,
+                    sn_error *err);
+
+sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
+
+/* The most temporary memory of `s`, run as `s->variant` (or by forward), over all batches. */
+size_t    plan_scratch(struct sn_plan *p, struct step *s);
+sn_status plan_fuse(struct sn_plan *p, sn_error *err);
+sn_status plan_variants(struct sn_plan *p, sn_error *err);
+sn_status plan_lives(struct sn_plan *p, sn_error *err);
+void      plan_stretch(struct sn_plan *p);
+void      plan_chain(struct sn_plan *p);
+sn_status plan_layout(struct sn_plan *p, sn_error *err);
+sn_status plan_seal(struct sn_plan *p, sn_error *err); /* from `work` to `mem` */
+
+/* Fill the slot of params[k] of a module prepared for its variant `v`, unless it is filled or
+ * the variant takes the parameter as it is. Safe on any thread. */
+sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k, sn_error *err);
+
+/* scale and shift that op->affine gives for `call`, as prefixes of those of the whole module,
+ * computed once for the supernet; NULL if they are no prefix, or the call is not affine. */
+sn_status pack_affine(const struct module *m, sn_supernet *net, const sn_call *call,
+                      const float **ret_scale, const float **ret_shift, sn_error *err);
+
+#endif
