@@ -2,7 +2,7 @@
 #ifndef LIVE_NASBENCH101_H
 #define LIVE_NASBENCH101_H
 
-#include "subnet/subnet.h"
+#include "live/decision.h"
 
 struct nasbench101_graph {
     int              n;                  /* nodes; n - 1 is the output. 0: not all is decided */

@@ -288,7 +288,7 @@ static sn_status fail_open(const char *where, const sn_choice *c, sn_error *err)
     char allowed[768];
 
     return sn_fail(err, SN_E_UNDECIDED, where, "choice \"%s\" has no value yet; it takes %s",
-                   c->label, subnet_allowed_text(c, allowed, sizeof allowed));
+                   c->label, decision_allowed_text(c, allowed, sizeof allowed));
 }
 
 /* What a structure with an open decision waits for. */

@@ -7,7 +7,7 @@
 #ifndef LIVE_NETWORK_H
 #define LIVE_NETWORK_H
 
-#include "subnet/subnet.h"
+#include "live/decision.h"
 
 enum node_kind {
     NODE_OP,       /* an operator */

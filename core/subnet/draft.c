@@ -10,23 +10,6 @@ enum {
     TIDY_BYTES = 64 << 10 /* of lists that are not worth looking at */
 };
 
-const char *subnet_allowed_text(const sn_choice *c, char *buf, size_t n_bytes)
-{
-    size_t at = 0;
-
-    buf[0] = 0;
-    for (size_t i = 0; i < c->n_candidates && i < 10; i++) {
-        char one[64];
-
-        at += (size_t)snprintf(buf + at, n_bytes - at, "%s%s", i ? ", " : "",
-                               sn_value_text(&c->candidate[i], one, sizeof one));
-        if (at >= n_bytes) return buf;
-    }
-    if (c->n_candidates > 10)
-        snprintf(buf + at, n_bytes - at, " and %zu more", c->n_candidates - 10);
-    return buf;
-}
-
 static sn_status fail_label(const sn_supernet *net, const char *label, sn_error *err)
 {
     const char *known[SHOWN_LABELS] = {NULL}, *closest;
@@ -50,7 +33,7 @@ static sn_status fail_candidate(const sn_choice *c, const sn_value *v, sn_error 
 
     return sn_fail(err, SN_E_NOT_CANDIDATE, c->label, "%s is not one of %s",
                    sn_value_text(v, text, sizeof text),
-                   subnet_allowed_text(c, allowed, sizeof allowed));
+                   decision_allowed_text(c, allowed, sizeof allowed));
 }
 
 /* The index of the candidate that `v` means. Names of a LayerChoice that are
@@ -93,7 +76,7 @@ static sn_status check_count(const sn_supernet *net, const sn_choice *c, size_t 
     if (!names && !net->nni && c->n_chosen != 0 && n != c->n_chosen)
         return sn_fail(err, SN_E_NOT_CANDIDATE, c->label,
                        "n_chosen is %zu, so that many of %s are needed, not %zu", c->n_chosen,
-                       subnet_allowed_text(c, allowed, sizeof allowed), n);
+                       decision_allowed_text(c, allowed, sizeof allowed), n);
     return SN_OK;
 }
 
@@ -353,69 +336,4 @@ SN_EXPORT const sn_value *sn_draft_get(const sn_draft *draft, size_t choice)
 SN_EXPORT bool sn_draft_is_soft(const sn_draft *draft, size_t choice)
 {
     return choice < draft->net->n_choices && draft->decision[choice].state == DECISION_SOFT;
-}
-
-/* The option that `v` equals; NULL if there is none. They are ascending. */
-static const sn_value *find_option(const struct arg_slot *slot, const sn_value *v)
-{
-    size_t low = 0, high = slot->n_options;
-
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-
-        if (value_compare_any(&slot->option[middle], v) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < slot->n_options && value_identical(&slot->option[low], v) ? &slot->option[low]
-                                                                           : NULL;
-}
-
-sn_status decision_evaluate(const sn_supernet *net, const struct decision *decision,
-                            const struct arg_slot *slot, sn_arena *mem, sn_value *ret_value,
-                            sn_error *err)
-{
-    const sn_value *value[64], **at = value, *option;
-    sn_value        v;
-    char            text[120];
-    sn_status       rc;
-
-    (void)net;
-    if (!slot->expr) {
-        *ret_value = slot->fixed;
-        return SN_OK;
-    }
-    if (slot->n_leaves > COUNT(value)) {
-        at = arena_array(mem, slot->n_leaves, sizeof *at);
-        if (!at) return fail_no_memory(err, slot->where);
-    }
-    for (size_t i = 0; i < slot->n_leaves; i++) {
-        const struct decision *d = &decision[slot->leaf[i]];
-
-        at[i] = d->state == DECISION_VALUE ? &d->value : NULL;
-    }
-    rc = expr_eval(slot->expr, at, mem, &v, err);
-    if (rc != SN_OK) return rc;
-    option = find_option(slot, &v);
-    if (!option)
-        return sn_fail(err, SN_E_EVALUATE, slot->where, "%s is none of the values of \"%.300s\"",
-                       sn_value_text(&v, text, sizeof text), expr_text(slot->expr));
-    *ret_value = *option;
-    return SN_OK;
-}
-
-bool decision_is_soft(const struct decision *decision, const struct arg_slot *slot)
-{
-    for (size_t i = 0; i < slot->n_leaves; i++)
-        if (decision[slot->leaf[i]].state == DECISION_SOFT) return true;
-    return false;
-}
-
-const sn_choice *decision_open(const sn_supernet *net, const struct decision *decision,
-                               const struct arg_slot *slot)
-{
-    for (size_t i = 0; i < slot->n_leaves; i++)
-        if (decision[slot->leaf[i]].state == DECISION_OPEN) return &net->choice[slot->leaf[i]];
-    return NULL;
 }

@@ -8,6 +8,7 @@
 #include "live/nasbench101.h"
 #include "live/network.h"
 #include "space/value.h"
+#include "subnet/subnet.h"
 
 /* 128 bits of SHA-256 over the specification's digest and, in the order of the
  * space, each active label with its value as Python would print it. */
