@@ -1,67 +1,67 @@
 #!/bin/bash
-# layers.sh BUILD: hold the arrows between the folders of core/ against the compiler's
-# dependency files, and the foreign headers against the one file that may include each.
+# layers.sh BUILD: hold the arrows between the rooms of core/, api/ and server/ against what the
+# compiler saw (the headers of each object) and what the linker will (the symbols it leaves to
+# others), and the foreign headers against the one file that may include each.
+#
+# A room of core/ is a folder, nested ones too: core/op/conv is another one than core/op. In api/
+# and server/ it is the first folder; what lies at the top of these may use all of them.
 set -u
 build=$1 passed=0 failed=0
 
-# room: the rooms that its files may include beside itself and the public header
-declare -A may=(
+# room: the rooms whose headers its files may see beside its own and the public ones
+op="base thread tensor space kernel"
+run="$op model live subnet"
+declare -A core_may=(
     [base]=""
     [thread]="base"
     [tensor]="base"
     [space]="base"
-    [format]="base tensor weights"
-    [weights]="base tensor"
+    [format]="base tensor"
+    [weights]="base tensor format"
     [kernel]=""
     [kernel/ref]="kernel"
     [kernel/blas]="kernel"
-    [kernel/plain]="kernel"
     [kernel/packed]="kernel"
-    [op]="base thread tensor kernel"
-    [op/attention]="base thread tensor kernel op"
-    [op/conv]="base thread tensor kernel op"
-    [op/embedding]="base thread tensor kernel op"
-    [op/linear]="base thread tensor kernel op"
-    [op/norm]="base thread tensor kernel op"
-    [op/pointwise]="base thread tensor kernel op"
-    [op/pool]="base thread tensor kernel op"
-    [op/shape]="base thread tensor kernel op"
-    [registry]="base space model document builtin"
-    [builtin]="base space model document structure"
-    [model]="base space"
-    [document]="base tensor space weights model"
-    [structure]="base tensor space weights model document"
-    [live]="base space model subnet"
+    [kernel/plain]="kernel"
+    [op]="$op"
+    [op/attention]="$op op"
+    [op/conv]="$op op"
+    [op/embedding]="$op op"
+    [op/linear]="$op op"
+    [op/norm]="$op op"
+    [op/pointwise]="$op op"
+    [op/pool]="$op op"
+    [op/shape]="$op op"
+    [registry]="base"
+    [builtin]="base registry"
+    [model]="base space weights registry"
+    [document]="base tensor space format weights registry model"
+    [structure]="base tensor space format weights registry model document"
+    [live]="base space model"
     [subnet]="base space model live"
-    [policy]="base space model"
-    [run]="base thread tensor space kernel model subnet live"
-    [compile]="base tensor space weights model subnet live run"
-    [measure]="base space model subnet live run"
-    [export]="base space weights model subnet live run"
+    [policy]="base space registry model subnet"
+    [run]="$run"
+    [compile]="$run format weights run"
+    [measure]="$run format weights run compile"
+    [export]="$run format weights run compile"
 )
-
-check() { # sentence, condition's exit status
-    if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "not ok: $1"; fi
-}
-
-for folder in $(find core -mindepth 1 -type d -not -path 'core/include*' | cut -d/ -f2-); do
-    [ -n "${may[$folder]+set}" ]
-    check "core/$folder stands in the table of tests/layers.sh" $?
-done
-
-for source in $(find core -name '*.c'); do
-    from=$(dirname "${source#core/}") file=$build/${source%.c}.d
-    [ -f "$file" ] || continue # one of two back ends
-    for header in $(tr ' \\' '\n\n' <"$file" | grep '^core/.*\.h$' | grep -v '^core/include/' | sort -u); do
-        to=$(dirname "${header#core/}")
-        [ "$to" = "$from" ] || [[ " ${may[$from]-} " == *" $to "* ]]
-        check "$source may not include $header" $?
-    done
-done
-
-# ---- api/ and server/: rooms, by what is included and by what is called -----------------------
-
-# room: the rooms that its files may use beside itself; what lies at the top may use all of them
+# room: what it may call besides, through headers of others: an operator sees kernel/conv.h, and
+# not who computes it; builtin knows its tables by name
+kernels="kernel/plain kernel/blas kernel/packed"
+declare -A core_calls=(
+    [kernel/blas]="kernel/ref"
+    [kernel/plain]="kernel/blas kernel/packed"
+    [op]="$kernels"
+    [op/attention]="$kernels"
+    [op/conv]="$kernels"
+    [op/linear]="$kernels"
+    [op/norm]="$kernels"
+    [op/pointwise]="$kernels"
+    [op/pool]="$kernels"
+    [op/shape]="$kernels"
+    [run]="kernel/packed"
+    [builtin]="structure policy op/attention op/conv op/embedding op/linear op/norm op/pointwise op/pool op/shape"
+)
 declare -A api_may=(
     [http]=""
     [resident]="http"
@@ -74,71 +74,134 @@ declare -A server_may=(
     [config]="log work"
     [http]="log work config"
 )
+declare -A api_calls=() server_calls=()
 
-# The room of a path such as api/v1/forward/json.c: the folder below the module; "top" for none.
-room() { local rest=${1#*/}; [ "$rest" = "${rest%%/*}" ] && echo top || echo "${rest%%/*}"; }
-
-allowed() { # table, from, to
-    local -n table=$1
-    [ "$2" = "$3" ] || [ "$2" = top ] || [[ " ${table[$2]-} " == *" $3 "* ]]
+check() { # sentence, condition's exit status
+    if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "not ok: $1"; fi
 }
 
-# Nobody uses himself by way of others.
-circles() { # table
-    local -n table=$1
-    for room in "${!table[@]}"; do
-        local seen=" " next="${table[$room]}"
-        while [ -n "$next" ]; do
-            local more=""
-            for to in $next; do [[ $seen == *" $to "* ]] || { seen+="$to "; more+=" ${table[$to]-}"; }; done
-            next=${more# }
-        done
-        [[ $seen != *" $room "* ]]
-        check "$1: $room uses itself by way of others" $?
-    done
-}
-
-rooms() { # module, table
-    local module=$1 may_use=$2 from to header sources
-    local -n listed=$2
-    for folder in "$module"/*/; do
-        from=$(basename "$folder")
-        [ "$from" = include ] || [ -n "${listed[$from]+set}" ]
-        check "$module/$from stands in the table of tests/layers.sh" $?
-    done
-    circles "$may_use"
-    sources=$(find "$module" -name '*.c')
-    for source in $sources; do
-        from=$(room "$source")
-        for header in $(tr ' \\' '\n\n' <"$build/${source%.c}.d" | grep -E "^$module/[a-z0-9_/]*\\.h\$" | grep -v "^$module/include/" | sort -u); do
-            allowed "$may_use" "$from" "$(room "$header")"
-            check "$source may not include $header" $?
-        done
-    done
-    while read -r source from to symbol; do
-        allowed "$may_use" "$from" "$to"
-        check "$source may not use $symbol of $module/$to" $?
-    done < <(nm -A -g $(sed "s|\(.*\)\.c|$build/\1.o|" <<<"$sources") | awk -v build="$build/" '
+# Room, room and what it is about, for every header that an object of the module has seen.
+includes() { # folder with the compiler's dependency files, module, sources
+    local from=$1 module=$2
+    shift 2
+    awk -v from="$from/" -v module="$module" "$awk_room"'
+        FNR == 1 { source = substr(FILENAME, length(from) + 1); sub(/\.d$/, ".c", source) }
         {
-            colon = index($1, ":"); file = substr($1, length(build) + 1, colon - length(build) - 1)
-            n = split(file, part, "/"); room = n > 2 ? part[2] : "top"
-            if ($(NF - 1) == "U") { use[++uses] = file " " room " " $NF } else home[$NF] = room
+            for (i = 1; i <= NF; i++)
+                if ($i ~ "^" module "/.*\\.h$" && $i !~ "^" module "/include/" && !seen[source, $i]++)
+                    print room(source), room($i), source, "may not include", $i
+        }' $(printf '%s\n' "$@" | sed "s|^\(.*\)\.c$|$from/\1.d|") | sort -u
+}
+
+# The same for every symbol that one object of the module has and another needs.
+calls() { # folder with objects, module, sources
+    local from=$1 module=$2
+    shift 2
+    nm -A -g $(printf '%s\n' "$@" | sed "s|^\(.*\)\.c$|$from/\1.o|") | awk -v from="$from/" "$awk_room"'
+        {
+            colon = index($1, ":"); source = substr($1, 1, colon - 1)
+            sub(/\.o$/, ".c", source); source = substr(source, length(from) + 1)
+            if ($(NF - 1) == "U") use[++uses] = source " " $NF
+            else home[$NF] = room(source)
         }
         END {
             for (i = 1; i <= uses; i++) {
                 split(use[i], u, " ")
-                if (u[3] in home) print u[1], u[2], home[u[3]], u[3]
+                if (u[2] in home) print room(u[1]), home[u[2]], u[1], "may not use", u[2], "of", home[u[2]]
             }
-        }')
+        }'
 }
-rooms api api_may
-rooms server server_may
+awk_room='function room(path,   n, part) {
+    n = split(path, part, "/")
+    if (part[1] == "core") { sub(/^core\//, "", path); sub(/\/[^\/]*$/, "", path); return path }
+    return n > 2 ? part[2] : "top"
+}'
 
-# The checks above would notice.
-! allowed api_may "$(room api/http/buf.c)" "$(room api/v1/forward/forward.h)"
-check "a room may include what is above it" $?
-! allowed server_may "$(room server/http/conn.c)" "$(room server/loop.h)"
-check "a room may include what lies at the top" $?
+# Standard input: room, room, sentence. The sentences of those that the tables do not have.
+forbidden() { # tables
+    local from to sentence
+    local -n see=$1 call=$2
+    while read -r from to sentence; do
+        [ "$from" = "$to" ] || [ "$from" = top ] || [[ " ${see[$from]-} ${call[$from]-} " == *" $to "* ]] ||
+            echo "$sentence"
+    done
+}
+
+# Rooms that use themselves by way of others.
+circles() { # tables
+    local room to seen next more
+    local -n see=$1 call=$2
+    for room in "${!see[@]}"; do
+        seen=" " next="${see[$room]} ${call[$room]-}"
+        while [ -n "${next// /}" ]; do
+            more=""
+            for to in $next; do
+                [[ $seen == *" $to "* ]] || { seen+="$to "; more+=" ${see[$to]-} ${call[$to]-}"; }
+            done
+            next=$more
+        done
+        [[ $seen != *" $room "* ]] || echo "$room"
+    done
+}
+
+declare -A none=()
+rooms() { # module, depth of its rooms
+    local module=$1 depth=$2 folder sources found
+    local -n listed=${module}_may
+    for folder in $(find "$module" -mindepth 1 -maxdepth "$depth" -type d -printf '%P\n' | grep -v '^include'); do
+        [ -n "${listed[$folder]+set}" ]
+        check "$module/$folder stands in the table of tests/layers.sh" $?
+    done
+    found=$(circles "${module}_may" "${module}_calls" | tr '\n' ' ')
+    [ -z "$found" ]
+    check "$module: by way of others these use themselves: $found" $?
+    sources=$(find "$module" -name '*.c' | while read -r file; do [ -f "$build/${file%.c}.o" ] && echo "$file"; done)
+    check_all "headers of $module" "$(includes "$build" "$module" $sources)" "${module}_may" none
+    check_all "symbols of $module" "$(calls "$build" "$module" $sources)" "${module}_may" "${module}_calls"
+}
+
+check_all() { # what, arrows, tables
+    local sentence
+    [ -n "$2" ]
+    check "there are $1" $?
+    while read -r sentence; do check "$sentence" 1; done < <(forbidden "$3" "$4" <<<"$2")
+    passed=$((passed + $(wc -l <<<"$2")))
+}
+
+rooms core 2
+rooms api 1
+rooms server 1
+
+# ---- the checks above would notice -----------------------------------------------------------
+
+forged=$(mktemp -d)
+trap 'rm -rf "$forged"' EXIT
+forge_include() { # a source, the header that it should not have included
+    mkdir -p "$forged/$(dirname "$1")"
+    sed "1s|:|: $2|" "$build/${1%.c}.d" >"$forged/${1%.c}.d"
+    [ "$(includes "$forged" "${1%%/*}" "$1" | forbidden "${1%%/*}_may" none)" = "$1 may not include $2" ]
+    check "$2 forged into $1 is found" $?
+}
+forge_include core/base/arena.c core/kernel/packed/tile.h
+forge_include core/op/conv/conv2d.c core/kernel/packed/tile.h
+forge_include core/op/conv/conv2d.c core/op/attention/heads.h
+forge_include core/run/run.c core/compile/compile.h
+forge_include core/tensor/shape.c core/forged/deeper/room.h
+forge_include api/http/buf.c api/v1/forward/forward.h
+forge_include server/http/conn.c server/loop.h
+
+mkdir -p "$forged/core/base" "$forged/core/compile"
+cc -c -x c - -o "$forged/core/base/forged.o" <<<'void plan_forged(void); void base_forged(void) { plan_forged(); }'
+cc -c -x c - -o "$forged/core/compile/forged.o" <<<'void plan_forged(void) {}'
+[ "$(calls "$forged" core core/base/forged.c core/compile/forged.c | forbidden core_may core_calls)" = \
+    "core/base/forged.c may not use plan_forged of compile" ]
+check "a call forged into core/base is found" $?
+
+declare -A forged_may=([a]="" [b]="a" [c]="a b") forged_calls=([a]="c")
+[ -z "$(circles forged_may none)" ] && [ "$(circles forged_may forged_calls | sort | tr -d '\n')" = abc ]
+check "a circle forged into a table is found" $?
+
+# ---- foreign headers --------------------------------------------------------------------------
 
 # header: the files that may include it
 only() {
