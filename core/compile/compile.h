@@ -70,11 +70,11 @@ sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
 /* The most temporary memory of `s`, run as `s->variant` (or by forward), over all batches. */
 size_t    plan_scratch(struct sn_plan *p, struct step *s);
 sn_status plan_fuse(struct sn_plan *p, sn_error *err);
-sn_status plan_variants(struct sn_plan *p, sn_error *err);
-sn_status plan_lives(struct sn_plan *p, sn_error *err);
-void      plan_stretch(struct sn_plan *p);
-void      plan_chain(struct sn_plan *p);
 sn_status plan_layout(struct sn_plan *p, sn_error *err);
+sn_status plan_lives(struct sn_plan *p, sn_error *err);
+void      plan_spans(struct sn_plan *p);
+void      plan_chain(struct sn_plan *p);
+sn_status plan_memory(struct sn_plan *p, sn_error *err);
 sn_status plan_seal(struct sn_plan *p, sn_error *err); /* from `work` to `mem` */
 
 /* Fill the slot of params[k] of a module prepared for its variant `v`, unless it is filled or

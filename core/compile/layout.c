@@ -117,7 +117,7 @@ static sn_status convert(struct converter *c, struct step *s, sn_error *err)
     return plan_add_step(p, s) ? SN_OK : fail_no_memory(err, s->call.where);
 }
 
-sn_status plan_variants(struct sn_plan *p, sn_error *err)
+sn_status plan_layout(struct sn_plan *p, sn_error *err)
 {
     sn_arena        *work = sn_arena_create();
     struct converter c = {.p = p, .from = p->step, .cap = 2 * p->n_values};

@@ -261,7 +261,7 @@ sn_status plan_lives(struct sn_plan *p, sn_error *err)
     return SN_OK;
 }
 
-sn_status plan_layout(struct sn_plan *p, sn_error *err)
+sn_status plan_memory(struct sn_plan *p, sn_error *err)
 {
     sn_arena *work = sn_arena_create();
     size_t    base = 0;
@@ -274,5 +274,5 @@ sn_status plan_layout(struct sn_plan *p, sn_error *err)
     }
     rc = place_scratch(p, base, work, err);
     sn_arena_free(work);
-    return rc ? rc : fence_layout(p, err);
+    return rc ? rc : fence_memory(p, err);
 }

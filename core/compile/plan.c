@@ -51,13 +51,13 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
     if (!rc) rc = plan_lower(p, &w, options->in, err);
     if (!rc) rc = plan_infer(p, options->in, err);
     if (!rc) rc = plan_fuse(p, err);
-    if (!rc) rc = plan_variants(p, err);
+    if (!rc) rc = plan_layout(p, err);
     if (!rc) rc = plan_lives(p, err);
     if (!rc) {
-        plan_stretch(p);
+        plan_spans(p);
         plan_chain(p);
     }
-    if (!rc) rc = plan_layout(p, err);
+    if (!rc) rc = plan_memory(p, err);
     if (!rc && p->scratch_limit_bytes && p->info.scratch_bytes > p->scratch_limit_bytes)
         rc = sn_fail(err, SN_E_LIMIT, "inputs",
                      "one forward needs %zu bytes of activations, the limit is %zu",

@@ -136,7 +136,7 @@ static void find_span(struct sn_plan *p, struct value *v)
     if (v->span > from) v->first = 0; /* and the spans before run again */
 }
 
-void plan_stretch(struct sn_plan *p)
+void plan_spans(struct sn_plan *p)
 {
     const int64_t batch = p->info.max_batch ? p->info.max_batch : 1;
 

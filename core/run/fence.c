@@ -1,6 +1,6 @@
 /* fence: runs between pages that nobody may touch. Empty in builds without SN_FENCE.
  *
- * Memory of a plan is numbered (fence_layout): 0 is that of steps that need none and is a closed
+ * Memory of a plan is numbered (fence_memory): 0 is that of steps that need none and is a closed
  * page, then come values, temporary memory and distributions. A run works on copies of the plan's
  * slots, tasks and distributions that have offsets in a mapping of its own. */
 #ifdef SN_FENCE
@@ -24,7 +24,7 @@ struct fence {
     size_t *bytes; /* [n] of temporary memory and of distributions; values know their shapes */
 };
 
-sn_status fence_layout(struct sn_plan *p, sn_error *err)
+sn_status fence_memory(struct sn_plan *p, sn_error *err)
 {
     struct fence *f = ARENA_NEW(p->mem, struct fence);
     const size_t  most = 1 + (size_t)p->n_values + p->n_steps + p->n_dists;

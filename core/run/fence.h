@@ -18,13 +18,13 @@ typedef bool run_steps(struct run *r, int64_t batch);
 #ifdef SN_FENCE
 
 /* Number the memory of a plan, instead of offsets, and note its sizes. */
-sn_status fence_layout(struct sn_plan *p, sn_error *err);
+sn_status fence_memory(struct sn_plan *p, sn_error *err);
 
 bool fence_run(struct run *r, int64_t batch, run_steps *steps);
 
 #else
 
-static inline sn_status fence_layout(struct sn_plan *p, sn_error *err)
+static inline sn_status fence_memory(struct sn_plan *p, sn_error *err)
 {
     (void)p;
     (void)err;

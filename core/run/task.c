@@ -15,7 +15,7 @@ static void *part_of(const struct run *r, const struct slot *v, void *all)
     int64_t n = (r->first - r->base[v->span]) * (int64_t)sn_dtype_bytes((sn_dtype)v->dtype);
 
     if (!v->batch_dims || n == 0) return all;
-    for (int d = 1; d < v->rank; d++) /* axis 0 is the batch: plan_stretch */
+    for (int d = 1; d < v->rank; d++) /* axis 0 is the batch: plan_spans */
         n *= v->dim[d];
     return (char *)all + n;
 }
