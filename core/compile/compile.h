@@ -25,6 +25,13 @@ struct gather {
     sn_slice cut;
 };
 
+/* Who reads a value, and who made it. */
+struct readers {
+    int *n;    /* [n_values] how often a value is read, as an output too */
+    int *step; /* [n_values] who reads it last */
+    int *made; /* [n_values] by which step; -1: an input */
+};
+
 /* Are these options for this plan? */
 sn_status plan_check(const struct sn_plan *p, const sn_compile_options *options, sn_error *err);
 
@@ -69,6 +76,8 @@ sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
 
 /* The most temporary memory of `s`, run as `s->variant` (or by forward), over all batches. */
 size_t    plan_scratch(struct sn_plan *p, struct step *s);
+bool      plan_readers(const struct sn_plan *p, sn_arena *mem, struct readers *ret_readers);
+sn_status plan_select(struct sn_plan *p, sn_error *err);
 sn_status plan_fuse(struct sn_plan *p, sn_error *err);
 sn_status plan_layout(struct sn_plan *p, sn_error *err);
 sn_status plan_lives(struct sn_plan *p, sn_error *err);

@@ -1,4 +1,4 @@
-/* fuse: choose how each operator runs, and let it do what follows.
+/* fuse: let a step do what follows.
  *
  * A step that runs as a variant takes over the only reader of its result: a normalisation
  * by channel becomes its scale and shift, an addition its residual, an activation its
@@ -8,71 +8,6 @@
  */
 #include "compile/compile.h"
 #include "tensor/growth.h"
-
-struct readers {
-    int *n;    /* [n_values] how often a value is read, as an output too */
-    int *step; /* [n_values] who reads it last */
-    int *made; /* [n_values] by which step; -1: an input */
-};
-
-static bool count_readers(const struct sn_plan *p, sn_arena *work, struct readers *ret)
-{
-    struct readers r = {.n = arena_array(work, (size_t)p->n_values + 1, sizeof *r.n),
-                        .step = arena_array(work, (size_t)p->n_values + 1, sizeof *r.step),
-                        .made = arena_array(work, (size_t)p->n_values + 1, sizeof *r.made)};
-
-    if (!r.n || !r.step || !r.made) return false;
-    for (int v = 0; v < p->n_values; v++)
-        r.made[v] = -1;
-    for (size_t i = 0; i < p->n_steps; i++) {
-        const struct step *s = &p->step[i];
-
-        for (size_t k = 0; k < s->call.n_out; k++)
-            r.made[s->out[k]] = (int)i;
-        for (size_t k = 0; k < s->call.n_in; k++)
-            if (s->in[k] != VALUE_ABSENT) {
-                r.n[s->in[k]]++;
-                r.step[s->in[k]] = (int)i;
-            }
-        for (int k = 0; k < s->n_patches; k++)
-            if (s->patch[k].value >= 0) r.n[s->patch[k].value] += 2; /* no result to fuse */
-    }
-    for (size_t i = 0; i < p->info.n_out; i++)
-        if (p->output[i] != VALUE_ABSENT) r.n[p->output[i]] += 2;
-    *ret = r;
-    return true;
-}
-
-/* Variants of what works element by element compare shapes; these must agree for every batch. */
-static bool agree_on_batch(const struct sn_plan *p, const struct step *s)
-{
-    const sn_growth *growth = &p->value[s->out[0]].growth;
-
-    if (!(s->module->op->flags & SN_OP_POINTWISE)) return true;
-    for (size_t k = 0; k < s->call.n_in; k++)
-        if (s->in[k] != VALUE_ABSENT && !growth_equal(&p->value[s->in[k]].growth, growth))
-            return false;
-    return true;
-}
-
-/* A variant does not see the last outputs that nobody reads. */
-static const sn_variant *choose(const struct sn_plan *p, struct step *s, const struct readers *r)
-{
-    const sn_op *op = s->module->op;
-    sn_call      call = s->call;
-
-    /* A blended or private parameter is not the one that was prepared. */
-    if (s->kind != STEP_OP || s->n_patches || s->call.mode != SN_EVAL || !agree_on_batch(p, s))
-        return NULL;
-    while (call.n_out > 1 && r->n[s->out[call.n_out - 1]] == 0)
-        call.n_out--;
-    for (size_t v = 0; op->variants && op->variants[v].name; v++)
-        if ((p->winograd || !op->variants[v].winograd) && op->variants[v].fits(&call)) {
-            s->call.n_out = call.n_out;
-            return &op->variants[v];
-        }
-    return NULL;
-}
 
 /* For every batch. */
 static bool same_desc(const struct sn_plan *p, int a, int b)
@@ -187,18 +122,7 @@ static bool take_over(struct sn_plan *p, struct step *s, const struct step *next
            (*rc == SN_OK && (fuse_residual(p, s, next) || fuse_act(s, next)));
 }
 
-/* Several attentions without weights have no second output, and so has what would join them. */
-static void drop_absent(struct sn_plan *p)
-{
-    for (size_t i = 0; i < p->n_steps; i++) {
-        struct step *s = &p->step[i];
-
-        if ((s->kind == STEP_SUM || s->kind == STEP_MEAN || s->kind == STEP_CONCAT ||
-             s->kind == STEP_WEIGHTED) &&
-            p->value[s->out[0]].desc.dtype == SN_NONE)
-            s->kind = STEP_DROPPED;
-    }
-}
+enum { FUSE_STEPS = 8 };
 
 sn_status plan_fuse(struct sn_plan *p, sn_error *err)
 {
@@ -206,17 +130,15 @@ sn_status plan_fuse(struct sn_plan *p, sn_error *err)
     struct readers r;
     sn_status      rc = SN_OK;
 
-    drop_absent(p);
-    if (!work || !count_readers(p, work, &r)) {
+    if (!work || !plan_readers(p, work, &r)) {
         sn_arena_free(work);
         return fail_no_memory(err, "plan");
     }
     for (size_t i = 0; rc == SN_OK && i < p->n_steps; i++) {
         struct step *s = &p->step[i];
 
-        rc = plan_spend(p, s, 32, err);
+        rc = plan_spend(p, s, FUSE_STEPS, err);
         if (rc != SN_OK) break;
-        if (!s->variant) s->variant = choose(p, s, &r);
         if (s->variant) fuse_gate(p, s, &r);
         /* Alone, a normalisation is an epilogue without anything before it. */
         if (s->variant && s->module->op->affine && !s->scale)

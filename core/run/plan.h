@@ -4,7 +4,8 @@
  *       -> steps and values              compile/lower.c  aliases and repetitions vanish
  *       -> live parts of the weights     compile/bind.c   views, packed copies, blends
  *       -> shapes, and how they grow     compile/infer.c  with the batch: derived for all of them
- *       -> fewer steps that do more      compile/fuse.c   epilogues; variants from the table
+ *       -> how each operator runs        compile/select.c the first of its variants that fits
+ *       -> fewer steps that do more      compile/fuse.c   what follows becomes an epilogue
  *       -> one layout for each value     compile/layout.c conversions where they differ
  *       -> lives of values               compile/memory.c outputs are written where they go
  *       -> samples at a time             compile/span.c   spans of steps, as many as caches hold
