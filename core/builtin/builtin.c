@@ -10,7 +10,7 @@
 #include "builtin/policies.def"
 #undef SN_BUILTIN_POLICY
 
-#define SN_BUILTIN_CONTAINER(type, structure) extern const struct structure structure;
+#define SN_BUILTIN_CONTAINER(type, row) extern const struct structure row;
 #include "builtin/containers.def"
 #undef SN_BUILTIN_CONTAINER
 
@@ -27,7 +27,7 @@ static const sn_policy_class *const policies[] = {
 };
 
 static const struct container containers[] = {
-#define SN_BUILTIN_CONTAINER(type, structure) {type, &structure},
+#define SN_BUILTIN_CONTAINER(type, row) {type, &row},
 #include "builtin/containers.def"
 #undef SN_BUILTIN_CONTAINER
     {0},
