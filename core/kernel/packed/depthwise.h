@@ -214,11 +214,16 @@ INLINE void strip_down(const int kw, const int stride, const int count, const bo
 }
 
 /* kernel width and stride, or 0 for any; pixels (STRIP_COUNTS: simd_*.h) */
-#define STRIPS(_)                                                                                  \
-    STRIP_COUNTS(_, 0, 0)                                                                          \
-    STRIP_COUNTS(_, 3, 1)                                                                          \
-    STRIP_COUNTS(_, 3, 2)                                                                          \
-    STRIP_COUNTS(_, 5, 1) STRIP_COUNTS(_, 5, 2) STRIP_COUNTS(_, 7, 1) STRIP_COUNTS(_, 7, 2)
+/* clang-format off */
+#define STRIPS(_)         \
+    STRIP_COUNTS(_, 0, 0) \
+    STRIP_COUNTS(_, 3, 1) \
+    STRIP_COUNTS(_, 3, 2) \
+    STRIP_COUNTS(_, 5, 1) \
+    STRIP_COUNTS(_, 5, 2) \
+    STRIP_COUNTS(_, 7, 1) \
+    STRIP_COUNTS(_, 7, 2)
+/* clang-format on */
 
 #define STRIP_FUNCTIONS(kw, stride, count)                                                         \
     OUTLINE void strip_##kw##_##stride##_##count(const struct strip *s, long c, long end)          \

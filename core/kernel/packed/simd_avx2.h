@@ -24,15 +24,13 @@ typedef int32_t ivec __attribute__((vector_size(32)));
  * last panel of at most 8 channels, or 8 by that half alone. */
 enum { TILE_NV = 2, TILE_NV_LAST = 3, TILE_ROWS = 8, TILE_ROW_VECS = 8 };
 static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
-#define TILES(_)                                                                                   \
-    _(1, 1)                                                                                        \
-    _(2, 1)                                                                                        \
-    _(3, 1)                                                                                        \
-    _(4, 1)                                                                                        \
-    _(5, 1)                                                                                        \
-    _(6, 1)                                                                                        \
-    _(7, 1)                                                                                        \
-    _(8, 1) _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(1, 8)
+/* clang-format off */
+#define TILES(_)                                                    \
+    _(1, 1) _(2, 1) _(3, 1) _(4, 1) _(5, 1) _(6, 1) _(7, 1) _(8, 1) \
+    _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2)                 \
+    _(1, 3) _(2, 3) _(3, 3) _(4, 3)                                 \
+    _(1, 8)
+/* clang-format on */
 
 #define TILE_HALVES(_) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(2, 3) _(3, 3) _(4, 3)
 
@@ -40,11 +38,11 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 6, 4, [8] = 1};
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8, TAPS_HELD = 0 };
-#define STRIP_COUNTS(_, kw, stride)                                                                \
-    _(kw, stride, 1)                                                                               \
-    _(kw, stride, 2)                                                                               \
-    _(kw, stride, 3)                                                                               \
-    _(kw, stride, 4) _(kw, stride, 5) _(kw, stride, 6) _(kw, stride, 7) _(kw, stride, 8)
+/* clang-format off */
+#define STRIP_COUNTS(_, kw, stride)                                     \
+    _(kw, stride, 1) _(kw, stride, 2) _(kw, stride, 3) _(kw, stride, 4) \
+    _(kw, stride, 5) _(kw, stride, 6) _(kw, stride, 7) _(kw, stride, 8)
+/* clang-format on */
 
 INLINE vec vec_set(float x)
 {

@@ -26,19 +26,13 @@ typedef int32_t ivec __attribute__((vector_size(64)));
  * more rows would lack. */
 enum { TILE_NV = 3, TILE_NV_LAST = 3, TILE_ROWS = 8, TILE_ROW_VECS = 8 };
 static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 8, 8, [8] = 1};
-#define TILES(_)                                                                                   \
-    _(1, 1)                                                                                        \
-    _(2, 1)                                                                                        \
-    _(3, 1)                                                                                        \
-    _(4, 1)                                                                                        \
-    _(5, 1)                                                                                        \
-    _(6, 1)                                                                                        \
-    _(7, 1)                                                                                        \
-    _(8, 1)                                                                                        \
-    _(1, 2)                                                                                        \
-    _(2, 2)                                                                                        \
-    _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(5, 3)        \
-        _(6, 3) _(7, 3) _(8, 3) _(1, 8)
+/* clang-format off */
+#define TILES(_)                                                    \
+    _(1, 1) _(2, 1) _(3, 1) _(4, 1) _(5, 1) _(6, 1) _(7, 1) _(8, 1) \
+    _(1, 2) _(2, 2) _(3, 2) _(4, 2) _(5, 2) _(6, 2) _(7, 2) _(8, 2) \
+    _(1, 3) _(2, 3) _(3, 3) _(4, 3) _(5, 3) _(6, 3) _(7, 3) _(8, 3) \
+    _(1, 8)
+/* clang-format on */
 
 /* Tiles whose last vector holds half of its channels for two rows: see tile.h. */
 #define TILE_HALVES(_)                                                                             \
@@ -52,11 +46,11 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 8, 8, 8, [8] = 1};
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 8, TAPS_HELD = 1 };
-#define STRIP_COUNTS(_, kw, stride)                                                                \
-    _(kw, stride, 1)                                                                               \
-    _(kw, stride, 2)                                                                               \
-    _(kw, stride, 3)                                                                               \
-    _(kw, stride, 4) _(kw, stride, 5) _(kw, stride, 6) _(kw, stride, 7) _(kw, stride, 8)
+/* clang-format off */
+#define STRIP_COUNTS(_, kw, stride)                                     \
+    _(kw, stride, 1) _(kw, stride, 2) _(kw, stride, 3) _(kw, stride, 4) \
+    _(kw, stride, 5) _(kw, stride, 6) _(kw, stride, 7) _(kw, stride, 8)
+/* clang-format on */
 
 INLINE vec vec_set(float x)
 {

@@ -40,9 +40,14 @@ typedef int32_t ivec __attribute__((vector_size(16)));
 /* 3 x 4 accumulators and 4 numbers of a panel fill the 16 registers of SSE2; NEON has 32. */
 enum { TILE_NV = 4, TILE_NV_LAST = 4, TILE_ROWS = 3, TILE_ROW_VECS = 8 };
 static const int tile_rows[TILE_ROW_VECS + 1] = {0, 3, 3, 3, 3, [8] = 1};
-#define TILES(_)                                                                                   \
-    _(1, 1)                                                                                        \
-    _(2, 1) _(3, 1) _(1, 2) _(2, 2) _(3, 2) _(1, 3) _(2, 3) _(3, 3) _(1, 4) _(2, 4) _(3, 4) _(1, 8)
+/* clang-format off */
+#define TILES(_)            \
+    _(1, 1) _(2, 1) _(3, 1) \
+    _(1, 2) _(2, 2) _(3, 2) \
+    _(1, 3) _(2, 3) _(3, 3) \
+    _(1, 4) _(2, 4) _(3, 4) \
+    _(1, 8)
+/* clang-format on */
 
 #define TILE_HALVES(_) _(2, 2) _(3, 2) _(2, 3) _(3, 3) _(2, 4) _(3, 4)
 
@@ -50,8 +55,10 @@ static const int tile_rows[TILE_ROW_VECS + 1] = {0, 3, 3, 3, 3, [8] = 1};
 
 /* Pixels of a row that a depthwise kernel computes at once. */
 enum { STRIP = 4, TAPS_HELD = 0 };
-#define STRIP_COUNTS(_, kw, stride)                                                                \
+/* clang-format off */
+#define STRIP_COUNTS(_, kw, stride)                                     \
     _(kw, stride, 1) _(kw, stride, 2) _(kw, stride, 3) _(kw, stride, 4)
+/* clang-format on */
 
 INLINE vec vec_set(float x)
 {
