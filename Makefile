@@ -31,6 +31,12 @@ WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 CFLAGS  += -std=gnu11 $(WARN) $(flags.$(VARIANT)) -fPIC -fvisibility=hidden -pthread
 LDFLAGS += $(filter -fsanitize=%,$(flags.$(VARIANT))) $(harden.link)
 
+# Those who only want it to run or tested need not say how many cores they have; -j wins over this.
+ifneq ($(filter run test check,$(MAKECMDGOALS)),)
+MAKEFLAGS += -j$(shell nproc)
+started   := $(shell date +%s)
+endif
+
 # `make V=1` shows the commands.
 Q := $(if $(V),,@)
 
@@ -73,6 +79,8 @@ $(B)/libsupernet.so: $(call objs,core)
 
 .PHONY: run
 run: setup-build $(B)/supernetd  ## set up, build and start the daemon with the built-in demo on 127.0.0.1:8080
+	@now=$$(date +%s); set_up=$$(stat -c %Y build/.setup-build); \
+	    echo "ready to start: set up in $$((set_up - $(started))) s, built in $$((now - set_up)) s"
 	exec $(B)/supernetd $(ARGS)
 
 # The runner sees what a user sees: the public header.
@@ -92,14 +100,33 @@ SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example
 # There weights are copies, which no file can take away, and memory is no measure.
 SUITES.fence    := $(filter-out $(patsubst %,"tests/server/%.sh",mapped memory accounts hardened),$(SUITES.scripts))
 
+# make test T=unit/test_conv2d, T=server/access, T=conformance: one of them, whatever the variant.
+tests.of.build := conformance layers headers example
+tests.unit     := $(UNIT:$(B)/tests/%=%)
+tests.scripts  := $(patsubst tests/%.sh,%,$(filter-out %/lib.sh %/tour.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
+ifdef T
+ifeq ($(filter $(T),$(tests.unit) $(tests.of.build) $(tests.scripts)),)
+$(error there is no test '$(T)'; like it are: $(or $(shell tests/names.sh '$(T)' $(tests.unit) $(tests.of.build) $(tests.scripts)),$(tests.of.build) $(tests.scripts)))
+endif
+endif
+
 .PHONY: test
-test: setup-build setup-test $(UNIT) all  ## set up and run every test (VARIANT=asan, tsan or fence: what they can judge)
+test: setup-build setup-test $(if $(filter $(T),$(tests.unit)),$(B)/tests/$(T),$(if $(T),all,$(UNIT) all))  ## set up and run every test, or T=unit/test_conv2d (VARIANT=asan, tsan or fence: what they can judge)
+ifdef T
+	@SUPERNETD=$(B)/supernetd tests/run.sh $(if $(filter $(T),$(tests.unit)),$(B)/tests/$(T),"tests/$(T).sh$(if $(filter $(T),$(tests.of.build)), $(B))")
+else
 	@SUPERNETD=$(B)/supernetd tests/run.sh $(SUITES.all) $(SUITES.$(VARIANT))
+endif
+
+.PHONY: check
+check: setup-build setup-test setup-check  ## form, lint and commit subjects of what changed against main (ALL=1: of every file)
+	@tests/check.sh $(if $(ALL),all)
 
 # Packages come before objects, but only when a goal asks for set-up.
-.PHONY: setup-build setup-test setup-ci setup-bench setup-interop
-setup-build setup-test setup-ci setup-bench setup-interop:
+.PHONY: setup-build setup-test setup-check setup-ci setup-bench setup-interop
+setup-build setup-test setup-check setup-ci setup-bench setup-interop:
 	@deploy/setup.sh $(@:setup-%=%)
+	@mkdir -p build && touch build/.$@
 ifneq ($(filter run test conformance bench bench-demo fuzz image-test fuzz-coverage interop,$(MAKECMDGOALS)),)
 setup := setup-build $(if $(filter test,$(MAKECMDGOALS)),setup-test) $(if $(filter fuzz fuzz-coverage,$(MAKECMDGOALS)),setup-ci) $(if $(filter interop,$(MAKECMDGOALS)),setup-interop)
 endif
@@ -277,7 +304,7 @@ image-test: setup-build setup-ci  ## check the systemd unit, and the container i
 	@tests/run.sh deploy/service-test.sh deploy/image-test.sh
 
 .PHONY: format
-format:  ## rewrite the sources with clang-format
+format: setup-check  ## rewrite the sources with clang-format
 	clang-format -i $(shell find core api server tests -name '*.[ch]')
 
 # Objects of tests are kept, so that a second run compiles nothing.

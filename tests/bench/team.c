@@ -40,12 +40,12 @@ static void wait_for(unsigned seen)
 
 static void *help(void *unused)
 {
+    (void)unused;
     for (unsigned seen = 0;; seen++) {
         wait_for(seen);
         team.body(team.cls, 1);
         atomic_store_explicit(&team.done, seen + 1, memory_order_release);
     }
-    return unused;
 }
 
 static void run(void *unused, int n, void (*body)(void *cls, int i), void *cls)

@@ -169,7 +169,6 @@ static double masked(const struct setting *t, const struct inputs *in, int n, in
     if (t->padding != 'f') return sum;
     if (!t->nni || !t->mask || adds) return sum + in->padding_f[key];
     return in->padding_f[key] != 0.0f ? -INFINITY : sum; /* the original joins them as bools */
-    return sum;
 }
 
 /* weights[h][s] of query l of batch element n */

@@ -196,7 +196,7 @@ static void choices_come_back(sn_subnet *subnet)
     struct json   t = {0};
     const sn_sink sink = {keep, &t};
     sn_draft     *draft;
-    sn_subnet    *again;
+    sn_subnet    *again = NULL;
     sn_error      err = {0};
 
     assert_int_equal(sn_subnet_write_choices(subnet, &sink, NULL), SN_OK);

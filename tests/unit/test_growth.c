@@ -56,9 +56,7 @@ static const struct net_tensor linear[] = {
     "{\"name\": \"y\", \"type\": \"" type "\"" more ", \"inputs\": [" inputs "]}"
 #define ONE(shape, node) SPEC(IN("x", shape), GRAPH("\"x\"", node, "\"y\""))
 #define TWO(a, b, node)  SPEC(IN("x", a) ", " IN("z", b), GRAPH("\"x\", \"z\"", node, "\"y\""))
-#define THREE(a, b, c, node)                                                                       \
-    SPEC(IN("x", a) ", " IN("z", b) ", " IN("m", c), GRAPH("\"x\", \"z\", \"m\"", node, "\"y\""))
-#define ADD_XZ NODE("Add", "", "\"x\", \"z\"")
+#define ADD_XZ           NODE("Add", "", "\"x\", \"z\"")
 #define ATTENTION                                                                                  \
     ", \"embed_dim\": 4, \"num_heads\": 2, \"batch_first\": true, \"need_weights\": false"
 #define SUM_OF                                                                                     \
