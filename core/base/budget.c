@@ -30,9 +30,8 @@ void budget_give(struct budget *b, size_t n_bytes)
     if (b) b->n_bytes -= n_bytes;
 }
 
-bool budget_spend(struct budget *b, uint64_t n_steps)
+bool budget_spend_slowly(struct budget *b, uint64_t n_steps)
 {
-    if (!b) return true;
     if (b->end == BUDGET_STEPS || b->end == BUDGET_STOPPED) return false;
     if (n_steps > b->limit_steps - b->n_steps) {
         b->end = BUDGET_STEPS;
@@ -40,7 +39,8 @@ bool budget_spend(struct budget *b, uint64_t n_steps)
     }
     b->n_steps += n_steps;
     if (b->n_steps < b->ask_at) return true;
-    b->ask_at = b->n_steps + BUDGET_ASK_STEPS;
+    b->ask_at = b->limit_steps - b->n_steps < BUDGET_ASK_STEPS ? b->limit_steps
+                                                               : b->n_steps + BUDGET_ASK_STEPS;
     if (!b->stop || !b->stop(b->stop_cls)) return true;
     b->end = BUDGET_STOPPED;
     return false;
@@ -50,7 +50,7 @@ bool budget_ask(struct budget *b)
 {
     if (!b) return true;
     b->ask_at = b->n_steps;
-    return budget_spend(b, 0);
+    return budget_spend_slowly(b, 0);
 }
 
 /* The reason in words. */
@@ -74,13 +74,11 @@ static sn_status reason(const struct budget *b, char *text, size_t n_bytes)
     return SN_OK;
 }
 
-sn_status budget_step(struct budget *b, uint64_t n_steps, const char *where, sn_error *err)
+sn_status budget_refuse(const struct budget *b, const char *where, sn_error *err)
 {
-    char      text[128];
-    sn_status rc;
+    char            text[128];
+    const sn_status rc = reason(b, text, sizeof text);
 
-    if (budget_spend(b, n_steps)) return SN_OK;
-    rc = reason(b, text, sizeof text);
     return sn_fail(err, rc, where, "%s", text);
 }
 

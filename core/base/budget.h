@@ -23,7 +23,8 @@ struct budget {
     bool (*stop)(void *cls);
     void    *stop_cls;
     size_t   limit_bytes, n_bytes; /* n_bytes are held now */
-    uint64_t limit_steps, n_steps, ask_at;
+    uint64_t limit_steps, n_steps;
+    uint64_t ask_at; /* n_steps may grow up to this without a question; at most limit_steps */
     enum budget_end { BUDGET_OPEN, BUDGET_BYTES, BUDGET_STEPS, BUDGET_STOPPED } end;
 };
 
@@ -35,11 +36,29 @@ struct budget budget_of(bool (*stop)(void *cls), void *stop_cls, size_t limit_by
 bool budget_take(struct budget *b, size_t n_bytes);
 void budget_give(struct budget *b, size_t n_bytes);
 
-/* Before work is done; false: that is too much, or the caller asked to stop. */
-bool budget_spend(struct budget *b, uint64_t n_steps);
+/* What is not known to be within the limits, or asks the hook. */
+bool budget_spend_slowly(struct budget *b, uint64_t n_steps);
 
-/* The same as a status, with the place. */
-sn_status budget_step(struct budget *b, uint64_t n_steps, const char *where, sn_error *err);
+/* Before work is done; false: that is too much, or the caller asked to stop. In line, as it stands
+ * in every loop over a document or a plan. */
+static inline bool budget_spend(struct budget *b, uint64_t n_steps)
+{
+    if (!b) return true;
+    if (b->end != BUDGET_OPEN || b->n_steps >= b->ask_at || n_steps >= b->ask_at - b->n_steps)
+        return budget_spend_slowly(b, n_steps);
+    b->n_steps += n_steps;
+    return true;
+}
+
+/* The reason why it was refused, with the place. */
+sn_status budget_refuse(const struct budget *b, const char *where, sn_error *err);
+
+/* budget_spend() as a status. */
+static inline sn_status budget_step(struct budget *b, uint64_t n_steps, const char *where,
+                                    sn_error *err)
+{
+    return budget_spend(b, n_steps) ? SN_OK : budget_refuse(b, where, err);
+}
 
 /* Before work that is long but need not be done again, such as packing weights: asks the hook now.
  * It costs no steps, so that a limit of steps means the same every time. */

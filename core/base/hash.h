@@ -17,4 +17,10 @@ struct hash_key hash_key_new(const void *salt);
 
 uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t n_bytes);
 
+/* Of two indices, 32 bits: multiply-shift with the key as factors. */
+static inline uint64_t hash_pair(const struct hash_key *key, uint32_t a, uint32_t b)
+{
+    return ((key->k[0] | 1) * a + (key->k[1] | 1) * b) >> 32;
+}
+
 #endif

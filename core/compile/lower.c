@@ -106,26 +106,33 @@ static bool same_step(const struct step *a, const struct step *b)
                                       same_args(a->module, &a->call, &b->call));
 }
 
+/* The same for two steps that same_step() finds equal. */
+static uint64_t hash_step(const struct hash_key *key, const struct step *s)
+{
+    uint64_t word[SN_MAX_ARGS + 2];
+    size_t   n = 0;
+
+    if (!maps(s))
+        return hash_pair(key, (uint32_t)s->module->index, s->call.n_in ? (uint32_t)s->in[0] : 0);
+    word[n++] = (uintptr_t)s->module->op;
+    word[n++] = s->call.n_in == 1 ? (uint64_t)s->in[0]
+                                  : hash_bytes(key, s->in, s->call.n_in * sizeof *s->in);
+    for (size_t i = 0; i < s->module->n_args; i++) {
+        const sn_value *v = &s->call.arg[i].value;
+
+        word[n++] = v->kind == SN_KIND_BOOL ? v->as.boolean : value_hash(key, v);
+    }
+    return hash_bytes(key, word, n * sizeof *word);
+}
+
 /* The step that makes the same of the same values: a state of a cell is the input of many edges,
  * each may begin with the same activation, and a node may take one edge twice, which its export
  * writes once. NULL: none, and later steps will find this one. */
 static const struct step *made_before(struct sn_plan *p, struct step *s)
 {
-    const struct hash_key *key = arena_hash_key(p->work);
-    uint64_t               word[SN_MAX_ARGS + 2], hash;
-    size_t                 n = 0;
-    int                   *last;
+    const uint64_t hash = hash_step(arena_hash_key(p->work), s);
+    int           *last = &p->maps.last[hash & (p->maps.n - 1)];
 
-    word[n++] = maps(s) ? (uintptr_t)s->module->op : (uintptr_t)s->module;
-    word[n++] = s->call.n_in == 1 ? (uint64_t)s->in[0]
-                                  : hash_bytes(key, s->in, s->call.n_in * sizeof *s->in);
-    for (size_t i = 0; maps(s) && i < s->module->n_args; i++) {
-        const sn_value *v = &s->call.arg[i].value;
-
-        word[n++] = v->kind == SN_KIND_BOOL ? v->as.boolean : value_hash(key, v);
-    }
-    hash = hash_bytes(key, word, n * sizeof *word);
-    last = &p->maps.last[hash & (p->maps.n - 1)];
     for (int i = *last; i >= 0; i = p->step[i].before)
         if (same_step(&p->step[i], s)) return &p->step[i];
     s->before = *last;

@@ -22,6 +22,12 @@ const char *decision_allowed_text(const sn_choice *c, char *buf, size_t n_bytes)
     return buf;
 }
 
+static bool is_less(const sn_value *a, const sn_value *b)
+{
+    if (a->kind == SN_KIND_INT && b->kind == SN_KIND_INT) return a->as.integer < b->as.integer;
+    return value_compare_any(a, b) < 0;
+}
+
 /* The option that `v` equals; NULL if there is none. They are ascending. */
 static const sn_value *find_option(const struct arg_slot *slot, const sn_value *v)
 {
@@ -30,7 +36,7 @@ static const sn_value *find_option(const struct arg_slot *slot, const sn_value *
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
 
-        if (value_compare_any(&slot->option[middle], v) < 0)
+        if (is_less(&slot->option[middle], v))
             low = middle + 1;
         else
             high = middle;
