@@ -165,12 +165,22 @@ $(B)/api/resident/embedded.o: api/openapi.json deploy/demo/spec.json deploy/demo
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
+# What is installed has no symbols for the debugger: they are apart, and named in what they belong to.
+$(B)/%.debug: $(B)/%
+	$(Q)objcopy --only-keep-debug $< $@
+$(B)/stripped/%: $(B)/% $(B)/%.debug
+	@mkdir -p $(@D)
+	$(Q)objcopy --strip-all --add-gnu-debuglink=$(B)/$*.debug $< $@
+$(B)/stripped/libsupernet.a: $(B)/libsupernet.a
+	@mkdir -p $(@D)
+	$(Q)objcopy --strip-debug $< $@
+
 .PHONY: install
-install: all  ## install daemon, library, header and pkg-config file below PREFIX (DESTDIR for packages)
+install: $(addprefix $(B)/stripped/,supernetd libsupernet.a libsupernet.so)  ## install daemon, library, header and pkg-config file below PREFIX (DESTDIR for packages)
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/supernet lib/systemd/system share/supernetd)
-	install -m 755 $(B)/supernetd $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(B)/libsupernet.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(B)/libsupernet.so $(DESTDIR)$(PREFIX)/lib/libsupernet.so.0
+	install -m 755 $(B)/stripped/supernetd $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(B)/stripped/libsupernet.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(B)/stripped/libsupernet.so $(DESTDIR)$(PREFIX)/lib/libsupernet.so.0
 	ln -sf libsupernet.so.0 $(DESTDIR)$(PREFIX)/lib/libsupernet.so
 	install -m 644 core/include/supernet/supernet.h $(DESTDIR)$(PREFIX)/include/supernet/
 	install -m 644 deploy/supernetd.conf deploy/service.conf $(DESTDIR)$(PREFIX)/share/supernetd/
@@ -178,6 +188,14 @@ install: all  ## install daemon, library, header and pkg-config file below PREFI
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBS@|$(libs.core) -pthread|' \
 	    -e "s|@VERSION@|$$(sed -n 's/^#define SN_VERSION "\(.*\)"/\1/p' core/include/supernet/supernet.h)|" \
 	    deploy/supernet.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/supernet.pc
+
+# Where gdb looks for them.
+debug.dir := $(DESTDIR)/usr/lib/debug$(PREFIX)
+.PHONY: install-debug
+install-debug: $(B)/supernetd.debug $(B)/libsupernet.so.debug  ## install the debug symbols of what make install installed
+	install -d $(debug.dir)/bin $(debug.dir)/lib
+	install -m 644 $(B)/supernetd.debug $(debug.dir)/bin/
+	install -m 644 $(B)/libsupernet.so.debug $(debug.dir)/lib/
 
 # ---- benchmarks --------------------------------------------------------------------------
 

@@ -47,6 +47,9 @@ check "the image has a health check" $?
 check "the image sets no variable that would win over a configuration file" $?
 
 container=$(b from supernetd:test)
+mounted=$(b mount "$container")
+[ "$(stat -c %s "$mounted/usr/bin/supernetd")" -lt $((8 << 20)) ] && ! readelf -WS "$mounted/usr/bin/supernetd" | grep -q '\.debug_info'
+check "the daemon in the image has no debug symbols" $?
 [ "$(b run "$container" -- id -u)" = 10001 ]
 check "commands in the container run as the user of the image" $?
 b run "$container" -- sh -c '! touch /usr/bin/x /etc/x /x' 2>/dev/null

@@ -10,6 +10,20 @@ check() { if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed 
 make -s VARIANT="$(basename "$build")" DESTDIR="$root" PREFIX=/usr install
 check "make install works with DESTDIR" $?
 
+for file in bin/supernetd lib/libsupernet.so.0 lib/libsupernet.a; do
+    ! readelf -WS "$root/usr/$file" | grep -q '\.debug_info'
+    check "$file has no debug symbols" $?
+    [ "$(stat -c %s "$root/usr/$file")" -lt $((8 << 20)) ]
+    check "$file has less than 8 MB" $?
+done
+make -s VARIANT="$(basename "$build")" DESTDIR="$root" PREFIX=/usr install-debug
+for file in bin/supernetd lib/libsupernet.so; do
+    readelf -WS "$root/usr/lib/debug/usr/$file.debug" 2>/dev/null | grep -q '\.debug_info'
+    check "the debug symbols of $file are apart" $?
+done
+readelf -p .gnu_debuglink "$root/usr/bin/supernetd" | grep -q 'supernetd\.debug'
+check "supernetd says what its debug symbols are called" $?
+
 pc="$root/usr/lib/pkgconfig/supernet.pc"
 flags=$(sed -n 's/^Cflags: //p; s/^Libs: //p' "$pc" | sed "s|\${includedir}|$root/usr/include|; s|\${libdir}|$root/usr/lib|")
 # shellcheck disable=SC2086  # words
