@@ -11,26 +11,22 @@
  * A refusal is decided at the headers. If little is to come, the body is read
  * and thrown away before it is sent, so that the connection can live on and no
  * client is cut off while it still writes. */
-#define _GNU_SOURCE /* RTLD_NEXT */
 #include "http/conn.h"
 
 #include "http/headers.h"
 #include "http/strict.h"
+#include "http/unreadable.h"
 #include "log/log.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 enum {
     SWALLOW_BYTES = 1 << 20, /* a refused body up to this is read, not cut off */
     EARLY_BYTES = 64 << 10,  /* a body worth not sending when the queue is full */
     FIRST_CHUNK_BYTES = 64 << 10,
-    REQUEST_ID_BYTES = 68,
     PIECE_BYTES = 32 << 10 /* of a reply that is read while it is sent */
 };
 
@@ -55,7 +51,7 @@ struct job {
     size_t              cap;         /* of the body so far */
     size_t              n_received;
     uint64_t            opened_ns;
-    char                request_id[REQUEST_ID_BYTES];
+    char                request_id[CONN_ID_BYTES];
     const char         *uri_at; /* in the HTTP daemon's buffer: n_uri bytes */
     size_t              n_uri;
     bool                uri_is_good;
@@ -108,7 +104,7 @@ static void enter(struct job *job, enum peer_phase phase)
 /* ---- what is asked for ------------------------------------------------------------- */
 
 /* The client's own id if it is short and printable, so that its logs and ours meet. */
-static void make_request_id(struct httpd *h, const char *sent, char id[REQUEST_ID_BYTES])
+static void make_request_id(struct httpd *h, const char *sent, char id[CONN_ID_BYTES])
 {
     const size_t n = sent ? strlen(sent) : 0;
     bool         good = n > 0 && n <= 64;
@@ -123,7 +119,7 @@ static void make_request_id(struct httpd *h, const char *sent, char id[REQUEST_I
     z = h->id_seed += 0x9e3779b97f4a7c15u; /* splitmix64: no two alike, and no system call */
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    snprintf(id, REQUEST_ID_BYTES, "%016llx", (unsigned long long)(z ^ (z >> 31)));
+    snprintf(id, CONN_ID_BYTES, "%016llx", (unsigned long long)(z ^ (z >> 31)));
 }
 
 /* Path and query as sent; "http://host/path" is "/path" here, for that host. */
@@ -202,15 +198,6 @@ static enum MHD_Result add_cors(const struct job *job, struct MHD_Response *m)
     return ok & MHD_add_response_header(m, "Access-Control-Max-Age", "600");
 }
 
-typedef enum MHD_Result queue_response(struct MHD_Connection *conn, unsigned status,
-                                       struct MHD_Response *response);
-
-/* The library's own, see the end of this file. */
-void *conn_find_queue_response(void)
-{
-    return dlsym(RTLD_NEXT, "MHD_queue_response");
-}
-
 static enum MHD_Result reply(struct job *job)
 {
     struct api_response *r = &job->resp;
@@ -233,7 +220,7 @@ static enum MHD_Result reply(struct job *job)
         ok &= MHD_add_response_header(m, "Retry-After", seconds);
     }
     if (job->last || job->h->draining) ok &= MHD_add_response_header(m, "Connection", "close");
-    if (ok) ok = ((queue_response *)job->h->queue_response)(job->conn, (unsigned)r->status, m);
+    if (ok) ok = ((unreadable_queue *)job->h->queue_response)(job->conn, (unsigned)r->status, m);
     MHD_destroy_response(m);
     if (ok && !job->replied) api_count_reply(job->h->api, &job->route, r->status);
     job->replied = ok == MHD_YES;
@@ -638,85 +625,22 @@ void conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
     *ret_job = NULL;
 }
 
-/* ---- errors that the HTTP library finds by itself --------------------------------------- */
-
-/* What we say instead: the library may know more kinds than these. */
-struct below {
-    unsigned    status;
-    const char *word, *text;
-};
-
-static struct below error_below(unsigned status)
+bool conn_is_unreadable(struct MHD_Connection *conn, struct conn_unreadable *ret)
 {
-    static const struct below known[] = {
-        {413, "too_large", "a size is no number that can be counted to"},
-        {414, "uri_too_long", "the first line of the request is too long"},
-        {431, "headers_too_large", "the headers of the request are too long"},
-        {505, "http_version", "the version is neither HTTP/1.0 nor HTTP/1.1"},
-    };
+    struct peer *peer = peer_of(conn);
+    struct job  *job;
 
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (known[i].status == status) return known[i];
-    if (status >= 500) return (struct below){503, "busy", "there is no room for the request"};
-    return (struct below){
-        400, "malformed",
-        "this is no HTTP: a line, a length or a chunk of the request is malformed"};
-}
-
-/* What the client has sent is thrown away first: closing a socket with something unread in it
- * resets the connection, and the answer may be lost. */
-static void send_and_end(int fd, const char *head, const struct api_response *r)
-{
-    struct iovec  part[2] = {{(void *)head, strlen(head)}, {r->body, r->n_body}};
-    struct msghdr message = {.msg_iov = part, .msg_iovlen = 2};
-    char          unread[16 << 10];
-
-    for (int i = 0; i < 16 && recv(fd, unread, sizeof unread, MSG_DONTWAIT) > 0; i++)
-        ;
-    /* Small, and on a connection that no answer is on the way on: it fits, or nobody reads. */
-    if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return;
-}
-
-/* The library answers what it cannot read with a page of HTML, without the request's id, and has
- * no hook for that. But it hands the page to its own MHD_queue_response(), and a program's
- * function of this name is found before a library's: so it comes here. The page is replaced by our
- * document and sent at once; MHD_NO makes the library close the connection, without a second
- * answer, which it sends after some of these errors. What we answer ourselves does not come here.
- */
-__attribute__((visibility("default"))) enum MHD_Result
-MHD_queue_response(struct MHD_Connection *conn, unsigned status, struct MHD_Response *page)
-{
-    struct peer        *peer = peer_of(conn);
-    struct httpd       *h;
-    struct job         *job;
-    struct api_response r;
-    struct log_line     l;
-    const struct below  e = error_below(status);
-    char                id[REQUEST_ID_BYTES], head[512];
-
-    if (!peer) return MHD_NO; /* there was no memory to know it by */
-    (void)page;
-    h = peer->owner;
+    if (!peer) return false; /* there was no memory to know it by */
     job = peer->request;
-    if (job) job->refused_below = true;
-    if (job && job->request_id[0])
-        snprintf(id, sizeof id, "%s", job->request_id);
-    else
-        make_request_id(h, MHD_lookup_connection_value(conn, MHD_HEADER_KIND, "X-Request-Id"), id);
-    api_problem((int)e.status, e.word, "", e.text, id, &r);
-    snprintf(head, sizeof head,
-             "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-             "X-Request-Id: %s\r\n%sConnection: close\r\n\r\n",
-             e.status, MHD_get_reason_phrase_for(e.status), r.content_type, r.n_body, id,
-             e.status == 503 ? "Retry-After: 1\r\n" : "");
-    send_and_end(peer->fd, head, &r);
-    api_response_fini(&r);
-    api_count_reply(h->api, job && job->route.name ? &job->route : NULL, (int)e.status);
-    if (log_begin(&l, LOG_INFO, "malformed")) {
-        log_text(&l, "request", id);
-        log_int(&l, "status", e.status);
-        log_text(&l, "text", e.text);
-        log_end(&l);
+    *ret = (struct conn_unreadable){.h = peer->owner, .fd = peer->fd};
+    if (job) {
+        job->refused_below = true;
+        if (job->route.name) ret->route = &job->route;
     }
-    return MHD_NO;
+    if (job && job->request_id[0])
+        snprintf(ret->id, sizeof ret->id, "%s", job->request_id);
+    else
+        make_request_id(ret->h, MHD_lookup_connection_value(conn, MHD_HEADER_KIND, "X-Request-Id"),
+                        ret->id);
+    return true;
 }

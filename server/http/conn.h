@@ -14,9 +14,6 @@ enum MHD_Result conn_on_request(void *cls, struct MHD_Connection *conn, const ch
 void            conn_on_completed(void *cls, struct MHD_Connection *conn, void **ret_job,
                                   enum MHD_RequestTerminationCode code);
 
-/* What sends a reply; NULL if the library does not have it. */
-void *conn_find_queue_response(void);
-
 /* On a worker: compute one job. `cls` is the struct httpd, of which it reads `api` only. */
 void conn_run(void *cls, struct api_worker *worker, struct pool_job *job);
 
@@ -28,5 +25,15 @@ void conn_left(void *cls, void *job);
 
 /* A request whose time is over. */
 void conn_expire(void *cls, struct due *due);
+
+/* What the HTTP library could not read, and answers itself; false if nothing is known of it. */
+enum { CONN_ID_BYTES = 68 };
+struct conn_unreadable {
+    struct httpd           *h;
+    int                     fd;
+    const struct api_route *route; /* NULL: it did not get that far */
+    char                    id[CONN_ID_BYTES];
+};
+bool conn_is_unreadable(struct MHD_Connection *conn, struct conn_unreadable *ret);
 
 #endif

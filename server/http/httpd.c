@@ -6,6 +6,7 @@
 
 #include "config/resources.h"
 #include "http/conn.h"
+#include "http/unreadable.h"
 #include "log/log.h"
 
 #include <errno.h>
@@ -324,7 +325,7 @@ bool httpd_open(struct httpd *h, uv_loop_t *loop, struct api *api, const struct 
 
     h->pool = pool_create((size_t)config->workers, (size_t)config->queue, &class, why, n_why);
     if (!h->pool) goto fail;
-    h->queue_response = conn_find_queue_response();
+    h->queue_response = unreadable_find_queue();
     if (!h->queue_response) {
         snprintf(why, n_why, "libmicrohttpd cannot answer: MHD_queue_response is not found");
         goto fail;

@@ -18,7 +18,7 @@ struct MHD_Daemon;
 
 struct httpd {
     struct MHD_Daemon   *mhd;
-    void                *queue_response; /* the library's function, see conn.c */
+    void                *queue_response; /* the library's function, see unreadable.c */
     struct api          *api;
     const struct config *config;
     struct pool         *pool;
