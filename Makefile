@@ -96,12 +96,12 @@ conformance: setup-build $(B)/conformance  ## run the golden cases against the l
 # What a check outside the release build runs: the parts that a sanitizer can judge.
 SUITES.all      := $(UNIT) "tests/conformance.sh $(B)" tests/server/clients.sh tests/server/threads.sh
 SUITES.scripts  := $(patsubst %,"%",$(filter-out tests/server/clients.sh tests/server/threads.sh tests/server/lib.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
-SUITES.release  := "tests/layers.sh $(B)" "tests/headers.sh $(B)" "tests/example.sh $(B)" $(SUITES.scripts)
+SUITES.release  := "tests/layers.sh $(B)" tests/pages.sh "tests/headers.sh $(B)" "tests/example.sh $(B)" $(SUITES.scripts)
 # There weights are copies, which no file can take away, and memory is no measure.
 SUITES.fence    := $(filter-out $(patsubst %,"tests/server/%.sh",mapped memory accounts hardened),$(SUITES.scripts))
 
 # make test T=unit/test_conv2d, T=server/access, T=conformance: one of them, whatever the variant.
-tests.of.build := conformance layers headers example
+tests.of.build := conformance layers headers example pages
 tests.unit     := $(UNIT:$(B)/tests/%=%)
 tests.scripts  := $(patsubst tests/%.sh,%,$(filter-out %/lib.sh %/tour.sh,$(wildcard tests/server/*.sh tests/property/*.sh tests/plugin/*.sh)))
 ifdef T
