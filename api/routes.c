@@ -14,9 +14,9 @@ enum { SMALL = 1 << 20 }; /* of what no answer gives back; what one does is take
     }
 
 const struct api_route_row api_routes[] = {
-#define ROUTE(method, pattern, name, lane, access, max_body_bytes, takes, has_model, query, gives, \
-              handle)                                                                              \
-    {method, pattern, name, lane, access, max_body_bytes, takes, has_model, query, gives, handle},
+#define ROUTE(method, pattern, name, thread, access, max_body_bytes, takes, has_model, query,      \
+              gives, handle)                                                                       \
+    {method, pattern, name, thread, access, max_body_bytes, takes, has_model, query, gives, handle},
 #include "http/routes.def"
 #undef ROUTE
 };

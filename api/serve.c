@@ -95,12 +95,12 @@ struct api_route api_route(const struct api *api, const char *method, const char
         return (struct api_route){.status = m.status,
                                   .name = "none",
                                   .index = METRICS_MAX_ROUTES,
-                                  .lane = API_LOOP,
+                                  .thread = API_LOOP,
                                   .access = API_READ};
     return (struct api_route){.status = 200,
                               .name = m.row->name,
                               .index = row_index(m.row),
-                              .lane = m.row->lane,
+                              .thread = m.row->thread,
                               .max_body_bytes = max_body(api, m.row),
                               .access = m.row->access};
 }
@@ -177,7 +177,7 @@ static enum problem_code check_weights(struct call *call, const struct api_route
     struct problem changed = {0};
 
     if (!call->model || serves_changed(row)) return call->problem.code;
-    if (row->lane == API_LOOP && !api_model_is_changed(call->model)) return call->problem.code;
+    if (row->thread == API_LOOP && !api_model_is_changed(call->model)) return call->problem.code;
     if (api_model_check(call->model, &changed) == P_OK) return call->problem.code;
     call->problem = changed;
     if (!atomic_exchange(&call->model->told, true))

@@ -35,9 +35,9 @@ struct api_config {
     size_t       n_plugins;
 };
 
-enum api_lane {
-    API_LOOP,   /* answers at once: run it where the request is read */
-    API_COMPUTE /* may take long: a worker thread */
+enum api_thread {
+    API_LOOP,  /* answers at once: the thread that reads the request */
+    API_WORKER /* may take long: a worker */
 };
 
 /* What a request does, for whoever decides who may do what. */
@@ -63,12 +63,12 @@ struct api_figures {
 /* What a route allows; `status` is 200, or the refusal (404, 405) that
  * api_handle() would answer anyway. */
 struct api_route {
-    int            status;
-    const char    *name;  /* "forward", for logs */
-    size_t         index; /* of its counters */
-    enum api_lane  lane;
-    size_t         max_body_bytes;
-    enum api_class access;
+    int             status;
+    const char     *name;  /* "forward", for logs */
+    size_t          index; /* of its counters */
+    enum api_thread thread;
+    size_t          max_body_bytes;
+    enum api_class  access;
 };
 
 struct api_request {

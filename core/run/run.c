@@ -226,8 +226,8 @@ static bool run_chain_of_channels(const struct run *r, const struct task *t)
     const sn_shape     made = run_shape(&r->plan->slot[t->io[t->n_in]], r->batch);
     const double       k = (double)r->plan->slot[t->io[0]].dim[1];
 
-    return share_lanes(r->parallel, r->plan->n_threads, (double)sn_shape_count(&made) * k,
-                       run_channels, &c);
+    return share_each(r->parallel, r->plan->n_threads, (double)sn_shape_count(&made) * k,
+                      run_channels, &c);
 }
 
 /* The steps of a chain, on threads that do not wait for one another; false if this is better done

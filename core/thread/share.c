@@ -81,37 +81,37 @@ void share_run(const sn_parallel *parallel, int n_threads, int64_t n, int64_t gr
         body(cls, 0, n, 0);
 }
 
-struct lanes {
+struct each {
     const sn_parallel *parallel;
     int                n;
     double             work;
-    share_lane        *lane;
+    share_each_body   *body;
     const void        *cls;
 };
 
-static void run_lane(void *cls, int i)
+static void run_each(void *cls, int i)
 {
     enum { UNITS = 1 << 16 };
-    const struct lanes *l = cls;
-    sn_balance         *b = l->parallel->balance;
-    const sn_parallel   alone = {.run = run_alone, .pool = &i, .n_threads = l->n, .balance = b};
-    const double        start = b ? now() : 0.0;
+    const struct each *e = cls;
+    sn_balance        *b = e->parallel->balance;
+    const sn_parallel  alone = {.run = run_alone, .pool = &i, .n_threads = e->n, .balance = b};
+    const double       start = b ? now() : 0.0;
 
-    l->lane(l->cls, &alone);
+    e->body(e->cls, &alone);
     if (b) {
-        const int64_t units = balance_at(b, UNITS, l->n, i + 1) - balance_at(b, UNITS, l->n, i);
+        const int64_t units = balance_at(b, UNITS, e->n, i + 1) - balance_at(b, UNITS, e->n, i);
 
-        balance_note(b, i, l->work * (double)units / UNITS, now() - start);
+        balance_note(b, i, e->work * (double)units / UNITS, now() - start);
     }
 }
 
-bool share_lanes(const sn_parallel *parallel, int n_threads, double work, share_lane *lane,
-                 const void *cls)
+bool share_each(const sn_parallel *parallel, int n_threads, double work, share_each_body *body,
+                const void *cls)
 {
-    const int    threads = parallel ? parallel->n_threads : 1;
-    struct lanes l = {parallel, threads < n_threads ? threads : n_threads, work, lane, cls};
+    const int   threads = parallel ? parallel->n_threads : 1;
+    struct each e = {parallel, threads < n_threads ? threads : n_threads, work, body, cls};
 
-    if (l.n < 2 || work < (double)l.n * SHARE_WORTH) return false;
-    parallel->run(parallel->pool, l.n, run_lane, &l);
+    if (e.n < 2 || work < (double)e.n * SHARE_WORTH) return false;
+    parallel->run(parallel->pool, e.n, run_each, &e);
     return true;
 }

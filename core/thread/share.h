@@ -4,25 +4,29 @@
 
 #include "supernet/supernet.h"
 
-/* Multiply-adds that reading a number is worth which an earlier step has made: it may lie in the
- * cache of the core that has written it. */
+/* What reading a number that an earlier step has made is worth in multiply-adds: it may be in the
+ * cache of another core, which wrote it. */
 enum { SHARE_TOUCH = 32 };
 
-/* Units [from, to); `thread` says whose scratch memory the body may use. */
+/* Units [from, to); `thread` says whose temporary memory the body may use. */
 typedef void share_body(const void *cls, int64_t from, int64_t to, int thread);
 
 /* body over [0, n): on one thread, or in parts that start at multiples of `grain`, as many as
- * `work` multiply-adds are worth, at most n_threads. `parallel` may be NULL. */
+ * `work` multiply-adds are worth, at most n_threads. Returns when all are done. `parallel` may be
+ * NULL. */
 void share_run(const sn_parallel *parallel, int n_threads, int64_t n, int64_t grain, double work,
                share_body *body, const void *cls);
 
-/* What a thread does on its own: `alone` runs its part of every loop, and no other. */
-typedef void share_lane(const void *cls, const sn_parallel *alone);
+/* What one thread does by itself: share_run() with `alone` runs this thread's part of the loop, and
+ * no other. */
+typedef void share_each_body(const void *cls, const sn_parallel *alone);
 
-/* `lane` on as many threads as there are, at most n_threads, if `work` multiply-adds are worth them
- * all; false if not, and nothing was done. All loops of a lane must have the same number of grains:
- * then its parts of them are the same. */
-bool share_lanes(const sn_parallel *parallel, int n_threads, double work, share_lane *lane,
-                 const void *cls);
+/* Call `body` once on every thread there is, at most n_threads, without a barrier inside. False if
+ * `work` multiply-adds are not worth all of them: nothing was done.
+ * Precondition: every share_run() inside has the same number of grains, ceil(n / grain). Then a
+ * thread owns the same grains in all of them; otherwise one would read what another still writes.
+ */
+bool share_each(const sn_parallel *parallel, int n_threads, double work, share_each_body *body,
+                const void *cls);
 
 #endif

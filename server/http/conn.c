@@ -376,11 +376,11 @@ static enum MHD_Result on_headers(struct httpd *h, struct job *job, const char *
         handle_here(job); /* 404 or 405, with the body unread */
         job->state = JOB_REFUSED;
         enter(job, PEER_REFUSED);
-    } else if (h->draining && job->route.lane == API_COMPUTE) {
+    } else if (h->draining && job->route.thread == API_WORKER) {
         refuse(job, 503, "draining", "the daemon is stopping");
     } else if (n_body > job->route.max_body_bytes) {
         refuse_size(job);
-    } else if (job->route.lane == API_COMPUTE && pool_is_full(h->pool) &&
+    } else if (job->route.thread == API_WORKER && pool_is_full(h->pool) &&
                (n_body > EARLY_BYTES || hd.expects_continue)) {
         refuse_full(job);
     } else if (n_body && !has_room(job, n_body)) {
@@ -438,7 +438,7 @@ static void on_part(struct job *job, const char *part, size_t n)
 /* The body is complete. */
 static enum MHD_Result on_end(struct httpd *h, struct job *job)
 {
-    if (job->route.lane == API_LOOP) {
+    if (job->route.thread == API_LOOP) {
         handle_here(job);
         return reply(job);
     }

@@ -186,7 +186,7 @@ static void statuses_agree(void **state)
             {"415", row->takes != TAKES_NOTHING},
             {"422", true},
             {"503", true}, /* memory */
-            {"504", row->lane == API_COMPUTE},
+            {"504", row->thread == API_WORKER},
         };
 
         for (size_t k = 0; k < sizeof want / sizeof *want; k++)
@@ -282,18 +282,18 @@ static void words_agree(void **state)
 }
 
 static const struct {
-    const char   *method, *path;
-    int           status;
-    const char   *name;
-    enum api_lane lane;
-    size_t        max_body;
+    const char     *method, *path;
+    int             status;
+    const char     *name;
+    enum api_thread thread;
+    size_t          max_body;
 } asked[] = {
     {"GET", "/healthz", 200, "healthz", API_LOOP, 0},
     {"HEAD", "/healthz", 200, "healthz", API_LOOP, 0},
-    {"POST", "/v1/supernets/digits/forward", 200, "forward", API_COMPUTE, 4 << 20},
-    {"POST", "/v1/supernets/nobody/forward", 200, "forward", API_COMPUTE, 4 << 20},
-    {"PUT", "/v1/supernets/digits/choices", 200, "put_choices", API_COMPUTE, 4 << 20},
-    {"DELETE", "/v1/supernets/digits/subnets/1", 200, "delete_subnet", API_COMPUTE, 0},
+    {"POST", "/v1/supernets/digits/forward", 200, "forward", API_WORKER, 4 << 20},
+    {"POST", "/v1/supernets/nobody/forward", 200, "forward", API_WORKER, 4 << 20},
+    {"PUT", "/v1/supernets/digits/choices", 200, "put_choices", API_WORKER, 4 << 20},
+    {"DELETE", "/v1/supernets/digits/subnets/1", 200, "delete_subnet", API_WORKER, 0},
     {"DELETE", "/v1/supernets", 405, "none", API_LOOP, 0},
     {"GET", "/v1/supernets/", 404, "none", API_LOOP, 0},
     {"GET", "/", 404, "none", API_LOOP, 0},
@@ -312,7 +312,7 @@ static void the_server_learns_what_a_request_may_cost(void **state)
 
         assert_int_equal(r.status, asked[i].status);
         assert_string_equal(r.name, asked[i].name);
-        assert_int_equal(r.lane, asked[i].lane);
+        assert_int_equal(r.thread, asked[i].thread);
         assert_int_equal(r.max_body_bytes, asked[i].max_body);
     }
 }
