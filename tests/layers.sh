@@ -37,13 +37,13 @@ declare -A core_may=(
     [model]="base space weights registry"
     [document]="base tensor space format weights registry model"
     [structure]="base tensor space format weights registry model document"
-    [live]="base space model"
+    [live]="base tensor space model"
     [subnet]="base space model live"
     [policy]="base space registry model subnet"
     [run]="$run"
     [compile]="$run format weights run"
     [measure]="$run format weights run compile"
-    [export]="$run format weights run compile"
+    [export]="base tensor space format model live subnet weights"
 )
 # room: what it may call besides, through headers of others: an operator sees kernel/conv.h, and
 # not who computes it; builtin knows its tables by name

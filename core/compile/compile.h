@@ -25,6 +25,8 @@ struct gather {
     sn_slice cut;
 };
 
+struct live_param; /* live/operand.h */
+
 /* Who reads a value, and who made it. */
 struct readers {
     int *n;    /* [n_values] how often a value is read, as an output too */
@@ -55,24 +57,32 @@ static inline sn_status plan_ask(const struct sn_plan *p, uint64_t n_steps, sn_e
 /* A new value; -1 when memory is out. */
 int plan_add_value(struct sn_plan *p);
 
+/* `list` of n items and one more, copied; NULL when memory is out. */
+void *plan_append(struct sn_plan *p, const void *list, int n, const void *item, size_t size);
+
 /* Append a copy of `s`, with copies of its lists of values; false when memory is out. */
 bool plan_add_step(struct sn_plan *p, const struct step *s);
 
 sn_status plan_lower(struct sn_plan *p, const struct network *w, const sn_desc *in, sn_error *err);
 
-/* Fill s->call with the arguments and live parameters of an operator, s->patch with
- * those that a run must supply. May add blend steps: `s` is not in the plan yet. */
-sn_status plan_bind(struct sn_plan *p, const struct module *m, struct step *s, sn_error *err);
-
-/* Copy the parameters of several pieces of `s` together: param[k].data, in `mem`. */
-sn_status plan_gather(struct sn_plan *p, sn_arena *mem, const struct step *s, sn_tensor *param,
-                      sn_error *err);
-
 /* The distribution over an argument, or (slot NULL) over a choice; its index. */
 sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choice, int *ret_dist,
                     sn_error *err);
 
+/* A step that makes the live part of params[k] under distributions; the value that it makes.
+ * `whole`: the arguments of the operator and its whole parameters. */
+sn_status plan_blend(struct sn_plan *p, const struct module *m, const sn_call *whole, size_t k,
+                     const struct live_param *live, int *ret_value, sn_error *err);
+
+/* Shapes and cost: up to here no stage reads a weight. */
 sn_status plan_infer(struct sn_plan *p, const sn_desc *in, sn_error *err);
+
+/* Data for what is not simply a view of a weight. */
+sn_status plan_bind(struct sn_plan *p, sn_error *err);
+
+/* Copy the parameters of several pieces of `s` together: param[k].data, in `mem`. */
+sn_status plan_gather(struct sn_plan *p, sn_arena *mem, const struct step *s, sn_tensor *param,
+                      sn_error *err);
 
 /* The most temporary memory of `s`, run as `s->variant` (or by forward), over all batches. */
 size_t    plan_scratch(struct sn_plan *p, struct step *s);

@@ -1,8 +1,11 @@
-/* dist: the distributions of a plan: which options of an argument the soft choices lead to. */
+/* dist: the distributions of a plan: which options of an argument the soft choices lead to, and
+ * the blends of parameters whose slices follow one: made by a step of their own in each run. */
 #include <string.h>
 
 #include "base/hash.h"
 #include "compile/compile.h"
+#include "live/operand.h"
+#include "run/blend.h"
 
 /* Numbers that all distributions of a plan are made of: each run goes through them. */
 enum { MAX_COMBOS = 1 << 22 };
@@ -76,4 +79,70 @@ sn_status plan_dist(struct sn_plan *p, const struct arg_slot *slot, size_t choic
     *ret_dist = *last = (int)p->n_dists;
     p->dist[p->n_dists++] = d;
     return SN_OK;
+}
+
+/* ---- blends ------------------------------------------------------------------------------ */
+
+/* The slices of one soft step, one for each option of its argument. */
+static sn_status add_mask(struct sn_plan *p, const struct module *m, const sn_call *whole, size_t k,
+                          int s, struct blend *b, sn_error *err)
+{
+    struct blend_mask *mask = &b->mask[b->n_masks];
+    const int          a = m->op->params[k].step[s];
+    const struct dist *d;
+    sn_slice          *slice;
+    sn_status          rc = plan_dist(p, &m->arg[a], 0, &mask->dist, err);
+
+    if (rc) return rc;
+    d = &p->dist[mask->dist];
+    slice = arena_array(p->work, d->n_options, sizeof *slice);
+    if (!slice) return fail_no_memory(err, m->where);
+    for (size_t o = 0; o < d->n_options; o++) {
+        rc = operand_slice(m, whole, k, s, &d->option[o].value, &slice[o], err);
+        if (rc) return rc;
+        for (int i = 0; i < slice[o].rank; i++)
+            mask->axis[i] =
+                mask->axis[i] || !operand_is_full(&slice[o], i, whole->param[k].shape.dim[i]);
+    }
+    mask->slice = slice;
+    b->n_masks++;
+    return SN_OK;
+}
+
+/* The step that makes a blend, and the value that it makes. */
+static sn_status add_blend_step(struct sn_plan *p, struct step *s, int *ret_value, sn_error *err)
+{
+    const sn_shape *shape = &s->blend->whole.shape;
+    const int       v = plan_add_value(p);
+    struct value   *value;
+
+    if (v < 0) return fail_no_memory(err, s->module->where);
+    value = &p->value[v];
+    value->desc = (sn_desc){.dtype = SN_F32, .shape = *shape};
+    value->unit = *shape;
+    s->call.n_out = 1;
+    s->out = &v;
+    s->scratch_bytes = blend_scratch(s->blend);
+    if (!plan_add_step(p, s)) return fail_no_memory(err, s->module->where);
+    *ret_value = v;
+    return SN_OK;
+}
+
+sn_status plan_blend(struct sn_plan *p, const struct module *m, const sn_call *whole, size_t k,
+                     const struct live_param *live, int *ret_value, sn_error *err)
+{
+    const struct gather pieces = {.param = (int)k, .cut = live->cut};
+    struct blend       *b = ARENA_NEW(p->work, struct blend);
+    struct step         s = {.kind = STEP_BLEND, .module = m, .blend = b};
+
+    if (!b) return fail_no_memory(err, m->where);
+    b->whole = live->tensor;
+    for (int i = 0; i < live->n_masks; i++) {
+        const sn_status rc = add_mask(p, m, whole, k, live->mask[i], b, err);
+
+        if (rc) return rc;
+    }
+    if (live->in_pieces) s.gather = plan_append(p, NULL, s.n_gathers++, &pieces, sizeof pieces);
+    if (live->in_pieces && !s.gather) return fail_no_memory(err, m->where);
+    return add_blend_step(p, &s, ret_value, err);
 }

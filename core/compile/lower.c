@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "compile/compile.h"
+#include "live/operand.h"
 #include "space/value.h"
 
 /* `old` [n] in an array of twice `cap`, or of `first`; NULL when memory is out. */
@@ -52,6 +53,16 @@ bool plan_add_step(struct sn_plan *p, const struct step *s)
     return true;
 }
 
+void *plan_append(struct sn_plan *p, const void *list, int n, const void *item, size_t size)
+{
+    char *longer = arena_array(p->work, (size_t)n + 1, size);
+
+    if (!longer) return NULL;
+    if (n) memcpy(longer, list, (size_t)n * size);
+    memcpy(longer + (size_t)n * size, item, size);
+    return longer;
+}
+
 /* The call of a step: descriptions are filled by infer. */
 static sn_status prepare_call(struct sn_plan *p, const struct module *m, size_t n_in, size_t n_out,
                               sn_call *ret, sn_error *err)
@@ -72,6 +83,55 @@ static sn_status prepare_call(struct sn_plan *p, const struct module *m, size_t 
                      .in = in,
                      .out = out,
                      .priv = priv};
+    return SN_OK;
+}
+
+/* What is left of a parameter: a view; pieces that are copied together later; or a blend. */
+static sn_status lower_param(struct sn_plan *p, struct step *s, const sn_call *whole, size_t k,
+                             sn_tensor *ret, sn_error *err)
+{
+    const struct module *m = s->module;
+    struct patch         blend = {.param = (int)k, .value = -1, .state = -1};
+    struct gather        gather = {.param = (int)k};
+    struct live_param    live;
+    sn_status            rc = operand_param(m, whole, k, &live, err);
+
+    if (rc) return rc;
+    *ret = live.tensor;
+    if (live.n_masks) {
+        rc = plan_blend(p, m, whole, k, &live, &blend.value, err);
+        if (rc) return rc;
+        *ret = sn_tensor_dense(SN_F32, &live.tensor.shape, live.tensor.data);
+        s->patch = plan_append(p, s->patch, s->n_patches++, &blend, sizeof blend);
+        if (!s->patch) return fail_no_memory(err, m->where);
+    } else if (live.in_pieces) {
+        gather.cut = live.cut;
+        s->gather = plan_append(p, s->gather, s->n_gathers++, &gather, sizeof gather);
+        if (!s->gather) return fail_no_memory(err, "plan");
+    }
+    return SN_OK;
+}
+
+/* The arguments of an operator and the live parts of its parameters. */
+static sn_status lower_operands(struct sn_plan *p, struct step *s, sn_error *err)
+{
+    const struct module *m = s->module;
+    sn_arg              *arg = arena_array(p->work, m->n_args + 1, sizeof *arg);
+    sn_tensor           *live = arena_array(p->work, m->n_params + 1, sizeof *live);
+    sn_call              whole;
+    sn_status            rc;
+
+    if (!arg || !live) return fail_no_memory(err, m->where);
+    rc = operand_args(p->subnet->net, p->subnet->decision, m, p->work, arg, err);
+    if (rc) return rc;
+    s->call.arg = arg;
+    whole = s->call;
+    whole.param = m->param;
+    for (size_t k = 0; k < m->n_params; k++) {
+        rc = lower_param(p, s, &whole, k, &live[k], err);
+        if (rc) return rc;
+    }
+    s->call.param = live;
     return SN_OK;
 }
 
@@ -169,7 +229,7 @@ static sn_status lower_node(struct sn_plan *p, const struct node *n, int *map, s
         return SN_OK;
     }
     rc = prepare_call(p, m, (size_t)n->n_in, (size_t)n->n_out, &s.call, err);
-    if (!rc && n->kind == NODE_OP) rc = plan_bind(p, m, &s, err);
+    if (!rc && n->kind == NODE_OP) rc = lower_operands(p, &s, err);
     if (!rc && n->kind == NODE_WEIGHTED)
         rc = plan_dist(p, n->option ? &m->depth : NULL, n->choice, &s.dist, err);
     if (!rc && n->option) { /* the network does not outlive compiling */

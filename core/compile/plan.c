@@ -50,6 +50,7 @@ static sn_status compile(struct sn_plan *p, const sn_compile_options *options, s
     if (!rc) rc = network_expand(net, p->subnet->decision, p->work, &w, err);
     if (!rc) rc = plan_lower(p, &w, options->in, err);
     if (!rc) rc = plan_infer(p, options->in, err);
+    if (!rc) rc = plan_bind(p, err);
     if (!rc) rc = plan_select(p, err);
     if (!rc) rc = plan_fuse(p, err);
     if (!rc) rc = plan_layout(p, err);

@@ -2,7 +2,8 @@
 #ifndef EXPORT_EXPORT_H
 #define EXPORT_EXPORT_H
 
-#include "compile/compile.h"
+#include "live/network.h"
+#include "subnet/subnet.h"
 
 /* A module that is about to be written as a node of a Graph. */
 struct node_inputs {
@@ -15,7 +16,6 @@ struct node_inputs {
 struct export
 {
     const sn_subnet    *subnet;
-    struct sn_plan      binder; /* plan_bind() without a plan: it only needs memory and a subnet */
     sn_arena           *mem;
     bool               *live; /* by module */
     uint64_t           *sums; /* by LayerChoice of several candidates: a bit for each output read */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "export/export.h"
+#include "live/operand.h"
 #include "weights/weights.h"
 
 const char *export_join(struct export *x, const char *path, const char *name)
@@ -60,26 +61,55 @@ static sn_status add_tensor(struct export *x, const char *name, const sn_tensor 
     return name ? SN_OK : fail_no_memory(err, "export");
 }
 
+/* The call of an operator with its arguments and the data of its live parameters. */
+static sn_status read_operands(struct export *x, const struct module *m, sn_call *ret_call,
+                               sn_error *err)
+{
+    sn_arg    *arg = arena_array(x->mem, m->n_args + 1, sizeof *arg);
+    sn_tensor *live = arena_array(x->mem, m->n_params + 1, sizeof *live);
+    sn_call    call = {.size = sizeof call,
+                       .where = m->where,
+                       .nni = x->subnet->net->nni,
+                       .arg = arg,
+                       .param = m->param};
+    sn_status  rc;
+
+    if (!arg || !live) return fail_no_memory(err, m->where);
+    rc = operand_args(x->subnet->net, x->subnet->decision, m, x->mem, arg, err);
+    for (size_t k = 0; !rc && k < m->n_params; k++) {
+        struct live_param part;
+
+        rc = operand_param(m, &call, k, &part, err);
+        if (rc) break;
+        live[k] = part.tensor;
+        if (!part.in_pieces) continue;
+        live[k].data =
+            operand_gather(&m->param[k], &part.cut, sn_shape_count(&live[k].shape), x->mem);
+        if (!live[k].data) return fail_no_memory(err, m->where);
+    }
+    call.param = live;
+    *ret_call = call;
+    return rc;
+}
+
 static sn_status export_op(struct export *x, const struct module *m, const char *name,
                            const char *path, sn_error *err)
 {
-    sn_value   *value = arena_array(x->mem, m->n_args + 1, sizeof *value);
-    struct step s = {.kind = STEP_OP, .module = m};
-    sn_status   rc;
+    sn_value *value = arena_array(x->mem, m->n_args + 1, sizeof *value);
+    sn_call   call;
+    sn_status rc;
 
     if (!value) return fail_no_memory(err, m->where);
-    s.call = (sn_call){.size = sizeof s.call, .where = m->where, .nni = x->subnet->net->nni};
-    rc = plan_bind(&x->binder, m, &s, err);
-    if (!rc) rc = plan_gather(&x->binder, x->mem, &s, (sn_tensor *)s.call.param, err);
+    rc = read_operands(x, m, &call, err);
     if (rc) return rc;
     for (size_t a = 0; a < m->n_args; a++)
-        value[a] = s.call.arg[a].value;
+        value[a] = call.arg[a].value;
     if (m->op->export_args)
-        rc = fail_foreign(err, m->op->export_args(&s.call, value, x->mem, err), m->where, m->type);
+        rc = fail_foreign(err, m->op->export_args(&call, value, x->mem, err), m->where, m->type);
     if (rc) return rc;
     export_open(x, name, m->type);
     for (size_t a = 0; a < m->n_args; a++) {
-        const bool as_before = sn_value_same(&value[a], &s.call.arg[a].value);
+        const bool as_before = sn_value_same(&value[a], &call.arg[a].value);
 
         if (m->op->args[a].flags & SN_ARG_DERIVED) continue;
         if (m->arg[a].position < 0 && as_before) continue; /* the default says it */
@@ -87,8 +117,8 @@ static sn_status export_op(struct export *x, const struct module *m, const char 
         text_json_value(&x->spec, &value[a]);
     }
     for (size_t k = 0; !rc && k < m->n_params; k++)
-        if (s.call.param[k].dtype != SN_NONE)
-            rc = add_tensor(x, export_join(x, path, m->op->params[k].name), &s.call.param[k], err);
+        if (call.param[k].dtype != SN_NONE)
+            rc = add_tensor(x, export_join(x, path, m->op->params[k].name), &call.param[k], err);
     return rc; /* left open: a Graph adds the inputs */
 }
 
@@ -508,7 +538,6 @@ static sn_status export_all(const sn_subnet *subnet, struct export *x, sn_error 
     x->mem = sn_arena_create();
     if (!x->mem) return fail_no_memory(err, "export");
     x->subnet = subnet;
-    x->binder = (struct sn_plan){.subnet = (sn_subnet *)subnet, .work = x->mem};
     rc = find_live(x, err);
     if (rc) return rc;
     write_header(x);

@@ -2,8 +2,9 @@
  *
  *     network (live nodes)               live/network.h
  *       -> steps and values              compile/lower.c  aliases and repetitions vanish
- *       -> live parts of the weights     compile/bind.c   views, packed copies, blends
- *       -> shapes, and how they grow     compile/infer.c  with the batch: derived for all of them
+ *       -> arguments and live parameters live/operand.c   views of the weights, of which no stage
+ *       -> shapes, and how they grow     compile/infer.c  reads one up to here; for every batch
+ *       -> data that is no view          compile/bind.c   pieces together, statistics of a run
  *       -> how each operator runs        compile/select.c the first of its variants that fits
  *       -> fewer steps that do more      compile/fuse.c   what follows becomes an epilogue
  *       -> one layout for each value     compile/layout.c conversions where they differ
