@@ -92,7 +92,6 @@ static sn_status lower_param(struct sn_plan *p, struct step *s, const sn_call *w
 {
     const struct module *m = s->module;
     struct patch         blend = {.param = (int)k, .value = -1, .state = -1};
-    struct gather        gather = {.param = (int)k};
     struct live_param    live;
     sn_status            rc = operand_param(m, whole, k, &live, err);
 
@@ -105,7 +104,8 @@ static sn_status lower_param(struct sn_plan *p, struct step *s, const sn_call *w
         s->patch = plan_append(p, s->patch, s->n_patches++, &blend, sizeof blend);
         if (!s->patch) return fail_no_memory(err, m->where);
     } else if (live.in_pieces) {
-        gather.cut = live.cut;
+        const struct gather gather = {.param = (int)k, .cut = live.cut};
+
         s->gather = plan_append(p, s->gather, s->n_gathers++, &gather, sizeof gather);
         if (!s->gather) return fail_no_memory(err, "plan");
     }

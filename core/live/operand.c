@@ -34,15 +34,14 @@ bool operand_is_full(const sn_slice *s, int axis, int64_t size)
            s->axis[axis].piece[0].stop == size;
 }
 
-static sn_slice full_slice(const sn_tensor *t)
+/* Everything; axes that the tensor does not have stay as they are. */
+static void cut_nothing(sn_slice *s, const sn_shape *whole)
 {
-    sn_slice s = {.rank = t->shape.rank};
-
-    for (int d = 0; d < s.rank; d++) {
-        s.axis[d].n = 1;
-        s.axis[d].piece[0] = (sn_range){0, t->shape.dim[d]};
+    s->rank = whole->rank;
+    for (int d = 0; d < s->rank; d++) {
+        s->axis[d].n = 1;
+        s->axis[d].piece[0] = (sn_range){0, whole->dim[d]};
     }
-    return s;
 }
 
 /* What an operator, of a plug-in too, says is cut: inside of the tensor, in pieces there is room
@@ -131,7 +130,7 @@ sn_status operand_param(const struct module *m, const sn_call *whole, size_t k,
     live->in_pieces = false;
     live->n_masks = 0;
     if (t->dtype == SN_NONE) return SN_OK;
-    live->cut = full_slice(t);
+    cut_nothing(&live->cut, &t->shape);
     for (int s = 0; s < def->n_steps; s++) {
         const sn_arg *arg = &whole->arg[def->step[s]];
         sn_slice      one;
