@@ -1,4 +1,4 @@
-/* blocks: free bytes, handed out from below, in logarithmic time. */
+/* blocks: a first-fit allocator of offsets, in logarithmic time. */
 #include "compile/blocks.h"
 
 struct block {
@@ -116,7 +116,7 @@ size_t blocks_take(struct blocks *b, size_t n_bytes)
     return from;
 }
 
-/* Numbers that have nothing to do with offsets keep the tree flat. */
+/* Priorities of a treap: random numbers keep it balanced whatever the offsets are. */
 static uint32_t scatter(uint32_t n)
 {
     n = (n ^ n >> 16) * 0x7feb352d;

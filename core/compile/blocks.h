@@ -1,4 +1,4 @@
-/* blocks: free bytes, handed out from below. */
+/* blocks: a first-fit allocator of offsets. */
 #ifndef COMPILE_BLOCKS_H
 #define COMPILE_BLOCKS_H
 

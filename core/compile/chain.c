@@ -1,18 +1,18 @@
-/* chain: steps that threads need not wait for one another in between.
+/* chain: consecutive steps that threads run without a barrier in between.
  *
- * Where row i of every step is made of row i of the one before, whoever has made some rows goes on
- * with them: the threads meet again at the end of the chain, and what stops one of them for a
- * moment is made up for until then. So it is with channels of an image.
+ * Where row i of each step depends only on row i of the step before, a thread that has computed
+ * some rows goes on with them. There is one barrier, at the end of the chain, so a thread that was
+ * held up for a moment can catch up until then. The same holds for channels of an image.
  *
  *     attention -> [ LayerNorm -> Linear, GELU -> Linear, Add -> LayerNorm ] -> attention
  *     image -> [ 1x1 convolution -> depthwise convolution -> mean ] -> squeeze and excite
  *
- * One thread may have come to the end while another is at the beginning: whatever the chain
- * touches needs its bytes from the first step of it to the last. */
+ * One thread may be at the last step while another is at the first, so every buffer that the chain
+ * touches is needed from its first step to its last (memory.c). */
 #include "compile/compile.h"
 #include "tensor/growth.h"
 
-/* All axes but the last make up as many rows for every batch. */
+/* Do both have the same number of rows (all axes but the last), for every batch? */
 static bool same_rows(const struct value *a, const struct value *b)
 {
     int64_t n_a, n_b, more_a, more_b;
@@ -22,7 +22,7 @@ static bool same_rows(const struct value *a, const struct value *b)
            n_a == n_b && more_a == more_b;
 }
 
-/* Values of as many rows for every batch, each row in one piece. */
+/* Has the value as many rows as `like` for every batch, each contiguous in memory? */
 static bool has_rows_of(const struct sn_plan *p, int v, const struct value *like)
 {
     const struct value *value = v == VALUE_ABSENT ? NULL : &p->value[v];
@@ -31,8 +31,9 @@ static bool has_rows_of(const struct sn_plan *p, int v, const struct value *like
            !(value->batch_dims >> (value->desc.shape.rank - 1)) && same_rows(value, like);
 }
 
-/* Its output, if row i of it is made of rows i of what it reads. Variants make the same bits of
- * any rows; a product in training, by BLAS, does not. */
+/* The output of a step whose row i depends only on rows i of its inputs; NULL if it does not. Only
+ * variants: they give the same bits for any subset of rows, BLAS (used by plain forwards) does not.
+ */
 static const struct value *made_by_rows(const struct sn_plan *p, const struct step *s)
 {
     const struct value *y;
@@ -46,7 +47,7 @@ static const struct value *made_by_rows(const struct sn_plan *p, const struct st
     return has_rows_of(p, s->out[0], y) && (!s->adds || has_rows_of(p, s->residual, y)) ? y : NULL;
 }
 
-/* The channels of an image, or its means, of one sample; 0: it is none. */
+/* How many channels the value has, [1, C, ...]; 0 if it is not of one sample. */
 static int64_t channels_of(const struct sn_plan *p, int v)
 {
     const sn_shape *s = v == VALUE_ABSENT ? NULL : &p->value[v].desc.shape;
@@ -54,8 +55,8 @@ static int64_t channels_of(const struct sn_plan *p, int v)
     return s && s->rank >= 2 && s->dim[0] == 1 ? s->dim[1] : 0;
 }
 
-/* How many channels its output has, if channel i of it is made of channels i of its inputs, or, as
- * `reads` has it, of all of them; 0 otherwise. */
+/* How many channels the output has, if its channel i depends on the inputs as `reads` says: on
+ * their channel i alone, or on all of them; 0 otherwise. */
 static int64_t made_by_channels(const struct sn_plan *p, const struct step *s, sn_channels reads)
 {
     int64_t n;
@@ -73,8 +74,9 @@ static int64_t made_by_channels(const struct sn_plan *p, const struct step *s, s
     return n;
 }
 
-/* Where the chain of channels that begins with step i ends, behind its last step. All have as many
- * channels, so that the parts are the same. */
+/* One past the last step of the chain of channels that begins with step i. All have the same number
+ * of channels, so that each thread has the same channels in all of them: the precondition of
+ * share_each(). */
 static size_t channels_end(const struct sn_plan *p, size_t i, size_t end)
 {
     const int64_t n =
@@ -85,7 +87,7 @@ static size_t channels_end(const struct sn_plan *p, size_t i, size_t end)
     return i;
 }
 
-/* The same for one of rows. */
+/* The same for a chain of rows. */
 static size_t rows_end(const struct sn_plan *p, size_t i, size_t end)
 {
     const struct value *first = made_by_rows(p, &p->step[i]);

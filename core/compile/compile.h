@@ -7,7 +7,7 @@
 
 struct value {
     sn_desc    desc;         /* for the largest batch; SN_NONE: absent */
-    sn_growth  growth;       /* derived: by so much an axis grows with each sample */
+    sn_growth  growth;       /* how much each axis grows with each sample */
     unsigned   batch_dims;   /* bit i: axis i grows at all */
     sn_shape   unit;         /* for batch 1 */
     sn_layout  layout;       /* of rank 4 */
@@ -37,8 +37,8 @@ struct readers {
 /* Are these options for this plan? */
 sn_status plan_check(const struct sn_plan *p, const sn_compile_options *options, sn_error *err);
 
-/* A plan of nothing yet, whose work is charged to `budget`, and the options of the caller, who may
- * know fewer members or more. NULL when memory is out, or the budget of it. */
+/* An empty plan whose memory and work are charged to `budget`; *ret is the caller's options in the
+ * layout of this library. NULL when memory, or the budget for it, is used up. */
 sn_plan *plan_create(sn_subnet *subnet, const sn_compile_options *options, sn_compile_options *ret,
                      struct budget *budget);
 
@@ -48,7 +48,8 @@ sn_status plan_spend(struct sn_plan *p, const struct step *s, uint64_t n_steps, 
 
 /* ---- the stages of compiling, in this order; all memory from plan->work ------------------- */
 
-/* Before so much work (steps of sn_compile_options): the caller may have asked to stop. */
+/* Before n_steps of work (sn_compile_options.step_limit): fails if the budget is used up or the
+ * caller asked to stop. */
 static inline sn_status plan_ask(const struct sn_plan *p, uint64_t n_steps, sn_error *err)
 {
     return budget_step(arena_budget(p->work), n_steps, "plan", err);

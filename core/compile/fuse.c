@@ -1,8 +1,8 @@
-/* fuse: let a step do what follows.
+/* fuse: a step does what follows it in its epilogue.
  *
- * A step that runs as a variant takes over the only reader of its result: a normalisation
- * by channel becomes its scale and shift, an addition its residual, an activation its
- * last touch. The merged step stands where the last one stood, behind all it reads.
+ * A step that runs as a variant is merged with the only reader of its result: a normalisation by
+ * channel becomes its scale and shift, an addition its residual, an activation its activation. The
+ * merged step takes the place of the reader, after all that it reads.
  *
  *     conv -> BatchNorm2d -> Add(x) -> ReLU      becomes      conv with an epilogue
  */
@@ -140,7 +140,7 @@ sn_status plan_fuse(struct sn_plan *p, sn_error *err)
         rc = plan_spend(p, s, FUSE_STEPS, err);
         if (rc != SN_OK) break;
         if (s->variant) fuse_gate(p, s, &r);
-        /* Alone, a normalisation is an epilogue without anything before it. */
+        /* A normalisation that follows nothing runs as an epilogue alone. */
         if (s->variant && s->module->op->affine && !s->scale)
             rc = fold(p, s, &s->scale, &s->shift, err);
         if (s->variant && s->module->op->affine && !s->scale && !s->adds) s->variant = NULL;

@@ -194,7 +194,7 @@ static bool inputs_agree(const sn_call *call, const sn_growth *in, bool batch_on
     return true;
 }
 
-/* What the flags of an operator promise. */
+/* Growth that follows from the flags of an operator. */
 static bool grow_by_flags(const struct step *s, const sn_growth *in, sn_growth *out)
 {
     const sn_call *call = &s->call;
@@ -215,7 +215,8 @@ static bool grow_by_flags(const struct step *s, const sn_growth *in, sn_growth *
     return true;
 }
 
-/* Shapes at batch 1 that could be none: an operator that is wrong about itself. */
+/* Refuse growth that gives a negative size at batch 1: an operator (of a plug-in) that is wrong
+ * about itself. */
 static bool is_sound(const struct sn_plan *p, const sn_desc *desc, const sn_growth *growth)
 {
     for (int d = 0; d < SN_MAX_RANK; d++) {
@@ -339,7 +340,8 @@ size_t plan_scratch(struct sn_plan *p, struct step *s)
     return most;
 }
 
-/* An operator that promises nothing is held to what it said at every batch. */
+/* The most temporary memory over all batches, for an operator that does not promise
+ * SN_OP_STEADY_SCRATCH. */
 static bool keeps_its_word(struct sn_plan *p, struct step *s)
 {
     bool kept = p->info.max_batch <= ASK_MOST;

@@ -1,6 +1,6 @@
-/* layout: every value gets a layout, and steps that want another one a conversion
- * before them. Convolutions like channels last; what works element by element takes what
- * comes; whoever has no variant works on rows. Outputs are rows. */
+/* layout: every value gets a layout, and a step that needs another one gets a conversion before it.
+ * Variants of convolutions use channels last; elementwise steps take the layout of their input;
+ * steps without a variant use rows, as do outputs of the plan. */
 #include <string.h>
 
 #include "base/budget.h"
@@ -46,7 +46,7 @@ static sn_status in_layout(struct converter *c, int *v, sn_layout want, const st
     return SN_OK;
 }
 
-/* Inputs of one shape, and one output of it. */
+/* Elementwise: the inputs and the one output have the same shape. */
 static bool is_pointwise(const struct sn_plan *p, const struct step *s)
 {
     const sn_shape *shape = &p->value[s->out[0]].desc.shape;
@@ -60,7 +60,7 @@ static bool is_pointwise(const struct sn_plan *p, const struct step *s)
     return true;
 }
 
-/* Channels last as soon as one input has it: the others are converted once. */
+/* Channels last if any input is; the other inputs are converted. */
 static sn_layout common_layout(const struct sn_plan *p, const struct step *s)
 {
     for (size_t k = 0; k < s->call.n_in; k++)
@@ -96,7 +96,7 @@ static sn_status convert(struct converter *c, struct step *s, sn_error *err)
     if (s->kind == STEP_DROPPED) return SN_OK;
     for (size_t k = 0; k < s->call.n_in; k++)
         in[k] = s->in[k];
-    if (s->kind == STEP_ALIAS) { /* another shape of the same bytes needs rows */
+    if (s->kind == STEP_ALIAS) { /* reshaping is only defined on rows */
         if (sn_shape_equal(&p->value[in[0]].desc.shape, &p->value[s->out[0]].desc.shape))
             want = p->value[in[0]].layout;
     } else if (s->variant) {

@@ -1,5 +1,5 @@
-/* lower: live nodes become steps. A decision that was read leaves nothing behind, and
- * neither does an operator whose output is its input under another shape. */
+/* lower: live nodes become steps. Nodes that only passed a decision on become no steps; an operator
+ * whose output is its input under another shape becomes an alias, which is dropped later. */
 #include <string.h>
 
 #include "compile/compile.h"
@@ -151,7 +151,8 @@ static bool maps(const struct step *s)
            s->in[0] != VALUE_ABSENT;
 }
 
-/* Does it give the same whenever its module has the same inputs? Training counts every run. */
+/* Does the node give the same result whenever its module has the same inputs? In training it does
+ * not: each run updates statistics. */
 static bool repeats(const struct sn_plan *p, const struct step *s)
 {
     return p->mode == SN_EVAL && s->kind != STEP_WEIGHTED && s->n_patches == 0;
@@ -185,9 +186,9 @@ static uint64_t hash_step(const struct hash_key *key, const struct step *s)
     return hash_bytes(key, word, n * sizeof *word);
 }
 
-/* The step that makes the same of the same values: a state of a cell is the input of many edges,
- * each may begin with the same activation, and a node may take one edge twice, which its export
- * writes once. NULL: none, and later steps will find this one. */
+/* Common subexpressions: an earlier step that computes the same from the same values, such as the
+ * activation with which many edges of a cell begin. NULL if there is none; later steps will find
+ * this one. */
 static const struct step *made_before(struct sn_plan *p, struct step *s)
 {
     const uint64_t hash = hash_step(arena_hash_key(p->work), s);

@@ -1,17 +1,16 @@
 /* memory: give every intermediate tensor an offset in the scratch memory.
  *
- * A tensor lives from the step that writes it to the last step that reads it.
- * Two tensors may share bytes if their lives do not meet (place.c): for a chain of
- * layers two buffers are enough, not one per layer.
- * A sum is written over what was added last, and outputs where the caller
- * wants them.
+ * A tensor is needed from the step that writes it to the last step that reads it. Two tensors may
+ * share bytes if these lifetimes do not overlap (place.c): layers in a row need two buffers, not
+ * one each. A sum is written over its residual if nobody else needs that, and outputs are written
+ * straight to the caller's memory.
  *
- * Threads share a tensor half by half, and cores need not share a cache: a byte that
- * belonged to another core's half before is slow to write. Plans for several threads
- * keep the middles of tensors in one place, if that costs little memory.
+ * With two threads, each writes one half of a tensor. Writing a byte is slow if another core wrote
+ * it last, for it must be fetched from that core's cache. So plans for several threads put the
+ * middle of all tensors at the same address, if that costs little memory (place_zones).
  *
- * In:  steps with their input and output values.   Out: lives; then offsets, total bytes.
- */
+ * In: steps with their input and output values. Out: lifetimes (plan_lives); then offsets and total
+ * bytes (plan_memory). */
 #include "compile/compile.h"
 #include "compile/place.h"
 #include "run/fence.h"
@@ -22,7 +21,7 @@ static size_t align_up(size_t n)
     return (n + SN_ALIGN_BYTES - 1) & ~(size_t)(SN_ALIGN_BYTES - 1);
 }
 
-/* Of the samples of its span. */
+/* Bytes for as many samples as its span has at a time. */
 static size_t value_bytes(const struct sn_plan *p, const struct value *v)
 {
     const int64_t samples = p->span[v->span].samples;
@@ -64,7 +63,7 @@ static sn_status place_outputs(struct sn_plan *p, int *output, sn_error *err)
     return SN_OK;
 }
 
-/* Only steps that run: aliases have done their part in infer. */
+/* Aliases are only needed up to here. */
 static void drop_aliases(struct sn_plan *p)
 {
     size_t n = 0;
@@ -90,7 +89,7 @@ static void find_lives(struct sn_plan *p)
     }
 }
 
-/* The root of a value while roots are written over: they change on the way. */
+/* Follow the roots to the last one, and shorten the path (union-find). */
 static int root_of(struct sn_plan *p, int v)
 {
     while (p->value[v].root != v) {
@@ -108,7 +107,8 @@ static bool reads_otherwise(struct sn_plan *p, const struct step *s, int root)
     return s->gated && root_of(p, s->gate) == root;
 }
 
-/* Where a residual ends, its sum begins: less memory to reach for. */
+/* A sum may take the bytes of its residual, if this step is the last to need them: fewer bytes in
+ * the cache. */
 static void write_over_residuals(struct sn_plan *p)
 {
     for (size_t i = 0; i < p->n_steps; i++) {
@@ -157,8 +157,8 @@ static bool has_chains(const struct interval *all, size_t n)
     return false;
 }
 
-/* Place with the lives that chains need, and leave them as those of `all`, if this takes no more
- * than `most`; otherwise as before, and there are no chains. */
+/* Place again with lifetimes widened to whole chains, and keep that if it takes no more than `most`
+ * bytes. Otherwise place as before, and drop all chains. */
 static void place_chained(struct sn_plan *p, struct placing *w, size_t most, size_t *ret_total)
 {
     size_t total;
@@ -188,7 +188,7 @@ static int chain_last(const struct sn_plan *p, int last)
     return s && s->chain_to ? (int)s->chain_to - 1 : last;
 }
 
-/* Bytes that the limit leaves for each of the lanes. */
+/* Bytes for each lane below the caller's limit. */
 static size_t room_for_lane(const struct sn_plan *p, size_t base)
 {
     const size_t limit = p->scratch_limit_bytes ? p->scratch_limit_bytes : SIZE_MAX / 2;
@@ -236,7 +236,7 @@ static sn_status place_scratch(struct sn_plan *p, size_t base, sn_arena *work, s
     if (!place_packed(&w, &total) || total > SIZE_MAX / 2 - base)
         return sn_fail(err, SN_E_LIMIT, "plan", "the activations need too much memory");
     if (total > room_for_lane(p, base)) p->n_lanes = 1;
-    if (p->n_threads > 1) { /* at most half as much again, and no limit is missed for it */
+    if (p->n_threads > 1) { /* may cost half as much memory again, within the limit */
         const size_t room = room_for_lane(p, base);
         const size_t most = total + total / 2 < room ? total + total / 2 : room;
 

@@ -1,7 +1,7 @@
 /* pack: what is prepared once for the whole supernet: weights in the form of a variant, and
- * normalisations folded into scale and shift. A slot is filled by whoever needs it first;
- * two that race both prepare, and one throws its work away, so that nobody waits under a
- * lock. Logically constant. */
+ * normalisations folded into scale and shift. A slot is filled by the first thread that needs it,
+ * without a lock: if two race, both prepare it, and one discards its copy. To everybody else a
+ * supernet looks constant. */
 #include <string.h>
 
 #include "base/fence.h"
@@ -15,7 +15,7 @@ static void *pack_alloc(size_t *n_bytes)
     return fence_alloc(SN_ALIGN_BYTES, *n_bytes);
 }
 
-/* `mine` into the slot, or what somebody else has put there meanwhile. */
+/* Put `mine` into the slot if it is empty; otherwise free it. Returns what the slot holds. */
 static const void *pack_publish(_Atomic(void *) *slot, void *mine, size_t n_bytes, sn_supernet *net)
 {
     void *now = NULL;

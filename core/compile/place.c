@@ -1,13 +1,14 @@
-/* place: offsets for bytes that live from one step to another.
+/* place: an offset for each buffer, so that buffers that are needed at the same time do not
+ * overlap.
  *
- * Larger ones choose first, each the lowest place where it meets none of those before. Which of
- * them live at the same time is asked of a tree over the intervals by their first step, whose nodes
- * know when the last of the placed ones below ends: in a chain of 30 000 layers each has few
- * neighbours, and only they are looked at. Plans of few intervals, which are most, ask each of
- * them.
+ * Greedy by size: larger buffers are placed first, each at the lowest offset where it overlaps none
+ * of those that are placed and needed at the same time. These are found by an interval tree: leaves
+ * are sorted by first step, and each node keeps the largest last step of the placed leaves below
+ * it. In 30 000 layers in a row each buffer has few such neighbours, and only they are looked at.
+ * Plans of few intervals, which are most, compare all pairs.
  *
- * Where thousands live at once that is too much to look at. Such plans take and give back bytes in
- * the order of the steps, each piece the lowest that is free: as good where sizes are equal. */
+ * Where thousands are needed at once, that is too slow. Such plans allocate and free in the order
+ * of the steps, always at the lowest free offset (first fit): as good where sizes are equal. */
 #include "compile/place.h"
 
 #include <stdlib.h>
@@ -70,7 +71,7 @@ bool placing_init(struct placing *p, struct interval *all, size_t n, sn_arena *m
     return true;
 }
 
-/* Forget what was placed; lives may have changed. */
+/* Forget what was placed; lifetimes may have changed. */
 static void start(struct placing *p)
 {
     p->budget = MEET_MOST + MEET_EACH * p->n;
@@ -93,7 +94,8 @@ static void add(struct placing *p, size_t i)
         if (p->until[node] < p->all[i].last) p->until[node] = p->all[i].last;
 }
 
-/* Those of the leaves [from, from + width) below `node`, before `end`, that live on at `first`. */
+/* Append those of the leaves [from, from + width) below `node`, before leaf `end`, that are still
+ * needed at step `first`. */
 static void meet_below(struct placing *p, size_t node, size_t from, size_t width, size_t end,
                        int first)
 {
@@ -115,7 +117,8 @@ static void meet_few(struct placing *p, size_t i)
         if (p->until[k] >= me->first && p->all[k].first <= me->last) p->met[p->n_met++] = k;
 }
 
-/* The placed ones that live at the same time as interval i; false: too many were looked at. */
+/* Find the placed intervals whose lifetimes overlap that of interval i; false: too many were looked
+ * at. */
 static bool meet(struct placing *p, size_t i)
 {
     size_t low = 0, high = p->n; /* the leaves that begin after it ends */
@@ -156,7 +159,7 @@ static void sort_taken(struct bytes *taken, size_t n)
     }
 }
 
-/* The lowest offset where interval i meets none of those placed before it. */
+/* The lowest offset where interval i overlaps none of those that meet() has found. */
 static size_t lowest(struct placing *p, size_t i)
 {
     size_t at = 0;
@@ -174,7 +177,7 @@ static size_t lowest(struct placing *p, size_t i)
     return at;
 }
 
-/* Each piece the lowest that is free when its life begins. */
+/* First fit: each at the lowest offset that is free when its lifetime begins. */
 static bool place_in_order(struct placing *p, size_t *ret_total)
 {
     *ret_total = 0;
@@ -214,12 +217,13 @@ bool place_packed(struct placing *p, size_t *ret_total)
     return true;
 }
 
-/* Give each interval the first zone that none of those before it, living at the same time, has;
- * temporary memory has one of its own. The zones' largest intervals come first in them. */
+/* Give each interval the first zone that no overlapping interval placed before it has; temporary
+ * memory of steps has a zone of its own. Intervals come in order of size, so the first in a zone is
+ * its largest. */
 static bool find_zones(struct placing *p, size_t most, size_t *first, size_t *ret_n,
                        size_t *ret_total)
 {
-    size_t *taken = p->zone; /* by zone: the last that met it */
+    size_t *taken = p->zone; /* by zone: the last interval that found it taken */
     size_t  of_temporaries = SIZE_MAX;
 
     *ret_n = *ret_total = 0;

@@ -1,5 +1,6 @@
-/* seal: what a run needs moves from the memory of compiling into that of the plan. Plans are
- * kept by the thousand, and most of a step served the stages before.
+/* seal: copies what a run needs from the memory of compiling (plan->work) to that of the plan
+ * (plan->mem). Plans are kept by the thousand, and most members of a step are only for the stages
+ * before.
  *
  * Steps under distributions and with patched parameters are rare and stay where they are:
  * a plan that has one keeps the memory of compiling. */
@@ -31,7 +32,7 @@ static int slot_of(const struct slots *t, int value)
     return value == VALUE_ABSENT ? VALUE_ABSENT : t->of[value];
 }
 
-/* Number the values that a run can meet. */
+/* Number the values that tasks read or write. */
 static void number_slots(struct slots *t)
 {
     const struct sn_plan *p = t->p;
@@ -106,7 +107,7 @@ static void *copy(struct sn_plan *p, const void *from, size_t n, size_t size)
     return to && n ? memcpy(to, from, n * size) : to;
 }
 
-/* All that an operator may look at. */
+/* A copy of all that an operator may read through its call. */
 static sn_status copy_call(struct sn_plan *p, const struct step *s, sn_call **ret_call,
                            sn_error *err)
 {

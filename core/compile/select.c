@@ -22,7 +22,9 @@ bool plan_readers(const struct sn_plan *p, sn_arena *work, struct readers *ret)
                 r.step[s->in[k]] = (int)i;
             }
         for (int k = 0; k < s->n_patches; k++)
-            if (s->patch[k].value >= 0) r.n[s->patch[k].value] += 2; /* no result to fuse */
+            if (s->patch[k].value >= 0)
+                r.n[s->patch[k].value] +=
+                    2; /* counts twice: not the single reader that fusing needs */
     }
     for (size_t i = 0; i < p->info.n_out; i++)
         if (p->output[i] != VALUE_ABSENT) r.n[p->output[i]] += 2;
@@ -30,7 +32,8 @@ bool plan_readers(const struct sn_plan *p, sn_arena *work, struct readers *ret)
     return true;
 }
 
-/* Variants of what works element by element compare shapes; these must agree for every batch. */
+/* Variants of elementwise operators compare the shapes of the largest batch; these must be equal
+ * for every batch. */
 static bool agree_on_batch(const struct sn_plan *p, const struct step *s)
 {
     const sn_growth *growth = &p->value[s->out[0]].growth;
@@ -42,7 +45,7 @@ static bool agree_on_batch(const struct sn_plan *p, const struct step *s)
     return true;
 }
 
-/* A variant does not see the last outputs that nobody reads. */
+/* Trailing outputs that nobody reads are left out of the variant's call. */
 static const sn_variant *choose(const struct sn_plan *p, struct step *s, const struct readers *r)
 {
     const sn_op *op = s->module->op;
@@ -61,7 +64,8 @@ static const sn_variant *choose(const struct sn_plan *p, struct step *s, const s
     return NULL;
 }
 
-/* Several attentions without weights have no second output, and so has what would join them. */
+/* A sum of outputs that were not produced, such as attention weights that nobody asked for, is not
+ * produced either. */
 static void drop_absent(struct sn_plan *p)
 {
     for (size_t i = 0; i < p->n_steps; i++) {

@@ -1,19 +1,21 @@
 /* span: how many samples of a batch go through a step at a time.
  *
- * A large batch that goes through one step after another leaves every cache behind, and needs
- * scratch memory for all its samples at once. Where no step looks at more than one sample, some
- * go ahead before the next ones start. Samples shrink on their way through most networks, and
- * weights grow: later steps take more samples at a time, so that each weight is read less often.
+ * If a large batch goes through one step after another, no step finds its input in a cache, and
+ * scratch memory must hold all samples. Where each sample is computed independently, a few samples
+ * go through several steps before the next few start. In most networks tensors shrink from step to
+ * step and weights grow, so later steps take more samples at a time and read each weight less
+ * often.
  *
  *     4 times  [ 2 times  [ 2 times  [ 1 sample  to 56x56 ]  2 samples to 28x28 ]  4 to 7x7 ]
  *
- * Where there is a sample for every thread, each takes its own through all of it: no step waits,
- * and no cache needs what another has. What is left over they share step by step.
+ * Where there is a sample for each thread, each thread takes its own samples through all steps (a
+ * lane): no barriers, and no data from another core's cache. Samples that are left over are
+ * computed by all threads together, step by step.
  *
- * No bit depends on it. */
+ * Results are the same to the last bit. */
 #include "compile/compile.h"
 
-/* Bytes that the largest value of the samples at a time may have: what caches hold. */
+/* Most bytes of one value for all samples of a span: about what a cache holds. */
 enum { STRETCH_BYTES = 2 << 20 };
 
 static bool grows(const struct sn_plan *p, int v)
@@ -21,7 +23,7 @@ static bool grows(const struct sn_plan *p, int v)
     return v != VALUE_ABSENT && p->value[v].batch_dims;
 }
 
-/* Does the operator promise it for this call? */
+/* Does the operator promise for this call that samples are independent? */
 static bool keeps_samples(const struct step *s)
 {
     const sn_op *op = s->module->op;
@@ -30,7 +32,7 @@ static bool keeps_samples(const struct step *s)
     return op->flags & SN_OP_SAMPLES && (!op->samples || op->samples(&s->call));
 }
 
-/* Samples stay apart: axis 0 is theirs alone, in whatever comes in and goes out. */
+/* Are samples independent in this step, with axis 0 of all its inputs and outputs as the batch? */
 static bool is_samplewise(const struct sn_plan *p, const struct step *s)
 {
     bool any = s->adds && grows(p, s->residual);
@@ -44,7 +46,7 @@ static bool is_samplewise(const struct sn_plan *p, const struct step *s)
     return true;
 }
 
-/* May some samples go ahead? */
+/* May the batch be divided? */
 static bool may_divide(const struct sn_plan *p)
 {
     if (p->mode != SN_EVAL || p->n_dists > 0 || p->info.max_batch <= 1) return false;
@@ -62,7 +64,7 @@ static bool may_divide(const struct sn_plan *p)
     return true;
 }
 
-/* An output that belongs to all samples: threads that run all steps would write it at once. */
+/* An output without a batch axis: several lanes would write it at the same time. */
 static bool shares_output(const struct sn_plan *p)
 {
     for (int v = 0; v < p->n_values; v++) {
@@ -83,7 +85,7 @@ static int64_t sample_bytes(const struct sn_plan *p, int v)
     return sn_shape_count(&value->unit) * (int64_t)sn_dtype_bytes(value->desc.dtype);
 }
 
-/* Samples of `most` that may go through a step at a time. */
+/* How many samples, at most `most`, may go through step `s` at a time. */
 static int64_t samples_of(const struct sn_plan *p, const struct step *s, int64_t most)
 {
     int64_t largest = 0;
@@ -98,8 +100,9 @@ static int64_t samples_of(const struct sn_plan *p, const struct step *s, int64_t
     return STRETCH_BYTES > largest ? STRETCH_BYTES / largest : 1;
 }
 
-/* Find the spans from the last to the first. A span takes what all its steps and those after it
- * may take; where that falls to half of what its last step may take, another begins. */
+/* Find the spans, from the last step to the first. A span takes as many samples as the most
+ * demanding of its steps allows, and no more than the span after it. Where that is half of what the
+ * last step of the span allows, a new span begins. */
 static void find_spans(struct sn_plan *p, int64_t most)
 {
     struct span found[MAX_SPANS] = {{p->n_steps, most}};
@@ -123,7 +126,8 @@ static void find_spans(struct sn_plan *p, int64_t most)
     p->n_spans = n;
 }
 
-/* The span that makes a value and the one that reads it last. */
+/* A value belongs to the span of its last reader. If an earlier span makes it, several times, its
+ * bytes are needed from the beginning on. */
 static void find_span(struct sn_plan *p, struct value *v)
 {
     int from = 0;
@@ -133,7 +137,7 @@ static void find_span(struct sn_plan *p, struct value *v)
     v->span = from;
     while (v->last >= (int)p->span[v->span].end)
         v->span++;
-    if (v->span > from) v->first = 0; /* and the spans before run again */
+    if (v->span > from) v->first = 0; /* the spans before run again, and must not overwrite it */
 }
 
 void plan_spans(struct sn_plan *p)
