@@ -11,8 +11,9 @@
 /* The library is built with hidden visibility; this marks what the header promises. */
 #define SN_EXPORT __attribute__((visibility("default")))
 
-/* A struct of a caller whose first member is `size`, which may know fewer members than we do (they
- * are zero then) or more (they are ignored), as one of ours. `from` may be NULL: all zero. */
+/* Copy a caller's struct that begins with `size` into one of ours: members that an older caller
+ * does not have become zero, those that only a newer one has are ignored. `from` may be NULL: all
+ * zero. */
 void options_read(void *to, size_t n_bytes, const void *from);
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -33,7 +34,7 @@ struct budget;
 bool           arena_limit(sn_arena *a, struct budget *b);
 struct budget *arena_budget(const sn_arena *a); /* NULL for NULL */
 
-/* The secret of all hashes in it, drawn when it is first asked for. */
+/* The secret key of all hash tables in this arena, drawn at random when it is first needed. */
 struct hash_key;
 const struct hash_key *arena_hash_key(sn_arena *a);
 
@@ -42,7 +43,8 @@ const struct hash_key *arena_hash_key(sn_arena *a);
 /* "no memory" with the place. */
 sn_status fail_no_memory(sn_error *err, const char *where);
 
-/* What a function of a plug-in returned: a failure has a code of this library, and a message. */
+/* Check what a function of a plug-in returned: a failure gets a status of this library and a
+ * message, if it has none. */
 sn_status fail_foreign(sn_error *err, sn_status rc, const char *where, const char *what);
 
 /* ---- text: a growing string, for messages and JSON ---------------------------- */
@@ -60,8 +62,8 @@ void text_json_string(struct text *t, const char *s); /* quoted and escaped */
 void      text_json_value(struct text *t, const sn_value *v);
 sn_status text_flush(struct text *t, const sn_sink *sink, sn_error *err); /* writes and frees */
 
-/* Between two pieces of something long: writes what there is once it is much, and goes on with the
- * same memory. After a failure `t` is free. */
+/* Call it between the pieces of a long text: writes to the sink what has been collected once that
+ * is much, and reuses the buffer. After a failure `t` is freed. */
 sn_status text_drain(struct text *t, const sn_sink *sink, sn_error *err);
 
 /* The fewest digits that read back equal, as Python's repr(): "2.0", "1e-05", "inf". */

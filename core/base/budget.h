@@ -5,9 +5,9 @@
  * given a budget takes every block from it before it asks the system. The caller's hook is asked
  * every BUDGET_ASK_STEPS.
  *
- * What failed is remembered, so that code in between can go on saying "no memory" and only the
- * public function turns that into the reason: budget_settle(). One thread at a time. Every
- * function takes NULL for no budget. */
+ * The reason is remembered. So inner code may report any refusal as "no memory", and the public
+ * function replaces that by the real reason at the end: budget_settle(). One thread at a time.
+ * Every function takes NULL for no budget. */
 #ifndef BASE_BUDGET_H
 #define BASE_BUDGET_H
 
@@ -24,7 +24,7 @@ struct budget {
     void    *stop_cls;
     size_t   limit_bytes, n_bytes; /* n_bytes are held now */
     uint64_t limit_steps, n_steps;
-    uint64_t ask_at; /* n_steps may grow up to this without a question; at most limit_steps */
+    uint64_t ask_at; /* above this, ask the caller's hook; at most limit_steps */
     enum budget_end { BUDGET_OPEN, BUDGET_BYTES, BUDGET_STEPS, BUDGET_STOPPED } end;
 };
 
@@ -36,7 +36,7 @@ struct budget budget_of(bool (*stop)(void *cls), void *stop_cls, size_t limit_by
 bool budget_take(struct budget *b, size_t n_bytes);
 void budget_give(struct budget *b, size_t n_bytes);
 
-/* What is not known to be within the limits, or asks the hook. */
+/* The slow path of budget_spend(): checks limits and asks the hook. */
 bool budget_spend_slowly(struct budget *b, uint64_t n_steps);
 
 /* Before work is done; false: that is too much, or the caller asked to stop. In line, as it stands

@@ -1,5 +1,5 @@
-/* fence: memory of its own pages, in builds with SN_FENCE: it ends where a page ends, but for
- * what `align` asks for, and the pages before and behind are closed. In all others it is plain
+/* fence: memory between guard pages, in builds with SN_FENCE: it ends at the end of a page (rounded
+ * to `align`), and the pages before and after cannot be accessed. In other builds it is plain
  * aligned memory. */
 #ifndef BASE_FENCE_H
 #define BASE_FENCE_H

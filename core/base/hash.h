@@ -1,5 +1,6 @@
-/* hash: SipHash-1-3 under a secret key, so that no document can choose names or values whose
- * hashes collide. No result may depend on a hash: tables are looked up, never listed.
+/* hash: SipHash-1-3 under a secret key, so that no document can choose names or values whose hashes
+ * collide. Keys differ from run to run, so no result may depend on a hash: tables are looked up,
+ * never iterated.
  *
  * Aumasson and Bernstein, SipHash: a fast short-input PRF, INDOCRYPT 2012. */
 #ifndef BASE_HASH_H

@@ -1,5 +1,5 @@
-/* scan: strict JSON read in one pass from bytes that somebody else keeps, without a tree. What is
- * read takes the memory that the reader gives it, whatever the document holds.
+/* scan: a pull parser for strict JSON: one pass over the caller's bytes, no tree. Texts go into
+ * memory that the caller gives, so a document cannot make it take more.
  *
  * Failures are SN_E_SYNTAX with line and column. */
 #ifndef BASE_SCAN_H
@@ -15,7 +15,7 @@ struct scan {
 
 struct scan scan_of(const char *text, size_t n_bytes, const char *where, sn_error *err);
 
-/* The next byte that is no blank; 0 at the end. */
+/* Look at the next byte that is no blank, without consuming it; 0 at the end. */
 char scan_peek(struct scan *s);
 
 /* Consume it if it is `c`. */

@@ -1,7 +1,7 @@
 /* text: a growing string, for messages and JSON documents.
  *
- * Running out of memory is remembered in `failed`, so that a writer of a hundred
- * pieces asks once, in text_flush(). */
+ * Running out of memory is remembered in `failed`: a writer of a hundred pieces checks once, in
+ * text_flush(). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

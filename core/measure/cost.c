@@ -1,4 +1,5 @@
-/* cost: what a subnet computes, known from shapes alone: the stages of compiling up to infer. */
+/* cost: multiply-adds, parameters and bytes of a subnet, from shapes alone: runs the stages of
+ * compiling up to infer. */
 #include <string.h>
 
 #include "base/budget.h"

@@ -1,4 +1,5 @@
-/* blend: distributions in a run: weights of options, and live parts of weights under them. */
+/* blend: distributions in a run: weights of options, and weighted averages of slices of a weight.
+ */
 #ifndef RUN_BLEND_H
 #define RUN_BLEND_H
 

@@ -76,8 +76,9 @@ sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, s
 
     for (size_t i = 0; i < s->call.n_in; i++)
         n_absent += in[i].dtype == SN_NONE;
-    /* What several inputs are joined to is there, as it is for the Add of an export. Absent may be
-     * a second output that no candidate of a LayerChoice has. */
+    /* An InputChoice of several inputs needs all of them, as does the Add that an export has in its
+     * place. Elsewhere all may be absent: a second output that no candidate of a LayerChoice has.
+     */
     if (n_absent && s->call.n_in > 1 && s->module->kind == STRUCT_INPUT_CHOICE)
         return sn_fail(
             err, SN_E_INVALID, s->call.where,

@@ -244,7 +244,7 @@ static void set_tables(const struct fenced *f, const struct run *r, char *at, st
     ret->plan.lane_bytes = f->lane_bytes;
 }
 
-/* Open and fill the memory of a run, and copy the inputs, which nobody may change. */
+/* Open the pages of a run, fill its memory, and copy the inputs into read-only pages. */
 static void fill(const struct fenced *f, const struct run *r)
 {
     for (size_t i = 0; i < f->n_pieces; i++) {
@@ -311,7 +311,8 @@ static size_t move_states(const sn_run_options *options, char *at, bool back)
     return n_bytes;
 }
 
-/* Without the caller's stop hook, and without what its threads learn from a run. */
+/* The first pass. It neither asks the caller's stop hook nor teaches the balance, and running
+ * statistics are put back afterwards: the second pass starts from the same. */
 static void first_pass(struct fenced *f, const struct run *r, int64_t batch, run_steps *steps,
                        sn_tensor *ret_out)
 {

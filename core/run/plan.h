@@ -30,8 +30,8 @@ enum place { PLACE_NONE, PLACE_INPUT, PLACE_OUTPUT, PLACE_SCRATCH };
 
 /* ---- distributions: weights of options, computed once per run ------------------------ */
 
-/* Weights over the options of one argument, or over the candidates of one choice,
- * from the probabilities of the soft choices. */
+/* Weights over the options of one argument, or over the candidates of one choice, computed in each
+ * run from the probabilities of the soft choices. */
 struct dist {
     const struct arg_slot *slot; /* NULL: the candidates of `choice` themselves */
     size_t                 choice;
@@ -45,7 +45,8 @@ struct dist {
     int                    before;       /* one with the same hash, or -1 */
 };
 
-/* What may occur again, by hash: the last one with it, which knows the one before. */
+/* A hash table with chaining, to find equal steps or distributions: the last one with a hash; each
+ * knows the one before it with the same hash (`before`). */
 struct again {
     int   *last; /* [n] -1: none */
     size_t n;    /* a power of two */
@@ -56,15 +57,15 @@ struct again {
 /* A parameter whose bytes are only known in a run. */
 struct patch {
     int    param;
-    int    value;        /* a blend that an earlier step made; -1: */
-    int    state;        /* or a running statistic in training mode, */
-    size_t offset_bytes; /* at this place of it */
+    int    value;        /* the blend that an earlier step made; or, if -1, */
+    int    state;        /* a running statistic (training mode), */
+    size_t offset_bytes; /* from this byte on */
 };
 
 /* The live part of a weight under distributions: the weight times one mask for each
  * slicing step, a mask being the weighted sum of the slices of all options. */
 struct blend {
-    sn_tensor whole; /* what no distribution cuts */
+    sn_tensor whole; /* the part that no distribution cuts */
     int       n_masks;
     struct blend_mask {
         int             dist;
@@ -97,7 +98,7 @@ struct step {
     int                  n_patches;
     const struct patch  *patch;
     int                  before;               /* lower: a step with the same hash, or -1 */
-    size_t               chain_from, chain_to; /* the chain it is part of; 0, 0: none */
+    size_t               chain_from, chain_to; /* steps of its chain; 0, 0: none */
     bool                 chain_of_channels;    /* not of rows */
     bool                 same_shape;           /* STEP_SUM, STEP_WEIGHTED: no broadcasting */
     int                  dist;                 /* STEP_WEIGHTED */
@@ -115,8 +116,9 @@ struct step {
 
 /* ---- what a run reads ------------------------------------------------------------------ */
 
-/* Steps that so many samples go through at a time. Before them, the spans before have taken the
- * same samples, fewer at a time. Outputs and inputs have all samples, as if in one span more. */
+/* Consecutive steps that run `samples` samples at a time. Before each such round of a span, the
+ * span before it repeats, with fewer samples at a time, until it has made them. Inputs and outputs
+ * of the plan hold all samples: they count as belonging to one span more. See compile/span.c. */
 struct span {
     size_t  end; /* steps from the end of the span before */
     int64_t samples;
@@ -134,8 +136,8 @@ struct slot {
     uint8_t        dtype, place, layout, span;
 };
 
-/* A step. Operators whose variant is lean need no call of their own: it is made on the
- * stack from the module and `priv`. */
+/* A step as a run sees it. Variants that are lean need no stored call: run_op() makes it on the
+ * stack, from the module and `priv`. */
 struct task {
     const struct module *module;
     const sn_variant    *variant; /* NULL: forward */
@@ -148,7 +150,7 @@ struct task {
     size_t               offset_bytes;   /* temporary memory of this step */
     int                  residual, gate; /* slots, or VALUE_ABSENT */
     uint8_t              kind, act, n_in, n_out;
-    uint8_t              chain; /* steps from here on that are a chain; 0: none begins here */
+    uint8_t              chain;             /* length of the chain that begins here; 0: none does */
     bool                 chain_of_channels; /* not of rows */
 };
 
@@ -174,14 +176,14 @@ struct sn_plan {
     struct slot *slot;
     const int   *in_slot, *out_slot; /* VALUE_ABSENT: absent */
     size_t       n_dists, cap_dists;
-    size_t       n_combos; /* numbers that the distributions of arguments are made of */
+    size_t       n_combos; /* combinations in all distributions of arguments */
     struct dist *dist;
 
     struct fence *fence; /* of builds that fence memory; NULL in others */
 
-    /* Of compiling; gone in a plan that needs nothing of it any more. */
+    /* Only for compiling. Freed by plan_seal(), unless tasks point to steps in it. */
     sn_arena     *work;
-    size_t        room; /* how many steps and values there will be, about */
+    size_t        room; /* first capacity of the lists of steps and values */
     struct again  maps, dists;
     size_t        n_steps, cap_steps;
     struct step  *step;

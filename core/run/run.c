@@ -1,4 +1,4 @@
-/* run: a batch through the tasks of a plan, a span of them after the other, some samples at a time.
+/* run: a batch goes through the tasks of a plan, span by span (plan.h), a few samples at a time.
  * Allocates nothing: what a task needs is on the stack or at a fixed offset of the caller's scratch
  * memory. */
 #include "run/run.h"
@@ -88,7 +88,8 @@ static bool has_output(const sn_plan *p, size_t i)
     return p->out_slot[i] != VALUE_ABSENT && p->info.out[i].dtype != SN_NONE;
 }
 
-/* Steps write outputs early, and read inputs late. */
+/* Outputs must not share memory with inputs or with each other: a step may write an output before a
+ * later step reads an input. */
 static sn_status check_apart(const sn_plan *p, const sn_tensor *in, const sn_tensor *out,
                              sn_error *err)
 {
@@ -106,7 +107,7 @@ static sn_status check_apart(const sn_plan *p, const sn_tensor *in, const sn_ten
     return SN_OK;
 }
 
-/* What a run writes to. */
+/* Outputs and scratch memory. */
 static sn_status check_memory(const sn_plan *p, int64_t batch, const sn_tensor *out,
                               const void *scratch, sn_error *err)
 {
@@ -127,7 +128,7 @@ static sn_status check_memory(const sn_plan *p, int64_t batch, const sn_tensor *
     return SN_OK;
 }
 
-/* Nothing comes of nothing, unless an output does not only depend on samples. */
+/* An empty batch needs no run, provided that every output is empty too. */
 static sn_status check_empty(const sn_plan *p, sn_error *err)
 {
     char text[192];
@@ -145,7 +146,7 @@ static sn_status check_empty(const sn_plan *p, sn_error *err)
     return SN_OK;
 }
 
-/* One weight for each candidate of what is soft; `n` may be NULL. */
+/* Every soft choice needs one weight for each of its candidates; `n` may be NULL. */
 static sn_status check_probs(const sn_plan *p, const float *const *probs, const size_t *n,
                              sn_error *err)
 {
@@ -168,8 +169,9 @@ static sn_status check_probs(const sn_plan *p, const float *const *probs, const 
     return SN_OK;
 }
 
-/* Rows of a chain's values. Fewer are not worth reading all weights on every thread: products of
- * fewer rows are shared by channels (op_share_channels). */
+/* Chains of rows with fewer rows than this run step by step: in a chain every thread reads all
+ * weights, which pays only with many rows; products of few rows are divided by channels
+ * (op_share_channels). */
 enum { CHAIN_ROWS = 128 };
 
 struct chain {
@@ -219,7 +221,7 @@ static void run_channels(const void *cls, const sn_parallel *alone)
         run_task(&r, t);
 }
 
-/* Its first step is a product of all channels. */
+/* The work is that of the first step, a 1x1 convolution: each output reads k channels. */
 static bool run_chain_of_channels(const struct run *r, const struct task *t)
 {
     const struct chain c = {r, t};
@@ -230,15 +232,15 @@ static bool run_chain_of_channels(const struct run *r, const struct task *t)
                       run_channels, &c);
 }
 
-/* The steps of a chain, on threads that do not wait for one another; false if this is better done
- * step by step. */
+/* Run the steps of a chain without barriers in between; false if it is better run step by step:
+ * nothing was done. */
 static bool run_chain(const struct run *r, const struct task *t)
 {
     return t->chain_of_channels ? run_chain_of_channels(r, t) : run_chain_of_rows(r, t);
 }
 
-/* Samples `first` to `end` through all steps up to the end of span k, in parts of equal size;
- * false if stopped. */
+/* Run samples `first` to `end` through all steps up to the end of span k, in rounds of about equal
+ * size; false if stopped. */
 static bool run_span(struct run *r, int k, int64_t first, int64_t end)
 {
     const sn_plan        *plan = r->plan;
@@ -247,7 +249,7 @@ static bool run_span(struct run *r, int k, int64_t first, int64_t end)
     const int64_t         parts = n / most + (n % most != 0);
 
     for (int64_t i = 0; i < parts; i++) {
-        const int64_t larger = n % parts; /* the first ones, by a sample */
+        const int64_t larger = n % parts; /* so many rounds, the first ones, have one sample more */
         const int64_t from = first + n / parts * i + (i < larger ? i : larger);
         const int64_t to = from + n / parts + (i < larger);
 
@@ -271,7 +273,7 @@ struct lanes {
     atomic_bool      *stopped;
 };
 
-/* Samples [from, to) on one thread, in scratch memory of their own. */
+/* One lane: samples [from, to) on one thread, in its own part of the scratch memory. */
 static void run_lane(const void *cls, int64_t from, int64_t to, int thread)
 {
     const struct lanes *l = cls;
@@ -282,7 +284,8 @@ static void run_lane(const void *cls, int64_t from, int64_t to, int thread)
     if (!run_span(&r, r.plan->n_spans - 1, from, to)) atomic_store(l->stopped, true);
 }
 
-/* A multiple of the lanes in whole samples, the rest step by step; false if stopped. */
+/* Lanes take equal numbers of samples; what is left over runs on all threads, step by step. False
+ * if stopped. */
 static bool run_lanes(struct run *r, int64_t batch)
 {
     const sn_plan     *plan = r->plan;
@@ -314,7 +317,7 @@ SN_EXPORT sn_status sn_plan_forward(const sn_plan *plan, const sn_tensor *in, sn
 {
     sn_run_options o;
     struct run     r = {.plan = plan, .options = &o, .in = in, .out = out};
-    char           none = 0; /* what a run without scratch memory counts its offsets of 0 from */
+    char           none = 0; /* stands in for scratch memory where none is needed: offsets are 0 */
     int64_t        batch = 0;
     bool           stopped;
     sn_status      rc = find_batch(plan, in, &batch, err);

@@ -12,15 +12,15 @@ struct run {
     const sn_tensor      *in;
     const sn_tensor      *out;
     char                 *scratch;
-    int64_t               batch, first;        /* samples under way, and the first of them */
-    int64_t               base[MAX_SPANS + 1]; /* the first sample that a span has values of */
-    int64_t               row_from, row_to; /* of all values, as matrices; row_to 0: all of all */
+    int64_t               batch, first;        /* samples of this round: how many, from which on */
+    int64_t               base[MAX_SPANS + 1]; /* by span: the first sample in its buffers */
+    int64_t               row_from, row_to;    /* of a chain of rows; row_to 0: all rows */
 };
 
-/* The shape of a value with a batch. */
+/* The shape of a value for this batch. */
 sn_shape run_shape(const struct slot *v, int64_t batch);
 
-/* One task, on the samples under way. */
+/* Run one task on the samples of this round. */
 void run_task(const struct run *r, const struct task *t);
 
 #endif

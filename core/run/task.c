@@ -1,5 +1,5 @@
-/* task: one step of a plan on tensors. Operators share their work between threads by themselves;
- * joins, layouts and what is made element by element are shared here. */
+/* task: one step of a plan on tensors. Operators divide their work among threads by themselves;
+ * concatenations, conversions of layout and elementwise steps are divided here. */
 #include <string.h>
 
 #include "kernel/packed.h"
@@ -9,18 +9,18 @@
 #include "tensor/tensor.h"
 #include "thread/share.h"
 
-/* The samples under way, in a tensor of all that its span has. */
+/* The bytes of the samples of this round, in the buffer of its span. */
 static void *part_of(const struct run *r, const struct slot *v, void *all)
 {
     int64_t n = (r->first - r->base[v->span]) * (int64_t)sn_dtype_bytes((sn_dtype)v->dtype);
 
     if (!v->batch_dims || n == 0) return all;
-    for (int d = 1; d < v->rank; d++) /* axis 0 is the batch: plan_spans */
+    for (int d = 1; d < v->rank; d++) /* axis 0 is the batch: may_divide() in compile/span.c */
         n *= v->dim[d];
     return (char *)all + n;
 }
 
-/* Some rows of a tensor. */
+/* Rows `from` to `to` of a tensor, as a matrix. */
 static sn_tensor cut_rows(const sn_tensor *t, int64_t from, int64_t to)
 {
     const int64_t  n = t->shape.dim[t->shape.rank - 1];
@@ -30,8 +30,9 @@ static sn_tensor cut_rows(const sn_tensor *t, int64_t from, int64_t to)
                            (char *)t->data + from * n * (int64_t)sn_dtype_bytes(t->dtype));
 }
 
-/* Whoever gets a tensor knows its layout, or, working element by element on tensors of one
- * layout, need not know: the strides are those of rows for all of them. */
+/* A slot as a tensor. Its strides always claim row-major order [N, C, H, W], also where the bytes
+ * are channels last. That is safe because every reader either knows the layout from its variant, or
+ * works element by element on tensors of equal layout. */
 static sn_tensor tensor_of(const struct run *r, int slot)
 {
     const struct slot *v;
@@ -51,7 +52,7 @@ static sn_tensor tensor_of(const struct run *r, int slot)
     case PLACE_SCRATCH:
         data = r->scratch + v->offset_bytes;
         break;
-    case PLACE_NONE: /* an output that nobody reads and nobody makes */
+    case PLACE_NONE: /* an output that was not produced */
         break;
     }
     shape = run_shape(v, r->batch);
@@ -64,7 +65,8 @@ static const float *weight_of(const struct run *r, int dist)
     return (const float *)(r->scratch + r->plan->dist[dist].offset_bytes);
 }
 
-/* Parameters that are only known now: blends of this run, and statistics of its state. */
+/* The parameters of a step, with those that are only known in a run: blends, and running statistics
+ * of the caller's state. */
 static void patch_params(const struct run *r, const struct step *s, sn_tensor *live)
 {
     memcpy(live, s->call.param, s->module->n_params * sizeof *live);
@@ -148,7 +150,7 @@ static void run_blend(const struct run *r, const struct task *t, sn_tensor *out)
     blend_run(s->blend, weight, n_options, (double *)(r->scratch + t->offset_bytes), out);
 }
 
-/* From one layout to the other. */
+/* A conversion from one layout to the other. */
 struct turn {
     const float *x;
     float       *y;
@@ -194,10 +196,10 @@ static void copy_layout(const struct run *r, const struct slot *from, const sn_t
               SHARE_TOUCH * (double)sn_shape_count(x), turn_pixels, &t);
 }
 
-/* Elements that threads do not divide. */
+/* The grain of elementwise loops: a cache line, so that no two threads write the same one. */
 enum { LINE = SN_ALIGN_BYTES / sizeof(float) };
 
-/* All inputs side by side. */
+/* A concatenation along channels. */
 struct joined {
     const sn_tensor *in, *out;
     size_t           n_in;
@@ -255,7 +257,7 @@ static void run_on(const struct run *r, const struct task *t, const sn_tensor *i
     }
 }
 
-/* Is element i of the output made of the elements i of the inputs? */
+/* Does element i of the output depend only on elements i of the inputs? */
 static bool is_elementwise(const struct task *t, const sn_tensor *in, const sn_tensor *out)
 {
     const bool sum = t->kind == STEP_SUM || t->kind == STEP_MEAN || t->kind == STEP_WEIGHTED;

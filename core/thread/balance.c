@@ -1,9 +1,9 @@
-/* balance: see balance.h. Cores that share their units with a neighbour's program run at half to
- * nine tenths of the speed of others, for seconds or hours. Waiting for the slower thread costs
- * as much in every loop as this one is behind.
+/* balance: see balance.h. A core whose sibling hyperthread runs another program has half to nine
+ * tenths of the speed of others, for seconds or hours. With equal parts, every loop would wait for
+ * the slowest thread.
  *
- * Shares follow slowly, and not at all while threads are about equal: rows that change from one
- * core to another have to be fetched from there. */
+ * Shares change slowly, and not at all while threads are about equal: when a border moves, rows
+ * have to be fetched from the other core's cache. */
 #include "thread/balance.h"
 
 #include <math.h>
@@ -13,11 +13,11 @@
 
 enum { MOST_THREADS = 1 << 16 };
 
-static const double LEAST_SECONDS = 50e-6; /* of a run that says something */
-static const double LEARNING = 0.125;      /* of a run, in the moving average */
+static const double LEAST_SECONDS = 50e-6; /* of work in a run, for a speed to count */
+static const double LEARNING = 0.125;      /* weight of one run in the moving average */
 static const double SLOWEST = 0.5, FASTEST = 2.0;
-static const double NOTEWORTHY = 0.03; /* difference of a share from the speed */
-static const double NONE = 0.015;      /* of a speed from that of an average thread */
+static const double NOTEWORTHY = 0.03; /* distance of a share from a speed: shares change */
+static const double NONE = 0.015;      /* distances of all speeds from 1: they count as equal */
 
 SN_EXPORT sn_status sn_balance_create(int n_threads, sn_balance **ret_balance, sn_error *err)
 {
@@ -83,7 +83,8 @@ static double within(double x, double low, double high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* Threads that have done enough to be compared: the first ones, for a loop may have fewer parts. */
+/* How many threads have worked long enough to be compared. Counted from the first: a loop may have
+ * fewer parts than threads. */
 static int count_known(const sn_balance *b)
 {
     int n = 0;
@@ -93,7 +94,7 @@ static int count_known(const sn_balance *b)
     return n;
 }
 
-/* Their speeds beside one another: as a whole they stay as fast as they were thought to be. */
+/* Update the speeds of the first n threads relative to each other; their sum stays the same. */
 static void compare(sn_balance *b, int n)
 {
     double work = 0.0, seconds = 0.0, before = 0.0, after = 0.0;
@@ -114,7 +115,7 @@ static void compare(sn_balance *b, int n)
         b->thread[i].speed *= before / after;
 }
 
-/* Shares become what speeds are, if some are too far off. */
+/* Set the shares to the speeds, if one is NOTEWORTHY off; to 1 if all threads are about equal. */
 static void follow(sn_balance *b)
 {
     bool off = false, equal = true;

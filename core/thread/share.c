@@ -1,5 +1,5 @@
-/* share: the work of one step on several threads. The kernels compute a number by the same
- * operations in the same order whatever the part, so sharing changes no bit. */
+/* share: a parallel for. Kernels compute a number by the same operations in the same order in
+ * whichever part it is, so results do not depend on the number of threads. */
 #define _POSIX_C_SOURCE 199309L /* clock_gettime */
 #include "thread/share.h"
 
@@ -7,7 +7,7 @@
 
 #include "thread/balance.h"
 
-/* Multiply-adds that are worth waking a thread for: some five microseconds of one core. */
+/* Least multiply-adds for each thread, some five microseconds of one core: waking it pays. */
 enum { SHARE_WORTH = 400000 };
 
 struct loop {
@@ -15,7 +15,7 @@ struct loop {
     const void *cls;
     int64_t     n, grain, parts;
     sn_balance *balance; /* NULL: parts of equal size */
-    double      work;    /* that it learns from; 0: nothing */
+    double work; /* of the whole loop, for the balance to measure speeds by; 0: do not measure */
 };
 
 static double now(void)
@@ -26,8 +26,8 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Where part i of the range begins. Of equal parts the first ones are the larger: their threads are
- * awake. */
+/* Where part i begins. If parts cannot be equal, the first ones are larger, for their threads start
+ * first. */
 static int64_t share_at(const struct loop *s, int64_t i)
 {
     const int64_t grains = (s->n + s->grain - 1) / s->grain;
@@ -50,7 +50,8 @@ static void share_part(void *cls, int i)
         balance_note(s->balance, i, s->work * (double)(to - from) / (double)s->n, now() - start);
 }
 
-/* The pool of such threads is the number of the part. */
+/* The sn_parallel that share_each() gives to thread i: `pool` points to i, and a loop runs its part
+ * i only. */
 static void run_alone(void *pool, int n, void (*body)(void *cls, int i), void *cls)
 {
     const int *part = pool;
