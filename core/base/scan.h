@@ -1,5 +1,5 @@
-/* scan: a pull parser for strict JSON: one pass over the caller's bytes, no tree. Texts go into
- * memory that the caller gives, so a document cannot make it take more.
+/* scan: a pull parser for strict JSON: one pass over the caller's bytes, no tree. Texts go into the
+ * caller's arena; nothing else takes memory, whatever the document holds.
  *
  * Failures are SN_E_SYNTAX with line and column. */
 #ifndef BASE_SCAN_H

@@ -1,4 +1,5 @@
-/* epilogue: scale, shift, residual and activation in one pass over what is still warm. */
+/* epilogue: scale, shift, residual and activation in one pass over data that is still in the cache.
+ */
 #include "op/op_internal.h"
 
 kernel_activation *op_activation(sn_act act)
@@ -13,7 +14,7 @@ kernel_activation *op_activation(sn_act act)
     return kernel[act];
 }
 
-enum { STRIP = 2048 }; /* floats that stay in the first cache between two touches */
+enum { STRIP = 2048 }; /* floats at a time, so that they stay in the first-level cache */
 
 void op_epilogue(int64_t n, int64_t c, int64_t plane, const sn_epilogue *e, float *y)
 {

@@ -23,10 +23,11 @@ op_fail(sn_error *err, sn_status code, const sn_call *call, const char *arg, con
 /* Output 0 has the shape of input 0, whatever that is. */
 bool op_grow_same(const sn_call *call, const sn_growth *in, sn_growth *out);
 
-/* [N, C, H, W] by samples; a single image [C, H, W] has no batch. */
+/* Images [N, C, H, W]: only axis 0 grows, as that of the input. False for a single image [C, H, W],
+ * which has no batch. */
 bool op_grow_images(const sn_call *call, const sn_growth *in, sn_growth *out);
 
-/* Input 0 is [..., features] and output 0 as many rows: all axes but the last may grow. */
+/* Output 0 has as many rows as input 0 [..., features]: all axes but the last may grow. */
 bool op_grow_rows(const sn_call *call, const sn_growth *in, sn_growth *out);
 
 /* ---- argument tables: the kinds a value may have --------------------------------- */
@@ -154,8 +155,9 @@ static inline void op_share(const sn_call *call, const sn_io *io, int64_t n, int
     share_run(io->parallel, call->n_threads, n, grain, work, body, cls);
 }
 
-/* From the temporary memory of one thread to that of the next. A core fetches lines beyond those it
- * uses, to the end of a page at most: they had better not be those of another one. */
+/* Distance in bytes between the temporary memories of two threads. The hardware prefetches beyond
+ * what a core reads, up to the end of a page; a page in between keeps it out of lines that another
+ * thread writes. */
 static inline size_t op_thread_step(const sn_call *call, size_t n_bytes)
 {
     enum { PAGE = 4096 };
@@ -163,8 +165,9 @@ static inline size_t op_thread_step(const sn_call *call, size_t n_bytes)
     return call->n_threads > 1 && n_bytes > 0 ? n_bytes + PAGE : n_bytes;
 }
 
-/* Rows of a product, or rather channels? Rows that one thread has written are best read by the
- * same, and cores need not share a cache; but a few rows would read all weights twice. */
+/* Should a product [rows, channels] be divided by channels? Yes when rows are few, for with rows
+ * divided every thread reads all weights. Otherwise by rows: a thread's rows stay in its core's
+ * cache from step to step. */
 static inline bool op_share_channels(int64_t rows, int64_t channels)
 {
     return rows < 128 && rows < 2 * channels;

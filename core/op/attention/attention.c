@@ -557,8 +557,8 @@ static const sn_variant attention_variants[] = {
     {0},
 };
 
-/* A network of its own decides between packed and separate weights by the plain values;
- * where these would say packed, it must be told. */
+/* An exported network has no choices and decides between packed and separate weights by its plain
+ * values; where these say packed but the supernet has separate ones, the export says so. */
 static sn_status attention_export_args(const sn_call *call, sn_value *arg_out, sn_arena *mem,
                                        sn_error *err)
 {

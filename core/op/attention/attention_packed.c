@@ -100,7 +100,8 @@ size_t attention_scratch_packed(const sn_call *call)
     return heads_scratch(&h, call->n_threads);
 }
 
-/* The weights of attention never exist as a whole: who wants them gets them from forward. */
+/* This variant never holds all attention weights at once; calls that want them as an output run by
+ * the plain forward. */
 bool attention_fits_packed(const sn_call *call)
 {
     return (call->n_out == 1 || call->out[OUT_WEIGHTS].dtype == SN_NONE) &&

@@ -26,7 +26,7 @@ struct heads {
     struct packed_relative  relative;
     heads_mask             *mask; /* or NULL */
     const void             *mask_cls;
-    bool                    mask_by_head; /* otherwise that of head 0 is everybody's */
+    bool                    mask_by_head; /* false: all heads have the mask of head 0 */
     float                  *y;            /* [l, width of the output] */
     int64_t                 width_y, ld_y;
     struct kernel_epilogue  epilogue; /* without the bias */

@@ -319,7 +319,7 @@ static void add_value_distances(const sn_io *io, const struct layout *y, int64_t
     kernel_gemm_nn(t, d, n, by_h, n, io->param[W_V_TABLES + 1].data, d, out, inner, true);
 }
 
-/* Head h; the mixture of values takes the place of its queries. */
+/* Head h; its output overwrites its queries. */
 static void run_head(const sn_call *call, const sn_io *io, const struct layout *y, int64_t h)
 {
     const float   scale = scale_of(call);

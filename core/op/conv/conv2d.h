@@ -79,12 +79,12 @@ size_t      conv2d_gated_packed(const sn_call *call);
 sn_channels conv2d_channels_packed(const sn_call *call);
 void conv2d_forward_packed(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 
-/* The same of images that lie as planes, with few channels: the first layer. */
+/* The same for an input of planes [C, H, W] with few channels: the first layer of a network. */
 bool   conv2d_fits_planes(const sn_call *call);
 size_t conv2d_scratch_planes(const sn_call *call);
 void   conv2d_forward_planes(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 
-/* The same by F(2x2, 3x3) and F(4x4, 3x3). */
+/* The same by Winograd's F(2x2, 3x3) and F(4x4, 3x3). */
 bool   conv2d_fits_winograd2(const sn_call *call);
 bool   conv2d_fits_winograd4(const sn_call *call);
 size_t conv2d_bytes_winograd2(const sn_tensor *whole, size_t k);
@@ -96,7 +96,8 @@ size_t conv2d_scratch_winograd4(const sn_call *call);
 void   conv2d_forward_winograd2(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 void   conv2d_forward_winograd4(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 
-/* The same with an epilogue, one image after the other while it is warm. */
+/* The plain convolution with an epilogue for each image while it is in the cache; for all paddings.
+ */
 bool conv2d_fits_rows(const sn_call *call);
 void conv2d_forward_rows(const sn_call *call, const sn_io *io, const sn_epilogue *epilogue);
 

@@ -1,11 +1,13 @@
-/* conv2d_packed: convolutions into channels-last images over packed weights: pointwise, dense,
- * depthwise, grouped; of planes; and Winograd's for 3x3. Margins that are not zeros run on rows.
+/* conv2d_packed: the variants of Conv2d over packed weights, with channels-last outputs: pointwise,
+ * dense, depthwise and grouped ones; one that reads images as planes; and Winograd's for 3x3. Other
+ * paddings than zeros run as the variant "rows" (conv2d.c).
  *
- * Work is shared by positions of all images, or, where these are few, by channels. */
+ * Threads divide the positions (output pixels) of all images or, where these are few, the channels.
+ */
 #include "op/conv/conv2d.h"
 #include "op/packed.h"
 
-/* Through which kernel. Winograd's are m of F(m x m, 3x3). */
+/* Which kernel. The values of Winograd's are m of F(m x m, 3x3). */
 enum way { WAY_POSITIONS, WAY_PLANES, WAY_WINOGRAD2 = 2, WAY_WINOGRAD4 = 4 };
 
 static bool is_winograd(enum way way)
@@ -13,17 +15,17 @@ static bool is_winograd(enum way way)
     return way >= WAY_WINOGRAD2;
 }
 
-/* One forward: what every part of it reads. */
+/* One forward; read by all threads. */
 struct packed_run {
     struct packed_conv s; /* of the first image */
     int64_t            images;
     long               c_out;
     bool               depthwise;
     enum way           way;
-    bool               by_channels;  /* units of the parts; otherwise positions, rows, tiles */
-    long               units;        /* of one image */
-    char              *scratch;      /* of the first thread */
-    size_t             scratch_step; /* from thread to thread */
+    bool   by_channels;  /* threads divide channels; otherwise units: positions, rows or tiles */
+    long   units;        /* of one image */
+    char  *scratch;      /* of the first thread */
+    size_t scratch_step; /* from thread to thread */
 };
 
 static bool is_pointwise(const struct conv_shape *s)
@@ -31,7 +33,7 @@ static bool is_pointwise(const struct conv_shape *s)
     return conv_is_pointwise(s) && s->groups == 1;
 }
 
-/* Depthwise: the channels of the output that each of the input has to itself; 0 otherwise. */
+/* Depthwise: output channels for each input channel; 0 if it is not depthwise. */
 static int64_t multiplier(const struct conv_shape *s)
 {
     return s->groups == s->c_in && s->groups > 1 ? s->c_out / s->groups : 0;
@@ -57,8 +59,8 @@ static struct packed_conv conv_of(const struct conv_shape *s)
                                 .ldy = s->c_out};
 }
 
-/* The image that a depthwise kernel reads if it has more channels for each of the input: every
- * channel so many times over. Pixels and channels are ints. */
+/* Bytes of an image with every channel repeated, for depthwise convolutions with several output
+ * channels for each input channel. Cannot overflow: pixels and channels are ints. */
 static size_t repeated_bytes(const struct conv_shape *s)
 {
     return multiplier(s) < 2 ? 0 : sizeof(float) * (size_t)(s->h * s->w) * (size_t)s->c_out;
@@ -73,8 +75,8 @@ bool conv2d_fits_packed(const sn_call *call)
     return call->in[0].shape.rank == 4 && !p->margins && repeated_bytes(&p->shape) <= PTRDIFF_MAX;
 }
 
-/* With few channels, a pixel is too short to be read alone. A kernel as large as a patch of a
- * transformer has rows that are long enough. */
+/* For few channels: a channels-last pixel would be too short to load alone. Not for kernels as
+ * large as the patches of a transformer, whose rows are long enough. */
 bool conv2d_fits_planes(const sn_call *call)
 {
     const struct conv2d_priv *p = call->priv;
@@ -153,7 +155,7 @@ void conv2d_pack_winograd4(const sn_tensor *whole, size_t k, void *packed)
     kernel_winograd_pack(&w, 4, packed);
 }
 
-/* Merged shifts, then for each thread what the kernel wants. */
+/* Scratch memory begins with the merged shifts; then comes the kernel's, for each thread. */
 static size_t merged_bytes(const struct conv_shape *s)
 {
     const size_t n = (size_t)s->c_out * sizeof(float);
@@ -161,7 +163,7 @@ static size_t merged_bytes(const struct conv_shape *s)
     return (n + SN_ALIGN_BYTES - 1) & ~(size_t)(SN_ALIGN_BYTES - 1);
 }
 
-/* From thread to thread. */
+/* Bytes of kernel scratch from one thread's to the next. */
 static size_t kernel_step(const sn_call *call, enum way way)
 {
     const struct conv_shape *shape = &((const struct conv2d_priv *)call->priv)->shape;
@@ -181,7 +183,8 @@ static size_t scratch_bytes(const sn_call *call, enum way way)
            (way == WAY_POSITIONS ? repeated_bytes(s) : 0);
 }
 
-/* The panels of one image, times its gate; from thread to thread. */
+/* Bytes from one thread's gated panels (a copy of the weights times the gate of one image) to the
+ * next. */
 static size_t gated_step(const sn_call *call)
 {
     const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
@@ -190,7 +193,8 @@ static size_t gated_step(const sn_call *call)
     return op_thread_step(call, panels * KERNEL_PANEL * (size_t)s->c_in * sizeof(float));
 }
 
-/* The gate goes into the weights if these are fewer than the pixels. */
+/* Multiply the weights [c_out, c_in] by the gate instead of the image [pixels, c_in], if they are
+ * fewer. */
 size_t conv2d_gated_packed(const sn_call *call)
 {
     const struct conv_shape *s = &((const struct conv2d_priv *)call->priv)->shape;
@@ -221,7 +225,8 @@ size_t conv2d_scratch_winograd4(const sn_call *call)
     return scratch_bytes(call, WAY_WINOGRAD4);
 }
 
-/* The panels from the crop of the kernel on; Winograd's have no crop, but taps of their own. */
+/* The packed weight from the first tap of the kernel's centre crop on. Winograd's has no crop, and
+ * (m + 2)^2 taps. */
 static struct kernel_panels panels_of(const sn_call *call, const sn_io *io, enum way way)
 {
     const struct conv2d_priv *p = call->priv;
@@ -234,9 +239,10 @@ static struct kernel_panels panels_of(const sn_call *call, const sn_io *io, enum
 
 /* ---- how parts are divided ---- */
 
-/* Are images of so many pixels and channels made channel by channel? Around a depthwise kernel also
- * larger ones than by products alone: whoever expands some channels goes on with them, without the
- * margins of others. Not where two threads would write one line. */
+/* Should threads divide the channels of an image of this size? Around a depthwise convolution also
+ * for larger images than in op_share_channels(): a thread goes on with the channels that it has
+ * expanded, and needs no border rows from other threads. Only for whole panels, so that no two
+ * threads write one cache line. */
 static bool is_wide(int64_t pixels, int64_t channels)
 {
     enum { MOST = 200 };
@@ -245,7 +251,8 @@ static bool is_wide(int64_t pixels, int64_t channels)
            (pixels <= MOST && channels > pixels && channels % KERNEL_PANEL == 0);
 }
 
-/* Every thread reads all that is expanded: a small image that becomes much larger. */
+/* An expansion: small enough that every thread may read all of the input, and the output has many
+ * more channels. */
 static bool expands(const struct packed_conv *s, int64_t pixels, long c_out)
 {
     enum { MOST = 32 << 10 };
@@ -258,13 +265,14 @@ static bool by_channels(const struct packed_run *r, bool pointwise)
     const struct packed_conv *s = &r->s;
     const int64_t             pixels = r->images * s->out_h * s->out_w;
 
-    /* Winograd's weights are used once for a tile, not for a position. */
+    /* Winograd's weights are read once for a tile, not for a position. */
     if (is_winograd(r->way)) return op_share_channels(r->images * r->units, r->c_out);
     return op_share_channels(pixels, r->c_out) || (pointwise && expands(s, pixels, r->c_out)) ||
            (r->depthwise && is_wide(r->images * s->h * s->w, r->c_out));
 }
 
-/* Not with a bias: it may be merged with what follows, in temporary memory of all threads. */
+/* Not with a bias, which may be merged with a shift in temporary memory: chains must not use any.
+ */
 sn_channels conv2d_channels_packed(const sn_call *call)
 {
     const struct conv2d_priv *p = call->priv;
@@ -280,9 +288,9 @@ sn_channels conv2d_channels_packed(const sn_call *call)
     return pointwise ? SN_CHANNELS_OF_ALL : SN_CHANNELS_OF_SAME;
 }
 
-/* A core has few misses under way: more that are asked for are forgotten, and one that comes upon
- * what another has made waits for it. So that is loaded, in its order in memory, before it is
- * needed. Rows y0 to y1 of a matrix, columns x0 to x1. */
+/* Touch every cache line of rows y0 to y1, columns x0 to x1 of a matrix, in address order. The
+ * hardware drops prefetches beyond a few outstanding misses, so what other cores wrote last is
+ * loaded before the kernel needs it. */
 static void load_lines(const float *x, long ld, long y0, long y1, long x0, long x1)
 {
     enum { LINE = 64 / sizeof(float) };
@@ -294,7 +302,8 @@ static void load_lines(const float *x, long ld, long y0, long y1, long x0, long 
 
 /* ---- run ----------------------------------------------------------------------------------- */
 
-/* What the part from `from` to `to` of n reads of what others have probably made. */
+/* Before a part [from, to) of n: load that part of the input which other threads have probably
+ * written in the step before. */
 static void load_others(const struct packed_run *r, long m, int64_t from, int64_t to, int64_t n)
 {
     enum { MOST = 96 << 10 }; /* no more than a cache holds */
@@ -312,7 +321,7 @@ static void load_others(const struct packed_run *r, long m, int64_t from, int64_
     }
 }
 
-/* All images are one matrix. */
+/* 1x1: all images together are one matrix [positions, channels]. */
 static void run_pointwise(const void *cls, int64_t from, int64_t to, int thread)
 {
     const struct packed_run  *r = cls;
@@ -345,7 +354,7 @@ static void next_image(struct packed_conv *s, long c_out)
     if (s->epilogue.residual) s->epilogue.residual += y;
 }
 
-/* What follows the scratch memory of the threads. */
+/* The end of the threads' scratch memory, where that of gates and repeated images begins. */
 static void *behind_threads(const sn_call *call, const struct packed_run *r)
 {
     return r->scratch + (size_t)call->n_threads * r->scratch_step;
@@ -353,8 +362,8 @@ static void *behind_threads(const sn_call *call, const struct packed_run *r)
 
 /* ---- squeeze and excite: each image with weights of its own ----
  *
- * Each thread makes those that it reads, even where others make the same: to write what
- * another core has read takes longer. */
+ * Each thread makes its own copy of the gated weights that it reads, even if others make the same:
+ * overwriting lines that another core has in its cache would take longer. */
 
 struct gated_run {
     struct packed_run r; /* of one image */
@@ -393,7 +402,7 @@ static void run_gated(const sn_call *call, const sn_io *io, const struct packed_
     }
 }
 
-/* Units u0 to u1, channels c0 to c1. */
+/* Call the kernel for units u0 to u1, channels c0 to c1. */
 static void run_units(const struct packed_run *r, const struct packed_conv *s, long u0, long u1,
                       long c0, long c1, void *scratch)
 {
@@ -410,7 +419,7 @@ static void run_units(const struct packed_run *r, const struct packed_conv *s, l
     }
 }
 
-/* Rows y0 to y1 of the image, as far as they are inside, and no more than a cache holds. */
+/* Load image rows y0 to y1 as load_lines() does, clipped to the image and to what a cache holds. */
 static void load_rows(const struct packed_conv *s, long y0, long y1)
 {
     enum { MOST = 32 << 10 };
@@ -422,7 +431,7 @@ static void load_rows(const struct packed_conv *s, long y0, long y1)
                    (end - from) * row < MOST ? (end - from) * row : MOST);
 }
 
-/* What output rows u0 to u1 read beyond the rows at the same height. */
+/* Load the border rows that output rows u0 to u1 read from other threads' parts. */
 static void load_margins(const struct packed_conv *s, long u0, long u1)
 {
     const long under = (s->kernel_h - 1L) * s->dilation_h + 1;
@@ -431,7 +440,7 @@ static void load_margins(const struct packed_conv *s, long u0, long u1)
     if (u1 < s->out_h) load_rows(s, u1 * s->stride_h, (u1 - 1) * s->stride_h - s->pad_top + under);
 }
 
-/* Kernels that know one image only are called for each. */
+/* Depthwise and planes kernels take one image at a time; the others take all. */
 static void run_images(const void *cls, int64_t from, int64_t to, int thread)
 {
     const struct packed_run *r = cls;
@@ -516,7 +525,8 @@ static void run(const sn_call *call, const sn_io *io, const sn_epilogue *epilogu
     r.by_channels = by_channels(&r, pointwise);
     work = (double)r.images * (double)(s->out_h * s->out_w) * (double)r.c_out *
            (double)(s->c * s->kernel_h * s->kernel_w);
-    /* A depthwise sum goes a third as fast, and a few pixels wait for their weights. */
+    /* In multiply-adds of a dense kernel: depthwise ones take three times as long; with few pixels,
+     * loading the weights takes longer than computing. */
     if (r.depthwise) work *= 3;
     if (r.images * s->out_h * s->out_w < 8) work *= 8;
     if (io->gate) {

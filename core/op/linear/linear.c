@@ -130,7 +130,7 @@ static size_t linear_scratch_packed(const sn_call *call)
 struct linear_run {
     struct packed_gemm g;
     int64_t            m, n;
-    bool               by_channels; /* few rows: parts of the weight instead */
+    bool               by_channels; /* few rows: threads divide output channels */
 };
 
 static void linear_part(const void *cls, int64_t from, int64_t to, int thread)
@@ -159,7 +159,7 @@ static void linear_forward_packed(const sn_call *call, const sn_io *io, const sn
     /* No scale comes here, so bias and shift need no merging. */
     r.g.epilogue = op_packed_epilogue(epilogue, p->bias, p->n, NULL);
     r.g.epilogue.ld_residual = p->n;
-    /* A few rows wait for their weights. */
+    /* With few rows, loading the weights takes longer than computing. */
     op_share(call, io, r.by_channels ? p->n : m, r.by_channels ? KERNEL_PANEL : 1,
              (m < 8 ? 8.0 : 1.0) * (double)m * (double)p->n * (double)p->k, linear_part, &r);
 }

@@ -123,7 +123,8 @@ static sn_status batchnorm2d_infer(sn_call *call, sn_error *err)
     return rc == SN_OK ? op_set_out(call, 0, SN_F32, &x, err) : rc;
 }
 
-/* Statistics of the batch need more than one value, also at a batch of 1. */
+/* A plan is for one batch only (false) if it takes statistics of the batch from one value for each
+ * channel and sample: other batches could be 1, which has no variance and is refused. */
 static bool batchnorm2d_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
 {
     const sn_shape *x = &call->in[0].shape;

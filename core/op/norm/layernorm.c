@@ -204,7 +204,7 @@ static void layernorm_forward_rows(const sn_call *call, const sn_io *io,
     const struct rows_run r = {call->priv, io->in[0].data, io->out[0].data, x->dim[x->rank - 1]};
 
     (void)epilogue;
-    /* Three passes over a row cost as much as some twenty multiply-adds a number. */
+    /* In multiply-adds of a product: three passes over a row cost about twenty for each number. */
     op_share(call, io, m, 1, 20.0 * (double)m * (double)r.n, run_rows, &r);
 }
 

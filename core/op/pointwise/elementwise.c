@@ -167,7 +167,8 @@ static void mul_forward_last(const sn_call *call, const sn_io *io, const sn_epil
     const double     work = SHARE_TOUCH * (double)op_count(shape);
 
     (void)epilogue;
-    if (op_share_channels(r.images * r.m, r.c)) /* as what has made x is shared */
+    /* Divided as the step before was, so that each thread reads what it wrote. */
+    if (op_share_channels(r.images * r.m, r.c))
         op_share(call, io, r.c, KERNEL_PANEL, work, scale_channels, &r);
     else
         op_share(call, io, r.images * r.m, 8, work, scale_pixels, &r);

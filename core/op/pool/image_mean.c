@@ -1,8 +1,8 @@
 /* image_mean: the mean of every channel over a channels-last image, for all operators that end
  * in it. Before squeeze-and-excite it reads what several threads have just written.
  *
- * The sum over a large image is that of some stripes of rows, always the same ones, so that
- * neither threads nor batches change a bit. */
+ * Large images are summed in stripes whose borders are fixed, so that results do not depend on
+ * threads or batches to the last bit. */
 #include "op/packed.h"
 
 enum { STRIPES = 4, LARGE = 128 }; /* pixels */

@@ -91,7 +91,7 @@ static void concat_forward(const sn_call *call, const sn_io *io)
         }
 }
 
-/* ---- channels last: a pixel of every input after the other --------------------------------- */
+/* ---- channels last: the pixels of all inputs are interleaved --------------------------------- */
 
 static bool concat_fits_last(const sn_call *call)
 {

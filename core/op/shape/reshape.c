@@ -60,7 +60,7 @@ static sn_status flatten_infer(sn_call *call, sn_error *err)
     return op_set_out(call, 0, call->in[0].dtype, &y, err);
 }
 
-/* The joined axes may hold one that grows: N * n elements. */
+/* At most one of the joined axes may grow with the batch: the product stays linear in N. */
 static bool flatten_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
 {
     const sn_shape *x = &call->in[0].shape;
@@ -146,8 +146,8 @@ static sn_status reshape_infer(sn_call *call, sn_error *err)
     return op_set_out(call, 0, call->in[0].dtype, &y, err);
 }
 
-/* Either the axis that grows is kept where it is, or the open entry takes all that it brings, if
- * that can be divided whatever the batch. */
+/* Either the axis that grows is kept at its place, or the -1 entry takes the growth, if the other
+ * entries divide it for every batch. */
 static bool reshape_grow(const sn_call *call, const sn_growth *in, sn_growth *out)
 {
     const sn_shape *x = &call->in[0].shape;
