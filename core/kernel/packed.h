@@ -90,7 +90,7 @@ struct packed_gemm {
     const float           *x;
     long                   ldx;
     struct kernel_panels   w;
-    const float           *next; /* asked for after w, as if it were panels like these; or NULL */
+    const float           *next; /* panels to prefetch after w, of the same shape; or NULL */
     float                 *y;
     long                   ldy;
     struct kernel_epilogue epilogue;
@@ -113,7 +113,7 @@ struct packed_conv {
     float                 *y;
     long                   ldy;
     struct kernel_epilogue epilogue;
-    bool                   shared; /* depthwise: other cores have the rows before or behind */
+    bool                   shared; /* depthwise: other threads compute the rows above or below */
 };
 
 /* Bytes of scratch for one thread; 0 if the number overflows. Scratch is 64-byte aligned. */
@@ -156,8 +156,8 @@ struct packed_attention {
     long                   ldy;
     struct packed_relative relative;
     float                 *panels; /* keys and values as they are packed, aligned to a line */
-    bool                   shared; /* several cores read what each packs: past its caches */
-    const float           *next;   /* the panels that are wanted after these, or NULL */
+    bool                   shared; /* several threads read what each packs: use streaming stores */
+    const float           *next;   /* panels to prefetch after these, or NULL */
 };
 
 /* Bytes of the panels, and of scratch for one thread; 0 if the number overflows. */

@@ -1,8 +1,9 @@
-/* attention: one head, without ever holding all its weights (a part of set_*.c).
+/* attention: one head, by online softmax: the attention weights are never stored as a whole (a part
+ * of set_*.c).
  *
- * A block of queries meets one block of keys after another: scores, their powers of two against
- * the largest score so far, and a share of the output, which is corrected when that maximum
- * grows. Scores are in units of log 2 from the start.
+ * For a block of queries, blocks of keys one after the other: compute scores, 2^(score - largest so
+ * far), and add the weighted values to the output, which is rescaled when a larger score turns up.
+ * Scores are multiplied by log2(e) from the start, so that powers of 2 do for powers of e.
  *
  * Relative position costs little because the grid is regular. A query has one number for every
  * row of the grid and one for every column, two short windows of its products with the tables
@@ -13,7 +14,7 @@
 
 typedef float vec4 __attribute__((vector_size(16)));
 
-/* Columns of a panel of keys that are put together before their lines are stored. */
+/* Columns of a panel of keys that are collected before their cache lines are stored. */
 enum { PACK_COLUMNS = 64 };
 
 /* Four rows [k] as four lanes of a panel. */
@@ -56,9 +57,9 @@ static void pack_panel(long rows, long k, const float *x, long ldx, float *at)
     }
 }
 
-/* A line that others read goes to memory at once. Left in this core's cache, their copies of
- * what it held before would have to be withdrawn first: between cores that share no cache this
- * takes longer, line by line, than reading it from memory. */
+/* Store a cache line; `shared`: with a streaming store, past the cache, because other cores will
+ * read it. An ordinary store would first invalidate their old copies, and they would then fetch the
+ * line from this core's cache: slower than both going through memory. */
 INLINE void pack_line(bool shared, float *at, vec v)
 {
     if (shared)
@@ -180,7 +181,8 @@ INLINE void window_add(const struct window *w, const float *from, float *table)
 
 /* ---- scores and weights -------------------------------------------------------------------- */
 
-/* Keys of now as rows of the grid: the first begins at `column`, the last may be cut short. */
+/* The current block of keys as rows of the grid: the first begins at `column`, the last may be
+ * incomplete. */
 struct lines {
     long key, row, column;
     long count, first, last; /* lengths of the first and the last */
@@ -192,12 +194,12 @@ struct attention_block {
     struct attention_layout        a;
     float                         *at; /* the scratch */
     long                           first, count;
-    float         most[ATTENTION_ROWS], sum[ATTENTION_ROWS]; /* of the keys so far */
-    float         shift[ATTENTION_ROWS]; /* most, or 0 where all is masked so far */
+    float         most[ATTENTION_ROWS], sum[ATTENTION_ROWS]; /* over the keys so far */
+    float         shift[ATTENTION_ROWS]; /* `most`, or 0 if all keys so far are masked */
     float        *y;                     /* [count, dv] */
     long          ldy;
-    long          k0, n; /* keys of now */
-    const float  *next;  /* of the panels that are wanted next, a part for every block; or NULL */
+    long          k0, n; /* the current block of keys */
+    const float  *next;  /* panels to prefetch, a part with each block; or NULL */
     struct lines  lines;
     struct window rows[ATTENTION_ROWS], columns[ATTENTION_ROWS];
 };
@@ -235,7 +237,7 @@ INLINE void row_scale(float *x, long n, float by)
     if (i < n) vec_store_n(x + i, vec_load_n(x + i, n - i) * vec_set(by), n - i);
 }
 
-/* The largest score of query i among these keys: what it had is corrected if it is a new one. */
+/* Update the largest score of query i; if it grows, rescale its sum and output. */
 INLINE void attention_most(struct attention_block *b, long i, float most)
 {
     const float old = b->most[i];
@@ -265,7 +267,7 @@ static void add_bias(const struct attention_block *b, long i, float *x)
     }
 }
 
-/* The scores of query i, then their powers in place of them. */
+/* The scores of query i, then in the same place 2^(score - shift). */
 INLINE void attention_scores(struct attention_block *b, long i, float *x)
 {
     vec most = vec_set(-INFINITY);
@@ -307,8 +309,9 @@ INLINE long line_length(const struct lines *l, long i, long side)
     return i == 0 ? l->first : i == l->count - 1 ? l->last : side;
 }
 
-/* What every query of the block adds for every row and every column of the grid. Done for all
- * of them before the first is needed: what was just stored piece by piece cannot be loaded. */
+/* What each query of the block adds to scores, for every row and every column of the grid. For all
+ * queries before the first is used: loading a vector right after storing its parts would stall
+ * (store forwarding fails). */
 static void relative_windows(struct attention_block *b)
 {
     const struct packed_relative *r = &b->s->relative;
@@ -525,7 +528,7 @@ static void attention_rows(struct attention_block *b)
         if (a->table) relative_windows(b);
         attention_product(b->count, n, d, q, s->ldq, kernel_panels_from(keys, k0, 0, 0, 0), NULL,
                           scale, false, score, a->ld_score);
-        for (long i = 0; i < b->count; i++) /* what vectors reach into */
+        for (long i = 0; i < b->count; i++) /* floats beyond the end that vector loads touch */
             vec_store(score + i * a->ld_score + n, vec_set(a->table ? 0.0f : -INFINITY));
         for (long i = 0; i < b->count; i += ATTENTION_GROUP) {
             const long to = b->count - i < ATTENTION_GROUP ? b->count : i + ATTENTION_GROUP;

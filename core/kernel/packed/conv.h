@@ -1,17 +1,19 @@
-/* conv: dense convolution as a gemm whose rows are found through a list of pointers: for
- * every position and tap, the pixel below it, or a row of zeros outside the image. Nothing
- * is copied. (A part of set_*.c.) */
+/* conv: dense convolution as a product whose rows are found through pointers (indirect
+ * convolution): for every output position and tap there is a pointer to the input pixel, or to
+ * zeros where that is outside the image. No im2col copy. (A part of set_*.c.) */
 
-/* What lies in the scratch. */
+/* Layout of the scratch memory. */
 struct conv_scratch {
     float        *zero;
-    long         *tap;  /* [taps]: offset into a panel */
-    long         *step; /* [taps]: from what lies under the first tap to what lies under this */
-    const float **rows; /* tile after tile [taps][height] */
-    float        *edge; /* merged taps that hang over an edge: [CONV_ROWS * kernel_h][kw * c] */
+    long         *tap;  /* [taps]: offset of its weights in a panel */
+    long         *step; /* [taps]: offset in x from the pixel of tap 0 */
+    const float **rows; /* the pointers: for each tile [taps][height] */
+    float *edge; /* copies of merged taps that cross the image's edge: [CONV_ROWS * kernel_h][kw *
+                    c] */
 };
 
-/* How the taps are run through: one by one, or a kernel row at a time. */
+/* How taps are added: one by one, or a kernel row at a time as one long tap of kernel_w * c numbers
+ * (merged). */
 struct conv_taps {
     bool merged;
     long taps, k;
@@ -53,7 +55,7 @@ static struct conv_taps conv_begin(const struct packed_conv *s, struct conv_scra
     return ret;
 }
 
-/* A few numbers: no call is worth it. */
+/* A memcpy() of a few numbers, without the call. */
 INLINE void conv_copy(long n, const float *from, float *to)
 {
     for (; n > VL; n -= VL, from += VL, to += VL)
@@ -61,8 +63,8 @@ INLINE void conv_copy(long n, const float *from, float *to)
     vec_store_n(to, vec_load_n(from, n), n);
 }
 
-/* What lies under every tap of one position: to[tap * height]. The pixel under the first tap, (y0,
- * x0) of image x, may lie outside. */
+/* Pointers for one position, where some taps may be outside the image: to[tap * height]. (y0, x0)
+ * of image x is the pixel of tap 0, and may be outside too. */
 static void conv_list(const struct packed_conv *s, const struct conv_scratch *t, const float *x,
                       long y0, long x0, long height, const float **to)
 {
@@ -78,7 +80,8 @@ static void conv_list(const struct packed_conv *s, const struct conv_scratch *t,
     }
 }
 
-/* The same with a kernel row in one: side by side in x, or gathered at `edge`, which moves on. */
+/* The same for merged taps: a kernel row is contiguous in x, or is copied to `edge`, which is
+ * advanced. */
 static void conv_list_merged(const struct packed_conv *s, const struct conv_scratch *t,
                              const float *x, long y0, long x0, long height, const float **to,
                              float **edge)
@@ -99,8 +102,8 @@ static void conv_list_merged(const struct packed_conv *s, const struct conv_scra
     }
 }
 
-/* `count` positions beside one another, all taps of which lie inside; `first` lies under the first
- * tap of the first. */
+/* Pointers for `count` neighbouring positions whose taps are all inside the image; `first` is the
+ * pixel of tap 0 of the first. */
 INLINE void conv_list_inside(const struct packed_conv *s, const struct conv_scratch *t,
                              const float *first, long count, long taps, long height,
                              const float **to)
@@ -112,11 +115,12 @@ INLINE void conv_list_inside(const struct packed_conv *s, const struct conv_scra
             to[i] = first + t->step[tap] + i * apart;
 }
 
-/* List the positions m and on, image after image, for tiles of this split. */
+/* Pointers for all tiles of this split, from position m on. */
 static void conv_list_all(const struct packed_conv *s, const struct conv_scratch *t,
                           struct conv_taps taps, long m, struct tile_split split)
 {
-    /* The last pixel under a first tap whose other taps lie inside, and the columns of those. */
+    /* The last pixel of tap 0 with all other taps inside the image, and the output columns [from,
+     * end) for which they are. */
     const long    last_y = s->h - 1 - (s->kernel_h - 1L) * s->dilation_h;
     const long    last_x = s->w - 1 - (s->kernel_w - 1L) * s->dilation_w;
     const long    from = (s->pad_left + s->stride_w - 1L) / s->stride_w;
@@ -154,7 +158,7 @@ static void conv_list_all(const struct packed_conv *s, const struct conv_scratch
     }
 }
 
-/* Positions of a block: as many as the list takes, or as pass over a part of a long sum. */
+/* Positions of a block: as many as there is room for in `rows`, or as tile_parts_run() takes. */
 INLINE long conv_block(long m, long k)
 {
     const long rows = tile_in_parts(k, TILE_NV) ? TILE_PART_ROWS : CONV_ROWS;
@@ -163,9 +167,9 @@ INLINE long conv_block(long m, long k)
     return blocks > 0 ? (m + blocks - 1) / blocks : 1;
 }
 
-/* The vectors of a tile: from the one with channel n on, `take` of them, channels up to `end`. They
- * are all of one group, unless groups of four fill a vector, and do not go over the end of a panel
- * in whose middle they begin. What they read of a pixel begins with channel `k_from`. */
+/* The next tile: `take` vectors from the one that contains channel n, for channels up to `end`. All
+ * are of one group (except groups of four channels, several of which share a vector), and a tile
+ * that begins inside a panel ends with it. Of a pixel it reads the channels from `k_from` on. */
 struct conv_tile {
     long                  from, end, k_from, last; /* last: lanes of the last vector */
     int                   take;
@@ -205,7 +209,8 @@ static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1
                         .ldy = s->ldy, .k = taps.k, .taps = taps.taps, .list_taps = taps.taps};
 
             end = tile.end;
-            if (listed != tile_rows[tile.take]) /* the height of tiles is another one */
+            if (listed !=
+                tile_rows[tile.take]) /* pointers are laid out for another height of tiles */
                 conv_list_all(s, &t, taps, m, split);
             listed = tile_rows[tile.take];
             tile_channels(&r, &s->weight, &s->epilogue, tile.from);

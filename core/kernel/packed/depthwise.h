@@ -1,18 +1,18 @@
-/* depthwise: every channel with its own small kernel (a part of set_*.c). A strip is up to
- * STRIP pixels beside one another; rows of it are computed one after the other, a vector of
- * channels at a time, so that what the rows share stays in the first-level cache: most of
- * the input, and the weights, which a 3x3 kernel even keeps in registers. Each input pixel is
- * loaded once a row and used for all outputs it lies under, where the kernel's width is known;
- * others load it for every tap.
+/* depthwise: every channel with its own small kernel (a part of set_*.c). A strip is up to STRIP
+ * neighbouring output pixels of a row. For one vector of channels all rows of a strip are computed
+ * one after the other, so that the input rows they share and the weights stay in the first-level
+ * cache; the nine taps of a 3x3 kernel even stay in registers. Where the kernel's width is known at
+ * compile time, an input pixel is loaded once per row and used for all outputs that it contributes
+ * to; otherwise it is loaded for every tap.
  *
- * A core that goes down row after row asks ahead for a dozen rows more, also where these belong
- * to another core, which then gets them back line by line. So where rows are shared, 3x3 and 5x5
- * kernels go along each row instead, and ask for the next one by themselves; images of few channels
- * are walked through a few rows at a time. */
+ * Going down the rows makes the hardware prefetch a dozen rows ahead, also those that another core
+ * is writing, which that core must then fetch back. So where threads divide rows, 3x3 and 5x5
+ * kernels go along each row and prefetch the next one themselves; images of few channels are
+ * computed a few rows at a time. */
 
-/* Rows of a strip: where the first of them is, and what lies under it. */
+/* The output rows of a strip, and the input that they read. */
 struct strip {
-    const float *x; /* pixel under tap (0, 0) of the first pixel; may lie outside the image */
+    const float *x; /* input pixel of tap (0, 0) for the first output; may be outside the image */
     long         row, ldx;     /* from row to row of taps, from pixel to pixel */
     long         next;         /* from output row to output row */
     long         from, end;    /* pixels relative to x that are inside the image */
@@ -276,7 +276,7 @@ INLINE bool strip_known(const struct packed_conv *s, struct strip_columns by)
            by.pixel_step <= 2;
 }
 
-/* Ask for what the next row reads that this one does not. */
+/* Prefetch the input rows that the next output row reads and this one does not. */
 INLINE void strip_want(const struct strip *s, long c)
 {
     const float *row = s->x + s->next + (s->taps - 1) * s->row + c;

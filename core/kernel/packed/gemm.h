@@ -1,10 +1,10 @@
-/* gemm: the driver of y [m, n] = epilogue(x [m, k] w^T) (a part of set_*.c). Blocks of rows
- * stay in the second-level cache while all panels pass over them; the numbers of x are read
- * where they are, spread over a vector: nothing is copied. */
+/* gemm: y [m, n] = epilogue(x [m, k] w^T) (a part of set_*.c). x is not packed: its numbers are
+ * broadcast from where they are. Rows are taken in blocks that stay in the second-level cache while
+ * all panels of w are multiplied. */
 
-/* Rows of a block: x takes half of a second-level cache of 512 KB, or most of it if sums come in
- * parts, for every block reads all weights. If the weights fit into the first level, so does the
- * block. Only speed depends on it. */
+/* Rows of a block. Every block reads all weights, so blocks are large: half of a second-level cache
+ * of 512 KB, or most of it if sums are blocked. If the weights fit into the first-level cache, the
+ * block does too. Affects speed only. */
 INLINE long gemm_block(long m, long k, long n)
 {
     const long row = (k > 0 ? k : 1) * (long)sizeof(float);
@@ -37,7 +37,7 @@ static void gemm(const struct packed_gemm *s, long m0, long m1, long n0, long n1
             struct tile_run r = {
                 .k = s->k, .ldx = s->ldx, .tap = &origin, .taps = 1, .ldy = s->ldy};
 
-            /* One row has registers to spare: many panels at once hide the memory's latency. */
+            /* One row needs few registers: many panels at once hide the latency of memory. */
             take = take_one && vecs >= TILE_ROW_VECS ? TILE_ROW_VECS : tile_take(vecs);
             tile_channels(&r, &s->w, &s->epilogue, n);
             r.x = s->x + m * s->ldx;

@@ -3,10 +3,10 @@
  * with their padding; then every tap of every channel is one step of a tile, whose numbers
  * of x lie `stride` apart. */
 
-/* What lies in the scratch. */
+/* Layout of the scratch memory. */
 struct planes_scratch {
-    long
-        *at; /* [kernel_h * kernel_w * c][2]: the tap in x from the first pixel on, its panel row */
+    long *at;    /* [kernel_h * kernel_w * c][2]: offset in x from the first pixel, offset of its
+                    weights in a panel */
     float *rows; /* [kernel_h][c][width]: image row i in slot i % kernel_h */
     long   width;
 };

@@ -43,7 +43,7 @@ struct pool_mean {
     float divisor;
 };
 
-/* vec_max gives b if one is no number: right, unless it is a that is none. */
+/* The larger; NaN if either is. vec_max() gives b if one is NaN, which is wrong only if a is. */
 INLINE vec pool_join(const bool most, vec a, vec b)
 {
     return most ? vec_select((ivec)(a == a), vec_max(a, b), a) : a + b;

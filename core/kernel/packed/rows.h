@@ -1,5 +1,5 @@
-/* rows: what passes over rows of channels: epilogue, scale, mean, norms, softmax, layouts
- * (a part of set_*.c). Sums run in an order that depends on the size of a row alone. */
+/* rows: kernels that go over rows of channels: epilogue, scale, mean, norms, softmax (a part of
+ * set_*.c). Sums run in an order that depends on the size of a row alone. */
 
 static void act(enum kernel_act kind, size_t n, const float *x, float *y)
 {

@@ -1,5 +1,5 @@
-/* scratch: what lies where in the scratch memory of a kernel. The sizes are the same for
- * every set, so that a plan does not depend on the CPU. */
+/* scratch: the layout of each kernel's scratch memory. Sizes are the same for every set, so that a
+ * plan does not depend on the CPU. */
 #ifndef KERNEL_PACKED_SCRATCH_H
 #define KERNEL_PACKED_SCRATCH_H
 
@@ -8,15 +8,16 @@
 /* Positions of a convolution that are listed at a time: a multiple of every tile's height. */
 enum { CONV_ROWS = 192 };
 
-/* With as few channels as this, the taps of a kernel row become one long tap where
- * memory allows it: the first layer of a network. */
+/* Up to this many channels, the taps of a kernel row are merged into one long tap where they are
+ * contiguous in memory: the first layer of a network. */
 enum { CONV_FEW = 16 };
 
 /* Queries that attention takes at a time (the last time up to ATTENTION_ROWS, so that no few are
  * left), and keys. */
 enum { ATTENTION_STEP = 24, ATTENTION_ROWS = 32, ATTENTION_KEYS = 256 };
 
-/* Queries whose scores wait for their powers: enough for the CPU to overlap their chains. */
+/* Queries whose powers are computed together, so that the CPU can overlap their chains of dependent
+ * instructions. */
 enum { ATTENTION_GROUP = 4 };
 
 static inline bool conv_may_merge(const struct packed_conv *s)

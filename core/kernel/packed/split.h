@@ -1,7 +1,8 @@
 /* split: how rows, or the pixels of a row, are divided among tiles (a part of set_*.c). */
 
-/* `rows` rows below one another as tiles of almost equal height: 49 are 4 of 6 and 5 of 5, and
- * never is the last tile a single row. The higher tiles come first. */
+/* Divide `rows` rows into tiles of at most `most` rows and almost equal height, the higher ones
+ * first: with at most 6, 49 rows are 4 tiles of 6 and 5 of 5, instead of 8 of 6 and a slow one of
+ * 1. */
 struct tile_split {
     int  height; /* of the lower tiles */
     long higher, lower;

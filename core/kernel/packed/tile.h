@@ -1,8 +1,8 @@
-/* tile: the micro-kernel (a part of set_*.c). A tile is `mr` positions by `nv` vectors of
- * output channels, held in registers while the products of one tap after another, and of one
- * input channel after another, are added: always in this order, whatever the tile. A long sum is
- * added in parts: all tiles use the weights of one part while these are near, and the sums so far
- * wait in memory.
+/* tile: the micro-kernel (a part of set_*.c). A tile is `mr` positions by `nv` vectors of output
+ * channels, whose sums stay in registers. Products are added tap by tap, and input channel by input
+ * channel: always in this order, whatever the tile's size, so results do not depend on it. Long
+ * sums are blocked: all tiles use the weights of one part of the sum while these are in the cache,
+ * and the partial sums are stored in between.
  *
  *   y[i][j] = epilogue(sum over tap, k of x[tap][i][k] * panel[tap][k][j])
  *
@@ -12,7 +12,7 @@
 
 enum { PANEL_VECS = KERNEL_PANEL / VL };
 
-/* Tiles below one another, over the same channels. */
+/* A run: a column of tiles over the same output channels. */
 struct tile_run {
     long                count; /* of tiles */
     long                k;
@@ -24,27 +24,28 @@ struct tile_run {
     long                taps;
     const float        *w; /* first panel */
     long                panel;
-    long                tap_from, k_from; /* where this part of the sum begins; k_from: in x */
-    bool                begins, ends;     /* it is the first part; the last one, which makes y */
-    float              *sums;             /* of the parts before: [count * mr][nv * VL] */
+    long                tap_from, k_from; /* where this part of the sum begins: tap, channel of x */
+    bool                begins, ends;     /* first part of the sum; last part, which writes y */
+    float              *sums;             /* partial sums [count * mr][nv * VL] */
     float              *y;
     long                ldy;
     const float        *scale, *shift, *residual; /* of these channels, or NULL */
     long                ld_residual;
     enum kernel_act     act;
-    long                first, last;     /* lanes that count: of the first vector on, of the last */
-    const float        *next, *next_end; /* weights of the first panel that are wanted next, and */
-    long                next_step;       /* how many to ask for, of every panel, at a fourth k */
+    long                first,
+        last; /* first lane that is written of the first vector; lanes written of the last */
+    const float *next, *next_end; /* weights (of the first panel) to prefetch next, and */
+    long         next_step;       /* floats to prefetch per panel every fourth k */
 };
 
-/* Returns which of the weights wanted next is still to be asked for. */
+/* Returns how far `next` has come: what is still to be prefetched. */
 typedef const float *tile_function(const struct tile_run *r);
 
-/* How the last vector is used: where no more than half of its channels count, that of an even row
- * holds this half of the row, and of the next one. */
+/* TILE_HALVED: only half of the last vector's channels exist, so one register holds them for two
+ * rows: an even row and the one after it. */
 enum tile_width { TILE_WHOLE, TILE_HALVED };
 
-/* The numbers of channel k: bv = panel[k], and for every row c += x[k] * bv. */
+/* One channel k of one tap: for every row c += x[k] * panel[k]. */
 INLINE void tile_step(const int mr, const int nv, const enum tile_width width,
                       vec c[][TILE_ROW_VECS], const float *const *x, long k, const float *w,
                       long panel)
@@ -73,7 +74,7 @@ INLINE void tile_step(const int mr, const int nv, const enum tile_width width,
     }
 }
 
-/* The halves of the odd rows to where they belong. */
+/* Move the halves of odd rows to registers of their own. */
 INLINE void tile_part_rows(const int mr, const int nv, vec c[][TILE_ROW_VECS])
 {
 #pragma GCC unroll 8
@@ -81,7 +82,7 @@ INLINE void tile_part_rows(const int mr, const int nv, vec c[][TILE_ROW_VECS])
         c[i][nv - 1] = vec_upper(c[i - 1][nv - 1]);
 }
 
-/* The same for a vector of groups of four: all four k. */
+/* tile_step() for groups of four channels: all four k at once. */
 INLINE void tile_step_fours(const int mr, vec c[][TILE_ROW_VECS], const float *const *x,
                             const float *w, long last)
 {
@@ -98,7 +99,8 @@ INLINE void tile_step_fours(const int mr, vec c[][TILE_ROW_VECS], const float *c
     }
 }
 
-/* Ask for the lines of a tile: short pieces of rows far apart, that the CPU does not foresee. */
+/* Prefetch a tile's cache lines: short pieces of distant rows, which the hardware prefetcher does
+ * not predict. */
 INLINE void tile_want(const int mr, const int nv, const float *at, long ld)
 {
 #pragma GCC unroll 8
@@ -108,7 +110,7 @@ INLINE void tile_want(const int mr, const int nv, const float *at, long ld)
             __builtin_prefetch(at + i * ld + j * VL, 0, 3);
 }
 
-/* The same to write them: what another core has is taken from it while the sums go on. */
+/* The same for writing: lines that another core owns are fetched while the sums are computed. */
 INLINE void tile_claim(const int mr, const int nv, const float *at, long ld)
 {
 #pragma GCC unroll 8
@@ -183,7 +185,8 @@ INLINE void tile_end(const int mr, const int nv, vec c[][TILE_ROW_VECS], const s
 
 enum tile_kind { TILE_OF_MATRIX, TILE_OF_LIST, TILE_OF_FOURS };
 
-/* Walk the tiles of a run. The kind and the sizes are constants where this is instantiated. */
+/* Compute the tiles of a run. Kind and sizes are compile-time constants where this is instantiated.
+ */
 INLINE const float *tile_walk(const int mr, const int nv, const enum tile_kind kind,
                               const enum tile_width width, const struct tile_run *r)
 {
@@ -287,16 +290,16 @@ TILE_HEIGHTS(TILE_FOURS)
 #define TILE_FOURS_OF(mr) [mr] = tile_fours_##mr,
 static tile_function *const tile_fours[TILE_ROWS + 1] = {TILE_HEIGHTS(TILE_FOURS_OF)};
 
-/* How many vectors the next tile takes of those that are left: whole panels up to the end,
- * and where a vector is a panel, rather two tiles of two than a last one of one. */
+/* How many of the remaining vectors the next tile takes: TILE_NV until the end. With 16 lanes (a
+ * vector is a panel), four are taken as two and two rather than three and one. */
 INLINE int tile_take(long vecs)
 {
     if (vecs <= TILE_NV_LAST) return (int)vecs;
     return PANEL_VECS == 1 && vecs == TILE_NV + 1 ? TILE_NV - 1 : TILE_NV;
 }
 
-/* The width of tiles of `take` vectors, of the last of which so many lanes count. A run of one row
- * has no next one. */
+/* TILE_HALVED if the last of `take` vectors has at most half its lanes in use, and there are two
+ * rows to share it. */
 INLINE enum tile_width tile_width(int take, long last, long rows)
 {
     return last <= VL / 2 && rows > 1 && tile_matrix[TILE_HALVED][take][2] ? TILE_HALVED
@@ -324,11 +327,11 @@ static void tile_rows_run(struct tile_run r, int nv, tile_function *const *of, s
     of[s.height](&r);
 }
 
-/* Bytes of weights of a part, next to what else is in a second-level cache, and the most rows of
- * tiles that pass over it, whose sums are in the first level. */
+/* Bytes of weights in one part of a long sum, which stay in the second-level cache; and most rows
+ * that use them, whose partial sums stay in the first-level cache. */
 enum { TILE_PART_BYTES = 96 << 10, TILE_PART_ROWS = 104 };
 
-/* Channels of a part, of all its taps together. */
+/* Products of one part: channels times taps. */
 INLINE long tile_part(int nv)
 {
     const long panels = (nv + PANEL_VECS - 1) / PANEL_VECS;
@@ -336,13 +339,13 @@ INLINE long tile_part(int nv)
     return TILE_PART_BYTES / (panels * KERNEL_PANEL * (long)sizeof(float));
 }
 
-/* Is a sum so long that parts pay for loading and storing the sums? */
+/* Is the sum so long that blocking it is worth storing and loading partial sums? */
 INLINE bool tile_in_parts(long k, int nv)
 {
     return k > tile_part(nv) * 9 / 4;
 }
 
-/* What tile_sums_run does, part by part. */
+/* tile_sums_run() with the sum in parts. */
 static void tile_parts_run(const struct tile_run *whole, int nv, tile_function *const *of,
                            struct tile_split s)
 {
@@ -386,7 +389,7 @@ INLINE void tile_sums_run(struct tile_run *r, int nv, tile_function *const *of, 
     }
 }
 
-/* Channels n and on of the output: where the run finds weights, scale and so on. */
+/* Point the run to the weights, scale, shift and so on of output channels from n on. */
 INLINE void tile_channels(struct tile_run *r, const struct kernel_panels *w,
                           const struct kernel_epilogue *e, long n)
 {

@@ -1,7 +1,6 @@
-/* turn: from one layout of an image to the other, a transposition; and numbers repeated (a part of
- * set_*.c). Squares of
- * vectors are transposed in registers: log2(VL) times, vectors i and i + VL / 2 are zipped into
- * vectors 2 i and 2 i + 1. */
+/* turn: an image from one layout to the other, which is a transposition; and repeating numbers (a
+ * part of set_*.c). Squares of VL x VL are transposed in registers: log2(VL) times, vectors i and i
+ * + VL / 2 are interleaved into vectors 2 i and 2 i + 1. */
 
 /* Rows i and on of y [columns, ldy], i < columns, are columns i and on of x [rows, ldx]; no more
  * than VL of either. */

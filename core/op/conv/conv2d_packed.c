@@ -25,7 +25,7 @@ struct packed_run {
     bool   by_channels;  /* threads divide channels; otherwise units: positions, rows or tiles */
     long   units;        /* of one image */
     char  *scratch;      /* of the first thread */
-    size_t scratch_step; /* from thread to thread */
+    size_t scratch_step; /* bytes from one thread to the next */
 };
 
 static bool is_pointwise(const struct conv_shape *s)
