@@ -176,13 +176,13 @@ $(B)/stripped/libsupernet.a: $(B)/libsupernet.a
 	$(Q)objcopy --strip-debug $< $@
 
 .PHONY: install
-install: $(addprefix $(B)/stripped/,supernetd libsupernet.a libsupernet.so)  ## install daemon, library, header and pkg-config file below PREFIX (DESTDIR for packages)
+install: $(addprefix $(B)/stripped/,supernetd libsupernet.a libsupernet.so)  ## install daemon, library, headers and pkg-config file below PREFIX (DESTDIR for packages)
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/supernet lib/systemd/system share/supernetd)
 	install -m 755 $(B)/stripped/supernetd $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(B)/stripped/libsupernet.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(B)/stripped/libsupernet.so $(DESTDIR)$(PREFIX)/lib/libsupernet.so.0
 	ln -sf libsupernet.so.0 $(DESTDIR)$(PREFIX)/lib/libsupernet.so
-	install -m 644 core/include/supernet/supernet.h $(DESTDIR)$(PREFIX)/include/supernet/
+	install -m 644 core/include/supernet/*.h $(DESTDIR)$(PREFIX)/include/supernet/
 	install -m 644 deploy/supernetd.conf deploy/service.conf $(DESTDIR)$(PREFIX)/share/supernetd/
 	install -m 644 deploy/supernetd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBS@|$(libs.core) -pthread|' \

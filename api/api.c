@@ -10,6 +10,7 @@
 #include "http/words.h"
 #include "resident/load.h"
 #include "resident/resident.h"
+#include "supernet/pool.h"
 
 /* Written once; `describe` never changes after that. */
 static pthread_once_t describe_once = PTHREAD_ONCE_INIT;

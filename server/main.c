@@ -5,7 +5,7 @@
 #include "config/resources.h"
 #include "log/log.h"
 #include "loop.h"
-#include "supernet/supernet.h"
+#include "supernet/host.h"
 
 #include <malloc.h>
 #include <signal.h>

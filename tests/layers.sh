@@ -215,6 +215,16 @@ only sha2.h '^core/base/digest\.[ch]$'
 only jansson.h '^(core/(base/json|document/|structure/|policy/)|api/api\.c$)'
 only dlfcn.h '^(core/registry/plugin|server/http/unreadable)\.c$' # plug-ins; what the HTTP library calls
 only uv.h '^server/(http/|config/resources\.c|loop\.c)'
+# Operators' tables are for who has operators, the engine's for who runs them. A program sees neither.
+unseen() { # public header, files that never see it, the ones among them that do
+    local found
+    found=$(cd "$build" && grep -rlF "core/include/supernet/$1" core api server --include='*.d' | grep -E "$2" | grep -vE "${3:-^$}")
+    [ -z "$found" ]
+    check "supernet/$1 is seen by $found" $?
+}
+unseen op.h '^(core/(base|thread|space|format|kernel)|api|server)/' '^api/(resident|v1)/policies\.d$'
+unseen engine.h '^(core/(base|thread|tensor|space|format|weights|kernel|live|subnet|policy|structure)|api|server)/'
+unseen host.h '^core/(base|thread|tensor|space|format|kernel|op)/'
 # Readers of a forward's request, what computes it, and writers of its result do not know each other.
 only v1/forward/request.h '^api/v1/forward/(forward\.h|said\.c|read_[a-z]+\.c)$'
 only v1/forward/result.h '^api/v1/forward/(forward\.h|result\.c|write_[a-z]+\.c)$'

@@ -6,6 +6,7 @@
 #include "daemon/process.h"
 #include "http/route.h"
 #include "resident/resident.h"
+#include "supernet/host.h"
 
 static uint64_t get(const atomic_uint_fast64_t *n)
 {

@@ -8,6 +8,7 @@
 #include "http/media.h"
 #include "http/problem.h"
 #include "http/url.h"
+#include "supernet/expr.h"
 
 struct call;
 struct api;   /* what stays between calls: resident/resident.h */

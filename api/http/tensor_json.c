@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "http/number.h"
+#include "supernet/weights.h"
 
 struct reader {
     struct json_cursor *c;

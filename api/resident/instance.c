@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "http/buf.h"
+#include "supernet/host.h"
+#include "supernet/train.h"
 
 bool api_instances_init(struct instances *all)
 {

@@ -15,6 +15,8 @@
 #include "resident/embedded.h"
 #include "resident/load.h"
 #include "resident/place.h"
+#include "supernet/host.h"
+#include "supernet/weights.h"
 
 enum { MAX_SPEC_BYTES = 64 << 20 };
 

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/host.h"
+#include "supernet/train.h"
+#include "supernet/weights.h"
+
 struct entry {
     struct api_lru_node node; /* first: a node is an entry */
     sn_subnet          *subnet;

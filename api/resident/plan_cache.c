@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/host.h"
+#include "supernet/weights.h"
+
 /* All that a plan depends on: two requests with equal keys may run the same plan. What a plan is
  * compiled from and is not in here is the same for all. */
 struct plan_key {

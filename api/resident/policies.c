@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "resident/visit.h"
+#include "supernet/op.h"
+#include "supernet/train.h"
 
 const struct sn_policy_class *api_policy_class(const struct api *api, const char *name)
 {

@@ -1,6 +1,7 @@
 /* policy_turn: see policy_turn.h. Before a call as much is charged as it may take at most, if there
  * is that much; behind it what the policy really holds stays charged. */
 #include "resident/policy_turn.h"
+#include "supernet/host.h"
 
 static sn_limits limits_of(const struct budget *b, size_t memory_limit_bytes)
 {

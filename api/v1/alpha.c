@@ -9,6 +9,8 @@
 #include "http/body.h"
 #include "http/route.h"
 #include "resident/policies.h"
+#include "supernet/host.h"
+#include "supernet/train.h"
 
 static const char *instance_name(const struct call *call)
 {

@@ -7,6 +7,8 @@
 #include <sys/random.h>
 
 #include "resident/policies.h"
+#include "supernet/host.h"
+#include "supernet/train.h"
 
 enum { MAX_TUPLE_DEPTH = 4 };
 

@@ -15,6 +15,8 @@
 #include "http/route.h"
 #include "http/words.h"
 #include "resident/policies.h"
+#include "supernet/host.h"
+#include "supernet/train.h"
 #include "v1/choices_json.h"
 
 static const struct format {

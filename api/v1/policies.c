@@ -15,6 +15,9 @@
 #include "http/words.h"
 #include "resident/policies.h"
 #include "resident/visit.h"
+#include "supernet/host.h"
+#include "supernet/op.h"
+#include "supernet/train.h"
 
 /* ---- one instance ---- */
 

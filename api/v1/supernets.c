@@ -11,6 +11,8 @@
 #include "http/words.h"
 #include "resident/load.h"
 #include "resident/visit.h"
+#include "supernet/host.h"
+#include "supernet/weights.h"
 
 static void put_shape(struct api_buf *b, const sn_port *port)
 {

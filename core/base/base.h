@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "supernet/expr.h"
 #include "supernet/supernet.h"
 
 /* The library is built with hidden visibility; this marks what the header promises. */

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "supernet/engine.h"
+
 static size_t count_args(const sn_op *op)
 {
     size_t n = 0;

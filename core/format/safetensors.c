@@ -13,6 +13,7 @@
 #include "base/scan.h"
 #include "base/table.h"
 #include "format/safetensors.h"
+#include "supernet/weights.h"
 
 static const char metadata_name[] = "__metadata__";
 

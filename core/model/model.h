@@ -9,7 +9,7 @@
 #include "base/base.h"
 #include "base/table.h"
 #include "space/expr.h"
-#include "supernet/supernet.h"
+#include "supernet/op.h"
 
 struct module;
 

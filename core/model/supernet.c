@@ -1,5 +1,5 @@
 /* supernet: what the public header lets see of a loaded supernet. */
-#include "supernet/supernet.h"
+#include "supernet/host.h"
 
 #include <string.h>
 

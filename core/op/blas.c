@@ -1,6 +1,7 @@
 /* blas: the public door to the one process-wide setting under the kernels. */
 #include "base/base.h"
 #include "kernel/gemm.h"
+#include "supernet/pool.h"
 
 SN_EXPORT void sn_blas_set_threads(int n)
 {

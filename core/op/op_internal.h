@@ -5,7 +5,7 @@
 
 #include "base/base.h"
 #include "kernel/activation.h"
-#include "supernet/supernet.h"
+#include "supernet/engine.h"
 #include "thread/share.h"
 
 /* ---- messages ------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "policy/decide.h"
 #include "policy/memory.h"
+#include "supernet/train.h"
 
 double alpha_normal(sn_rng *rng)
 {

@@ -1,5 +1,6 @@
 /* decide: what is open, and subsets of candidates as one decision. */
 #include "policy/decide.h"
+#include "supernet/train.h"
 
 bool decide_is_open(const sn_supernet *net, const sn_draft *draft, size_t i)
 {

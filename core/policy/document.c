@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "policy/memory.h"
+#include "supernet/op.h"
 
 sn_status document_parse(void *policy, const char *text, const char *const *allowed,
                          size_t n_allowed, struct document *ret_doc, sn_error *err)

@@ -7,6 +7,7 @@
 #include "model/model.h"
 #include "policy/decide.h"
 #include "policy/memory.h"
+#include "supernet/train.h"
 
 static bool has_edges(const struct module *m)
 {

@@ -32,6 +32,7 @@
 #include "policy/decide.h"
 #include "policy/document.h"
 #include "policy/memory.h"
+#include "supernet/op.h"
 
 const char *const enas_option_name[ENAS_N_OPTIONS] = {
 #define X(name, fallback, min, max) #name,

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "supernet/op.h"
+
 void *policy_calloc(void *policy, size_t n, size_t size)
 {
     size_t n_bytes;

@@ -11,6 +11,7 @@
 #include "policy/decide.h"
 #include "policy/document.h"
 #include "policy/memory.h"
+#include "supernet/op.h"
 
 sn_status path_init(void *state, const sn_supernet *net, const char *options, sn_error *err)
 {

@@ -5,6 +5,9 @@
 
 #include "base/budget.h"
 #include "model/model.h"
+#include "supernet/host.h"
+#include "supernet/op.h"
+#include "supernet/train.h"
 
 enum { POLICY_BYTES = 256 << 20 };
 

@@ -19,6 +19,7 @@
 #include "policy/alpha.h"
 #include "policy/decide.h"
 #include "policy/document.h"
+#include "supernet/op.h"
 
 static sn_status read_alpha(struct alpha *a, const sn_supernet *net, const char *text,
                             sn_error *err)

@@ -21,6 +21,7 @@
 #include "policy/memory.h"
 #include "policy/path.h"
 #include "space/value.h"
+#include "supernet/op.h"
 
 /* Parameters of all modules inside of each one and of itself: [n_modules]. */
 static uint64_t *count_params(const sn_supernet *net)

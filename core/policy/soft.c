@@ -23,6 +23,7 @@
 #include "policy/alpha.h"
 #include "policy/document.h"
 #include "policy/edges.h"
+#include "supernet/op.h"
 
 struct soft {
     struct alpha alpha;

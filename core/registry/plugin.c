@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "registry/registry.h"
+#include "supernet/engine.h"
 
 /* How a struct may differ between a plug-in and the library. */
 enum rule {

@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "registry/registry.h"
+#include "supernet/engine.h"
 
 /* `list` with room for one more pointer than n; NULL when memory is out. */
 static void *grow(void *list, size_t n)

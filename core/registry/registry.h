@@ -3,6 +3,7 @@
 #define REGISTRY_REGISTRY_H
 
 #include "base/base.h"
+#include "supernet/op.h"
 
 /* A container: what it is called in documents, and how document/build.h reads it. */
 struct container {

@@ -21,6 +21,7 @@
 
 #include "live/network.h"
 #include "subnet/subnet.h"
+#include "supernet/engine.h"
 
 /* ---- values: tensors between steps ------------------------------------------------ */
 

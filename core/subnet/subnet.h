@@ -4,6 +4,8 @@
 
 #include "base/budget.h"
 #include "live/decision.h"
+#include "supernet/host.h"
+#include "supernet/train.h"
 
 struct sn_draft {
     sn_supernet     *net;

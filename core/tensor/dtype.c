@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "supernet/weights.h"
 
 static const struct {
     const char *name; /* in safetensors */

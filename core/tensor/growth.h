@@ -7,6 +7,7 @@
 #define TENSOR_GROWTH_H
 
 #include "base/base.h"
+#include "supernet/op.h"
 
 bool growth_any(const sn_growth *g);
 bool growth_equal(const sn_growth *a, const sn_growth *b);

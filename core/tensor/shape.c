@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "supernet/weights.h"
 
 SN_EXPORT int64_t sn_shape_count(const sn_shape *shape)
 {

@@ -3,6 +3,7 @@
 #define TENSOR_TENSOR_H
 
 #include "base/base.h"
+#include "supernet/op.h"
 
 /* The exact float32 of 16 bits; subnormals, infinities and NaN payloads survive. */
 float half_to_float(uint16_t bits);

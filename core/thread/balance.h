@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "supernet/supernet.h"
+#include "supernet/pool.h"
 
 struct sn_balance {
     int     n_threads;

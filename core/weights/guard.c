@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "supernet/host.h"
 #include "weights/weights.h"
 
 enum { RANGES_OF_A_BLOCK = 64 };

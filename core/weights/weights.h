@@ -4,6 +4,8 @@
 #define WEIGHTS_WEIGHTS_H
 
 #include "format/safetensors.h"
+#include "supernet/host.h"
+#include "supernet/weights.h"
 
 /* ---- mapping.c: a file as read-only memory ---- */
 

@@ -10,7 +10,7 @@
  * many requests each of them has one. */
 #include "work/pool.h"
 
-#include "supernet/supernet.h"
+#include "supernet/pool.h"
 #include "work/team.h"
 
 #include <pthread.h>

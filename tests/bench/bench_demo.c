@@ -9,7 +9,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include <supernet/pool.h>
 #include <supernet/supernet.h>
+#include <supernet/train.h>
 
 enum { N_SUBNETS = 64, ROUNDS = 40, MAX_BATCH = 16 };
 

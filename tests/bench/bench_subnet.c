@@ -19,7 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <supernet/pool.h>
 #include <supernet/supernet.h>
+#include <supernet/train.h>
+#include <supernet/weights.h>
 
 #include "bench/peak.h"
 #include "bench/team.h"

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "supernet/pool.h"
+
 /* Turns of waiting before the helper sleeps: longer than the gap between two steps of a plan,
  * shorter than anybody notices. */
 enum { SPINS = 20000 };

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/host.h"
+#include "supernet/train.h"
+#include "supernet/weights.h"
+
 struct tensors {
     size_t    n;
     sn_tensor at[SN_MAX_PORTS];

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "supernet/expr.h"
+#include "supernet/weights.h"
+
 /* ---- values ---------------------------------------------------------------------- */
 
 bool value_from_json(const json_t *v, sn_arena *mem, sn_value *ret_value)

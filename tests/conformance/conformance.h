@@ -16,6 +16,7 @@
 
 #include <jansson.h>
 
+#include "supernet/expr.h"
 #include "supernet/supernet.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

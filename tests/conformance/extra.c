@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/train.h"
+#include "supernet/weights.h"
+
 enum { SEED = 20230401 };
 
 /* ---- probs: "<label>/<value>" -> weight ------------------------------------------- */

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supernet/weights.h"
+
 /* ---- report ---------------------------------------------------------------------- */
 
 void report_fail(struct report *r, const char *fmt, ...)

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supernet/pool.h"
+
 static const char usage[] =
     "usage: conformance [options] DIR|FILE...\n"
     "  --policy NAME      only cases of this policy (path, differentiable), and those of none\n"

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/expr.h"
+#include "supernet/train.h"
+#include "supernet/weights.h"
+
 enum { SEED = 20230401 };
 
 /* One case on its way; what it holds is freed at the end, wherever it stopped. */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/weights.h"
+
 /* ---- modules ---------------------------------------------------------------------- */
 
 /* A value, an expression, or a value that depends on the input of a Cell. */

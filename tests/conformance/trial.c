@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/expr.h"
+#include "supernet/train.h"
+
 /* ---- refusals ---------------------------------------------------------------------- */
 
 enum phase phase_of_error(const json_t *error, struct report *r)

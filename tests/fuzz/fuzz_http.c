@@ -16,6 +16,7 @@
 
 #include "api.h"
 #include "pipeline.h"
+#include "supernet/weights.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

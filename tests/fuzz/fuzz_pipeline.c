@@ -12,6 +12,10 @@
 #include "pipeline.h"
 #include "run/plan.h"
 #include "subnet/subnet.h"
+#include "supernet/engine.h"
+#include "supernet/host.h"
+#include "supernet/pool.h"
+#include "supernet/train.h"
 
 int    LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);

@@ -10,6 +10,7 @@
 #include "api.h"
 #include "http/tensor_json.h"
 #include "supernet/supernet.h"
+#include "supernet/weights.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/weights.h"
+
 unsigned dice_below(struct dice *d, unsigned n)
 {
     if (d->at == d->end || n < 2) return 0;

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "model/model.h"
+#include "supernet/host.h"
+#include "supernet/op.h"
 
 void pipeline_fail(const char *file, int line, const char *what, const char *fmt, ...)
 {

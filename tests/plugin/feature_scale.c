@@ -4,7 +4,7 @@
  *                    weight [max num_features], a subnet uses weight[:num_features]
  *     first          every choice gets its first candidate
  */
-#include <supernet/supernet.h>
+#include <supernet/op.h>
 
 SN_PLUGIN;
 

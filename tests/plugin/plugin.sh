@@ -32,20 +32,20 @@ check "its policy draws" equal '{"width":2}' \
 stop_daemon
 check "the daemon ends with status 0" equal 0 "$status"
 
-flags=$(grep -oE '^ +SN_(ARG|PARAM|OP|FUSES)_[A-Z0-9_]+ = [0-9]+' core/include/supernet/supernet.h | grep -oE 'SN_[A-Z0-9_]+' | grep -v SN_OP_ABI)
+flags=$(grep -ohE '^ +SN_(ARG|PARAM|OP|FUSES)_[A-Z0-9_]+ = [0-9]+' core/include/supernet/{op,engine}.h | grep -oE 'SN_[A-Z0-9_]+' | grep -v SN_OP_ABI)
 for flag in $flags; do check "the page explains $flag" grep -q "\`$flag\`" api/plugins.md; done
 
 # structs only grow at their ends
-python3 tests/plugin/layout.py tests/plugin/frozen/supernet/supernet.h "$PWD/core/include/supernet/supernet.h" \
-    >"$work/layout.c"
-check "what the header of version 2 had is where it was" gcc -std=c11 -fsyntax-only "$work/layout.c"
+printf '#include <supernet/%s.h>\n' engine expr host op supernet train weights >"$work/today.h"
+python3 tests/plugin/layout.py tests/plugin/frozen/supernet/supernet.h "$work/today.h" >"$work/layout.c"
+check "what the header of version 2 had is where it was" gcc -std=c11 -fsyntax-only -Icore/include "$work/layout.c"
 sed 's/^    size_t  *n_in, n_out;/int more;&/' tests/plugin/frozen/supernet/supernet.h >"$work/moved.h"
-python3 tests/plugin/layout.py "$work/moved.h" "$PWD/core/include/supernet/supernet.h" >"$work/moved.c"
+python3 tests/plugin/layout.py "$work/moved.h" "$work/today.h" >"$work/moved.c"
 check "and it would be noticed if it were not" grep -q 'has moved: plug-ins' \
-    <(gcc -std=c11 -fsyntax-only "$work/moved.c" 2>&1)
+    <(gcc -std=c11 -fsyntax-only -Icore/include "$work/moved.c" 2>&1)
 
-# a plug-in that was compiled with the header of version 2, before tables had the member `grow`
-sed '/^\/\* All axes but the last may grow/,/^}/d; /\.grow = grow/d' "$source" >"$work/frozen.c"
+# a plug-in that was compiled with the one header of version 2, before tables had the member `grow`
+sed 's|supernet/op.h|supernet/supernet.h|; /^\/\* All axes but the last may grow/,/^}/d; /\.grow = grow/d' "$source" >"$work/frozen.c"
 check "the example compiles with the header of version 2" gcc -std=c11 -Wall -Wextra -Werror -O2 \
     -shared -fPIC -Itests/plugin/frozen "$work/frozen.c" -o "$work/frozen.so"
 start_daemon --plugin "$work/frozen.so" --supernet "scaled=$work/net"

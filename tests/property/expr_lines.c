@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/expr.h"
 #include "supernet/supernet.h"
 
 enum { MAX_LABELS = 32, MAX_TEXT_BYTES = 1 << 21 };

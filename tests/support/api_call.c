@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "supernet/supernet.h"
+#include "supernet/weights.h"
 
 static const char tiny_spec[] =
     "{\"format\": \"supernet/1\", \"name\": \"tiny\",\n"

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "supernet/weights.h"
+
 struct bytes {
     char  *at;
     size_t n;

@@ -8,7 +8,7 @@
 #ifndef SUPPORT_OP_CALL_H
 #define SUPPORT_OP_CALL_H
 
-#include "supernet/supernet.h"
+#include "supernet/engine.h"
 
 struct op_call {
     const sn_op *op;

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "model/model.h"
+#include "supernet/expr.h"
+#include "supernet/host.h"
 
 enum { MAX_TENSORS = 255 };
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "resident/resident.h"
+#include "supernet/op.h"
 #include "support/api_call.h"
 
 #define T   "/v1/supernets/tiny"

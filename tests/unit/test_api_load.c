@@ -13,6 +13,7 @@
 #include "account.h"
 #include "api.h"
 #include "supernet/supernet.h"
+#include "supernet/weights.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "resident/resident.h"
+#include "supernet/weights.h"
 #include "support/alloc.h"
 #include "support/api_call.h"
 

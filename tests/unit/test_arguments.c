@@ -10,6 +10,10 @@
 
 #include <cmocka.h>
 
+#include "supernet/engine.h"
+#include "supernet/host.h"
+#include "supernet/pool.h"
+#include "supernet/train.h"
 #include "support/alloc.h"
 #include "support/net.h"
 

@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+#include "supernet/host.h"
+#include "supernet/train.h"
+#include "supernet/weights.h"
 #include "support/whole.h"
 
 #define DOC(more, inputs, model)                                                                   \

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "supernet/engine.h"
 #include "support/planned.h"
 
 /* 16 channels in, w out: 16 w weights, and 2 w of the normalisation. */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "supernet/host.h"
 #include "supernet/supernet.h"
 #include "support/net.h"
 #include "support/threads.h"

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "supernet/host.h"
 #include "support/random_doc.h"
 #include "support/whole.h"
 

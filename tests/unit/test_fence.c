@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "supernet/op.h"
 #include "supernet/supernet.h"
 
 #define RELU "{\"type\": \"ReLU\"}"

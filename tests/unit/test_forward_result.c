@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "resident/resident.h"
+#include "supernet/expr.h"
+#include "supernet/weights.h"
 #include "support/api_call.h"
 #include "v1/forward/result.h"
 

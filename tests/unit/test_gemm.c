@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "kernel/gemm.h"
+#include "supernet/pool.h"
 #include "support/op_call.h"
 
 enum { SIDE = 70, GAP = 3, MOST = (SIDE + GAP) * (SIDE + GAP) };

@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+#include "supernet/engine.h"
+#include "supernet/host.h"
+#include "supernet/train.h"
 #include "support/alloc.h"
 #include "support/net.h"
 

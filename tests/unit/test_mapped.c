@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "supernet/host.h"
+#include "supernet/weights.h"
 #include "support/net.h"
 
 /* Weights of 64 pages, so that most of them are gone when the file is cut behind the first. */

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "supernet/host.h"
+#include "supernet/weights.h"
 #include "support/net.h"
 
 enum { WIDTH = 512, WEIGHT_KB = WIDTH * WIDTH * 4 / 1024 };

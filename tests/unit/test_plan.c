@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "supernet/train.h"
+#include "supernet/weights.h"
 #include "support/alloc.h"
 #include "support/net.h"
 #include "support/whole.h"

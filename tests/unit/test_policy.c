@@ -12,7 +12,10 @@
 
 #include <cmocka.h>
 
+#include "supernet/host.h"
+#include "supernet/op.h"
 #include "supernet/supernet.h"
+#include "supernet/train.h"
 #include "support/alloc.h"
 
 /* One choice of every sort: numbers, tuples, texts of a LayerChoice (the largest in the

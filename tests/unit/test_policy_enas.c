@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "policy/enas_net.h"
+#include "supernet/expr.h"
+#include "supernet/train.h"
 
 static const char spec[] =
     "{\"format\": \"supernet/1\", \"name\": \"t\","

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "supernet/op.h"
 #include "support/alloc.h"
 
 static sn_status infer(sn_call *call, sn_error *err)

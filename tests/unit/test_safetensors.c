@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "supernet/host.h"
+#include "supernet/op.h"
 #include "support/alloc.h"
 
 #define F32_3(name, from, to)                                                                      \

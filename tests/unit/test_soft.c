@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "supernet/train.h"
+#include "supernet/weights.h"
 #include "support/net.h"
 
 enum { IMAGES = 4, CLASSES = 10, PIXELS = 64 };

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "supernet/train.h"
+#include "supernet/weights.h"
 #include "support/net.h"
 
 enum { MAX_CHOICES = 32, MAX_CANDIDATES = 8, MAX_LOGITS = 256, PIXELS = 64, CLASSES = 10 };

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "model/model.h"
+#include "supernet/host.h"
+#include "supernet/weights.h"
 #include "support/alloc.h"
 
 /* ---- loading ----------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "supernet/op.h"
 #include "support/net.h"
 
 static char page[1 << 17];

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "supernet/host.h"
 #include "support/net.h"
 
 struct bytes {

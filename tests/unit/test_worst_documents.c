@@ -14,6 +14,8 @@
 #include "base/base.h"
 #include "base/budget.h"
 #include "base/json.h"
+#include "supernet/host.h"
+#include "supernet/train.h"
 #include "support/alloc.h"
 
 enum { MOST_BYTES = 64 << 20, MOST_ASKS = (1 << 26) / BUDGET_ASK_STEPS };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/train.h"
 #include "v1/forward/forward.h"
 
 static struct problem *problem(struct forward *f)

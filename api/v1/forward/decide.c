@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/host.h"
+#include "supernet/train.h"
 #include "v1/forward/forward.h"
 
 static struct problem *problem(struct forward *f)

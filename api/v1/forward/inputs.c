@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "http/tensor_json.h"
+#include "supernet/weights.h"
 #include "v1/forward/forward.h"
 
 static struct problem *problem(struct forward *f)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "resident/policies.h"
+#include "supernet/train.h"
 #include "v1/forward/forward.h"
 
 static enum problem_code open_inline(struct forward *f, struct json_text alpha, const char *where,

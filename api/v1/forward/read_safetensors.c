@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "resident/model.h"
+#include "supernet/weights.h"
 #include "v1/forward/request.h"
 
 static enum problem_code read_inputs(struct forward_request *r)

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/host.h"
+#include "supernet/train.h"
+
 static void drop(struct forward_result *r, struct forward_item *item)
 {
     free(item->block);

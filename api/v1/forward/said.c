@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "http/words.h"
+#include "supernet/weights.h"
 #include "v1/forward/request.h"
 
 enum kind { TEXT, WHOLE, VALUE /* JSON: a member, or as a text in metadata */ };

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "http/tensor_json.h"
+#include "supernet/train.h"
 #include "v1/forward/result.h"
 
 /* The running statistics as the run has left them; the counts of batches are no F32. */

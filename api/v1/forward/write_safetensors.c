@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supernet/weights.h"
 #include "v1/forward/result.h"
 
 /* Larger elements first: without gaps (the format has none) all stay aligned. */

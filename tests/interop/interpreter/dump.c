@@ -9,6 +9,8 @@
 
 #include "fuzz/pipeline.h"
 #include "model/model.h"
+#include "supernet/host.h"
+#include "supernet/weights.h"
 
 enum { MOST_BYTES = 600, MOST_SCRATCH = 1 << 24 };
 

@@ -1,0 +1,29 @@
+/* pool.h - threads: what runs of a plan share their loops with. */
+#ifndef SUPERNET_POOL_H
+#define SUPERNET_POOL_H
+
+#include "supernet/supernet.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* sn_balance: how fast threads are beside one another: cores may be of two kinds, or busy with
+ * other programs. Runs measure it, and the next ones divide their loops by it: in evaluation mode
+ * no bit depends on that. For one run at a time. */
+sn_status   sn_balance_create(int n_threads, sn_balance **ret_balance, sn_error *err);
+sn_balance *sn_balance_free(sn_balance *balance); /* accepts NULL, returns NULL */
+
+/* ---- BLAS: one door, process-wide ----------------------------------------- */
+
+/* Threads of the BLAS under the kernels; call it once, before the first plan runs
+ * and before other threads exist. 1 is right whenever requests run in parallel. */
+void sn_blas_set_threads(int n);
+
+/* "OpenBLAS 0.3.21 ... Zen", or "reference kernels". */
+const char *sn_blas_describe(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
