@@ -8,8 +8,7 @@ struct conv_scratch {
     long         *tap;  /* [taps]: offset of its weights in a panel */
     long         *step; /* [taps]: offset in x from the pixel of tap 0 */
     const float **rows; /* the pointers: for each tile [taps][height] */
-    float *edge; /* copies of merged taps that cross the image's edge: [CONV_ROWS * kernel_h][kw *
-                    c] */
+    float        *edge; /* copies of merged taps across an edge: [CONV_ROWS * kernel_h][kw * c] */
 };
 
 /* How taps are added: one by one, or a kernel row at a time as one long tap of kernel_w * c numbers
@@ -209,8 +208,7 @@ static void conv(const struct packed_conv *s, long m0, long m1, long n0, long n1
                         .ldy = s->ldy, .k = taps.k, .taps = taps.taps, .list_taps = taps.taps};
 
             end = tile.end;
-            if (listed !=
-                tile_rows[tile.take]) /* pointers are laid out for another height of tiles */
+            if (listed != tile_rows[tile.take]) /* the pointers are for tiles of another height */
                 conv_list_all(s, &t, taps, m, split);
             listed = tile_rows[tile.take];
             tile_channels(&r, &s->weight, &s->epilogue, tile.from);

@@ -3,10 +3,10 @@
  * with their padding; then every tap of every channel is one step of a tile, whose numbers
  * of x lie `stride` apart. */
 
-/* Layout of the scratch memory. */
+/* Layout of the scratch memory. `at` has for each tap of each channel its offset in `rows` from the
+ * first pixel, and the offset of its weights in a panel. */
 struct planes_scratch {
-    long *at;    /* [kernel_h * kernel_w * c][2]: offset in x from the first pixel, offset of its
-                    weights in a panel */
+    long  *at;   /* [kernel_h * kernel_w * c][2] */
     float *rows; /* [kernel_h][c][width]: image row i in slot i % kernel_h */
     long   width;
 };

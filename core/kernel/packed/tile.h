@@ -32,9 +32,8 @@ struct tile_run {
     const float        *scale, *shift, *residual; /* of these channels, or NULL */
     long                ld_residual;
     enum kernel_act     act;
-    long                first,
-        last; /* first lane that is written of the first vector; lanes written of the last */
-    const float *next, *next_end; /* weights (of the first panel) to prefetch next, and */
+    long         first, last;     /* lanes to write: of the first vector from, of the last up to */
+    const float *next, *next_end; /* weights (of the first panel) to prefetch next */
     long         next_step;       /* floats to prefetch per panel every fourth k */
 };
 
