@@ -14,10 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Plans of some thousand intervals stay below it whatever their lives are. */
+/* How many neighbours may be looked at in all: plans of some thousand intervals stay below it
+ * whatever their lifetimes are. */
 enum { MEET_MOST = 1 << 20, MEET_EACH = 64 };
 
-/* Intervals that are looked at one by one, and neighbours that are sorted so. */
+/* Up to so many intervals all pairs are compared, and up to so many neighbours sorted by insertion.
+ */
 enum { FEW = 512, FEW_MET = 32 };
 
 struct leaf {

@@ -60,7 +60,7 @@ void kernel_conv_depthwise(const struct conv_shape *s, const float *x, const str
 /* Their twin: what a convolution is, for any shape and any strides of w. */
 void ref_conv(const struct conv_shape *s, const float *x, const struct conv_weight *w, float *y);
 
-/* How an image goes on beyond its edge. */
+/* What an image has beyond its edge. */
 enum conv_pad { CONV_PAD_ZEROS, CONV_PAD_REFLECT, CONV_PAD_REPLICATE, CONV_PAD_CIRCULAR };
 
 /* y [c, top + h + bottom, left + w + right] from x [c, h, w]. Reflection needs pads

@@ -127,9 +127,9 @@ static inline long packed_winograd_tiles(const struct packed_conv *s, int m)
     return ((s->out_h + m - 1) / m) * ((s->out_w + m - 1) / m);
 }
 
-/* Relative position in a grid, as AutoFormer has it. Token 0 stands apart; the others are the
- * cells of a grid, row by row. With r and c the distances of query i and key j in rows and in
- * columns, both clipped to `length`:
+/* Relative position in a grid, as AutoFormer has it. Token 0 (the class token) is not in the grid;
+ * the others are its cells, row by row. With r and c the distances of query i and key j in rows and
+ * in columns, both clipped to `length`:
  *
  *   score[i, j] += scale * q[i] . (key[0][length + 1 + r] + key[1][length + 1 + c])
  *   y[i]        += sum over j of p[i, j] * (value[0][length + 1 + r] + value[1][length + 1 + c])

@@ -1,4 +1,5 @@
-/* blas: the public door to the one process-wide setting under the kernels. */
+/* blas: which BLAS is linked, and its number of threads: the one process-wide setting of the
+ * kernels. */
 #include "base/base.h"
 #include "kernel/gemm.h"
 #include "supernet/pool.h"

@@ -107,7 +107,7 @@ sn_status combine_infer(const struct step *s, const sn_desc *in, sn_desc *out, s
     return check_size(s, &out->shape, err);
 }
 
-/* Inputs side by side along axis 1, and alike elsewhere. */
+/* The shape of inputs joined along axis 1: all other axes must agree. */
 static bool concat_grow(const struct step *s, const sn_growth *in, sn_growth *out)
 {
     *out = in[0];

@@ -119,7 +119,7 @@ static void attention_pack_values(const struct packed_attention *s, long s0, lon
 /* ---- windows ------------------------------------------------------------------------------- */
 
 /* Rows of a table for the distances first, first + 1, ... : count of them, clipped at both ends.
- * To the token that stands apart, and from it, all are row 0. */
+ * For token 0 (the class token), which is no cell of the grid, all are row 0. */
 struct window {
     bool apart;
     long at, count; /* row for the first distance, were it not clipped */
@@ -363,7 +363,7 @@ INLINE void relative_scores(const int vecs, struct attention_block *b, long i, f
 
     for (int j = 0; j < 2; j++)
         column[j] = j < vecs ? vec_load(by_column + j * VL) : most;
-    if (b->k0 == 0) { /* the token that stands apart */
+    if (b->k0 == 0) { /* token 0 */
         most = vec_set(x[0] + looked[0] + looked[b->a.ld_table / 2]) + ends_after(1);
         vec_store(line, most);
     }

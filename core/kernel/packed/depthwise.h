@@ -71,7 +71,7 @@ INLINE void strip_end(const int count, const bool part, const struct strip *s, v
     }
 }
 
-/* One row of taps over the pixels under a strip, from pixel `at` of them on. */
+/* Add one row of taps to a strip, from its input pixel `at` on. */
 INLINE void strip_taps_row(const int kw, const int stride, const int count, const bool edge,
                            const struct strip *s, long at, long n, const float *row,
                            const vec tap[], vec sum[])
@@ -242,9 +242,9 @@ STRIPS(STRIP_FUNCTIONS)
                                strip_edge_##kw##_##stride##_##count},
 static strip_function *const strip_of[4][3][STRIP + 1][2] = {STRIPS(STRIP_ROW)};
 
-/* How the columns of the output are taken: every so many, for then the pixels under them, so far
- * apart, are those of a kernel without dilation and stride: x[ox * stride + i * dilation], ox = r +
- * j * dilation / stride. Where that does not go, one by one. */
+/* Dilation: taking every `every`-th output column turns it into a plain convolution over pixels
+ * that are so far apart: x[ox * stride + i * dilation], ox = r + j * dilation / stride. Where that
+ * is not possible, columns are computed one by one. */
 struct strip_columns {
     long every, apart;
     long pixel_step, column_step; /* stride and dilation in pixels so far apart */
@@ -257,7 +257,8 @@ INLINE struct strip_columns strip_columns(const struct packed_conv *s)
     return (struct strip_columns){s->dilation_w / s->stride_w, s->dilation_w, 1, 1};
 }
 
-/* Fewer channels are not worth the calls: their strips are short instead. */
+/* Least channels for going along a row: with fewer, calls cost too much, and strips are short
+ * instead. */
 enum { ALONG_CHANNELS = 6 * KERNEL_PANEL, SHORT_ROWS = 6 };
 
 /* Channels whose part of the rows of taps, `under` pixels wide, half fills the first-level cache.

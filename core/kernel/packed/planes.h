@@ -1,7 +1,6 @@
-/* planes: a convolution of few channels that reads the image as it came, plane by plane: the
- * first layer of a network (a part of set_*.c). The rows under a row of the output are copied
- * with their padding; then every tap of every channel is one step of a tile, whose numbers
- * of x lie `stride` apart. */
+/* planes: a convolution of few channels that reads the image as planes [C, H, W]: the first layer
+ * of a network (a part of set_*.c). The input rows of an output row are copied with their padding;
+ * then every tap of every channel is one step of a tile, whose numbers of x are `stride` apart. */
 
 /* Layout of the scratch memory. `at` has for each tap of each channel its offset in `rows` from the
  * first pixel, and the offset of its weights in a panel. */
@@ -20,7 +19,7 @@ static struct planes_scratch planes_begin(const struct packed_conv *s, void *scr
     return t;
 }
 
-/* Image row y of every channel, between its margins; zeros outside. */
+/* Copy image row y of every channel between its margins; zeros outside the image. */
 static void planes_copy(const struct packed_conv *s, const struct planes_scratch *t, long y)
 {
     float *to = t->rows + ((y % s->kernel_h + s->kernel_h) % s->kernel_h) * s->c * t->width;
@@ -32,7 +31,7 @@ static void planes_copy(const struct packed_conv *s, const struct planes_scratch
     }
 }
 
-/* A tile of mr pixels beside one another by nv vectors. */
+/* A tile of mr neighbouring pixels by nv vectors. */
 INLINE void planes_tile(const int mr, const int nv, const struct tile_run *r, long stride)
 {
     const float *x[TILE_ROWS];

@@ -1,8 +1,8 @@
 /* pool: the largest or the mean number of each window, a vector of channels at a time (a part of
- * set_*.c). First over the rows of the windows, once for every column of pixels under a piece of
- * an output row; then over those columns. */
+ * set_*.c). Separable: for a piece of an output row, first each input column is reduced over the
+ * rows of the window, once for all windows that share it; then each window over its columns. */
 
-/* The columns under a piece: 8 KB of vectors at most. A window that is wider is alone. */
+/* Most input columns of a piece: 8 KB of vectors. A window that is wider is computed alone. */
 enum { POOL_COLUMNS = 128 };
 
 /* The elements of a window of one axis that are inside [0, size). */
@@ -26,12 +26,12 @@ struct pool_window {
     float by;        /* a mean: one by the number of elements */
 };
 
-/* Windows beside one another, under a row of the output. */
+/* A piece: neighbouring windows of one output row. */
 struct pool_piece {
     const struct packed_pool *s;
-    long                      y;             /* the image's row under the first tap */
+    long                      y;             /* the input row of the first tap */
     long                      from, end;     /* rows of taps inside the image */
-    long                      left, columns; /* of the image, under all the windows */
+    long                      left, columns; /* input columns of all the windows */
     long                      out, count;    /* pixels of the output */
     struct pool_window        window[POOL_COLUMNS];
 };
@@ -54,7 +54,7 @@ INLINE vec pool_load(const float *x, long n)
     return n < VL ? vec_load_n(x, n) : vec_load(x);
 }
 
-/* Over `count` vectors of n numbers, `step` numbers apart. */
+/* Reduce `count` vectors of n numbers, `step` numbers apart. */
 INLINE vec pool_stretch(const bool most, const float *x, long step, long count, long n)
 {
     vec v = vec_set(most ? -INFINITY : 0.0f);
@@ -139,8 +139,7 @@ INLINE float pool_factor(const struct pool_mean *mean, const struct pool_piece *
     return rows > 0 && columns > 0 ? 1.0f / ((float)rows * (float)columns) : 0.0f;
 }
 
-/* The windows from column `ox` of the output on that have room beside one another; false if that
- * is one which has none. */
+/* A piece of as many windows as fit, from output column `ox` on; false if not even one fits. */
 INLINE bool pool_take(struct pool_piece *p, const struct pool_mean *mean, long ox)
 {
     const struct packed_pool *s = p->s;

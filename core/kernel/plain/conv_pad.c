@@ -3,7 +3,7 @@
 
 #include "kernel/conv.h"
 
-/* Which of n elements stands at place i of a line that goes on beyond both ends. */
+/* Which of n elements is at index i, where i may be outside [0, n). */
 static int source(enum conv_pad mode, int i, int n)
 {
     switch (mode) {

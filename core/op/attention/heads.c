@@ -1,18 +1,18 @@
-/* heads: see heads.h. Threads share the rows twice: first those of the keys, which are projected
- * and packed for all heads, then those of the queries, which go from their projection through all
- * heads to the output. */
+/* heads: see heads.h. Two parallel loops: first over the rows of the keys, which are projected and
+ * packed for all heads; then over the rows of the queries, which one thread takes from their
+ * projection through all heads to the output. */
 #include "op/attention/heads.h"
 
 #include <string.h>
 
-/* Rows that are left out between those of two threads: as many as one may have of a panel of keys
- * that begins before its own part, and some more, for a core asks for lines beyond the last it
- * writes, and takes them from the one that has written there. */
+/* Unused rows between the parts of two threads: a panel of keys may begin up to a panel before a
+ * thread's own part; and the hardware prefetches some lines beyond those a core writes, which would
+ * take them from the thread that wrote there. */
 enum { GAP = KERNEL_PANEL + 4 };
 
-/* Offsets in the scratch memory, in bytes. What all threads read lies outside, what each has for
- * itself in between, the rows in the middle: in the next layer, of more heads or fewer, a thread
- * finds most of its memory where it was before.
+/* Offsets in the scratch memory, in bytes. Shared memory is at both ends, each thread's own next to
+ * it, the rows are in the middle. So in the next layer, with more heads or fewer, most of a
+ * thread's memory is at the same addresses, and still in its core's cache.
  *
  *     mask | panels of half the heads | of threads | rows [q, k, v] | of threads | other panels
  */
@@ -67,7 +67,7 @@ static struct layout layout_make(const struct heads *h, int n_threads)
                         .n_bytes = SN_ALIGN_BYTES /* 0 would mean too many */
     };
 
-    if ((threads - 1) * GAP <= rows / 4) y.gap = GAP; /* memory has its price */
+    if ((threads - 1) * GAP <= rows / 4) y.gap = GAP; /* unless that costs too much memory */
     if (y.panels_each == 0 || y.attention_each == 0) y.n_bytes = 0;
     y.mask = reserve(&y, h->mask ? h->l : 0, h->keys, sizeof(float));
     y.panels[0] = reserve(&y, y.heads_before, 1, y.panels_each);

@@ -194,7 +194,7 @@ static void pool_forward_last(const sn_call *call, const sn_io *io, const struct
 
     r.s.x = io->in[0].data;
     r.s.y = io->out[0].data;
-    /* A touch of memory is worth a few multiply-adds. */
+    /* In multiply-adds of a product: comparing or adding a loaded number takes a few. */
     op_share(call, io, rows, 1,
              4.0 * (double)(rows * r.s.out_w * r.s.c) * (double)(r.s.kernel_h * r.s.kernel_w),
              run_rows, &r);
