@@ -24,8 +24,9 @@ struct list {
     struct pool_job *head, **tail;
 };
 
-/* Waking a worker may take its leader 5 to 30 microseconds: it is paid for with time in loops,
- * of this job or of what jobs usually have, so that short ones stay alone. */
+/* Waking a worker costs its leader 5 to 30 microseconds. It is done once a job has spent CALL_NS in
+ * loops for each call (`credit_ns`, which begins with what recent jobs have spent), so that short
+ * jobs stay on one thread. */
 enum { CALL_NS = 50000 };
 
 struct worker {
@@ -35,7 +36,7 @@ struct worker {
     sn_parallel       parallel;            /* for its job */
     struct team       team;                /* it leads */
     atomic_size_t     n_helpers, n_called; /* in it, and on their way; changed under lock */
-    uint64_t          loops_ns, credit_ns; /* time in loops of this job; what calls may cost */
+    uint64_t          loops_ns, credit_ns; /* in loops of this job; of that, not spent on calls */
 };
 
 /* The counters are changed under the lock, too; as atomics they can be looked at without. */
@@ -149,8 +150,9 @@ static size_t n_free(struct pool *p)
     return p->n_waiting || n_called >= n_idle ? 0 : n_idle - n_called;
 }
 
-/* Cut the next loop into as many parts as there are threads for it: under load each part
- * more is only work. Never into one: then it would not be asked here any more. */
+/* Set how many threads the library may count on in the next loop: this one, its helpers, and those
+ * that could be called. Not more, for a part without a thread is only overhead. At least 2: for one
+ * part the library runs the loop itself and skips share(), so helpers could never join later. */
 static void size_team(struct worker *w)
 {
     const size_t n = 1 + w->n_helpers + w->n_called + n_free(w->pool);
