@@ -27,6 +27,10 @@ struct export
     sn_tensor          *tensor;
 };
 
+/* Walk the subnet; on success x->spec and the tensors are complete. export_fini() always. */
+sn_status export_all(const sn_subnet *subnet, struct export *x, sn_error *err);
+void      export_fini(struct export *x);
+
 /* Writes the module without its closing brace: a Graph adds the inputs. */
 sn_status export_module(struct export *x, const struct module *m, const char *name,
                         const char *path, sn_error *err);
