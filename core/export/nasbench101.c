@@ -1,65 +1,45 @@
 /* nasbench101: a NasBench101Cell as a Graph of the nodes that lead to its output:
  * projection<i>, cut<i>_<j>, sum<i> and op<i> for each, then concat and sum. */
 #include "live/nasbench101.h"
-#include "export/export.h"
+#include "export/walk.h"
 
-/* What the nodes of the Graph are called, as they are written. */
-struct written {
-    struct export       *x;
+/* The Graph that is being made. */
+struct made {
+    struct walk         *w;
     const struct module *m;
     const char          *path;
-    bool                 any;
 };
 
-/* A node with one input that is called `from`; its name. */
-static sn_status write_module(struct written *w, const struct module *child, const char *name,
-                              const char *from, const char **ret_name, sn_error *err)
+/* A node on the value `from`; what it makes. */
+static sn_status add_module(struct made *c, const struct module *child, const char *name,
+                            struct export_value from, struct export_value *ret, sn_error *err)
 {
-    struct export     *x = w->x;
-    struct node_inputs node = {.from = from};
-    const char        *path = name ? export_join(x, w->path, name) : NULL;
-    sn_status          rc;
+    const char *path = name ? walk_join(c->w, c->path, name) : NULL;
+    int         node;
+    sn_status   rc;
 
-    if (!path || !from) return fail_no_memory(err, w->m->where);
-    text_add(&x->spec, ", ", w->any ? 2 : 0);
-    w->any = true;
-    x->node = &node;
-    rc = export_module(x, child, name, path, err);
-    if (rc != SN_OK) return rc;
-    if (!node.written) {
-        text_printf(&x->spec, ", \"inputs\": [");
-        text_json_string(&x->spec, from);
-        text_add(&x->spec, "]", 1);
-    }
-    text_add(&x->spec, "}", 1);
-    *ret_name = name;
-    return SN_OK;
+    if (!path) return fail_no_memory(err, c->m->where);
+    rc = walk_module(c->w, child, name, path, &node, err);
+    if (!rc) rc = walk_inputs(c->w, node, &from, 1, err);
+    if (!rc) *ret = (struct export_value){node, 0};
+    return rc;
 }
 
 /* A node that joins several; of a single one it is not needed. */
-static sn_status write_join(struct written *w, const char *type, const char *name,
-                            const char *const *item, int n, const char **ret_name, sn_error *err)
+static sn_status add_join(struct made *c, const char *type, const char *name,
+                          const struct export_value *item, int n, struct export_value *ret,
+                          sn_error *err)
 {
-    struct text *t = &w->x->spec;
-
-    if (!name) return fail_no_memory(err, w->m->where);
-    *ret_name = n == 1 ? item[0] : name;
-    if (n == 1) return SN_OK;
-    text_printf(t, "%s{\"name\": \"%s\", \"type\": \"%s\", \"inputs\": [", w->any ? ", " : "", name,
-                type);
-    w->any = true;
-    for (int i = 0; i < n; i++)
-        text_printf(t, "%s\"%s\"", i ? ", " : "", item[i]);
-    text_printf(t, "]}");
-    return SN_OK;
+    *ret = item[0];
+    return n == 1 ? SN_OK : walk_combine(c->w, name, type, item, n, ret, err);
 }
 
-static sn_status write_inner(struct written *w, const struct nasbench101_graph *g, int v,
-                             const char **node, sn_error *err)
+static sn_status add_inner(struct made *c, const struct nasbench101_graph *g, int v,
+                           struct export_value *node, sn_error *err)
 {
-    const struct nasbench101 *c = &w->m->nasbench101;
-    sn_arena                 *mem = w->x->mem;
-    const char               *item[SN_MAX_PORTS], *sum = NULL;
+    const struct nasbench101 *cell = &c->m->nasbench101;
+    sn_arena                 *mem = c->w->mem;
+    struct export_value       item[SN_MAX_PORTS], sum = {0};
     int                       n = 0;
     sn_status                 rc = SN_OK;
 
@@ -67,51 +47,50 @@ static sn_status write_inner(struct written *w, const struct nasbench101_graph *
         if (!g->edge[v][from]) continue;
         item[n] = node[from];
         if (g->width[from] != g->width[v])
-            rc = write_module(w, c->cut[v], arena_printf(mem, "cut%d_%d", v, from), node[from],
-                              &item[n], err);
+            rc = add_module(c, cell->cut[v], arena_printf(mem, "cut%d_%d", v, from), node[from],
+                            &item[n], err);
         n++;
     }
     if (rc == SN_OK && g->edge[v][0])
-        rc = write_module(w, c->projection[v], arena_printf(mem, "projection%d", v), node[0],
-                          &item[n++], err);
-    if (rc == SN_OK) rc = write_join(w, "Add", arena_printf(mem, "sum%d", v), item, n, &sum, err);
+        rc = add_module(c, cell->projection[v], arena_printf(mem, "projection%d", v), node[0],
+                        &item[n++], err);
+    if (rc == SN_OK) rc = add_join(c, "Add", arena_printf(mem, "sum%d", v), item, n, &sum, err);
     if (rc != SN_OK) return rc;
-    return write_module(w, c->op[v], arena_printf(mem, "op%d", v), sum, &node[v], err);
+    return add_module(c, cell->op[v], arena_printf(mem, "op%d", v), sum, &node[v], err);
 }
 
-static sn_status write_output(struct written *w, const struct nasbench101_graph *g,
-                              const char *const *node, const char **ret_name, sn_error *err)
+static sn_status add_output(struct made *c, const struct nasbench101_graph *g,
+                            const struct export_value *node, struct export_value *ret,
+                            sn_error *err)
 {
-    const int   last = g->n - 1;
-    const char *item[SN_MAX_PORTS], *part[2];
-    int         n = 0, n_parts = 0;
-    sn_status   rc = SN_OK;
+    const int           last = g->n - 1;
+    struct export_value item[SN_MAX_PORTS], part[2];
+    int                 n = 0, n_parts = 0;
+    sn_status           rc = SN_OK;
 
     for (int from = 1; from < last; from++)
         if (g->edge[last][from]) item[n++] = node[from];
-    if (n > 0) rc = write_join(w, "Concat", "concat", item, n, &part[n_parts++], err);
+    if (n > 0) rc = add_join(c, "Concat", "concat", item, n, &part[n_parts++], err);
     if (rc == SN_OK && g->edge[last][0])
-        rc = write_module(w, w->m->nasbench101.projection[last],
-                          arena_printf(w->x->mem, "projection%d", last), node[0], &part[n_parts++],
-                          err);
-    return rc == SN_OK ? write_join(w, "Add", "sum", part, n_parts, ret_name, err) : rc;
+        rc = add_module(c, c->m->nasbench101.projection[last],
+                        arena_printf(c->w->mem, "projection%d", last), node[0], &part[n_parts++],
+                        err);
+    return rc == SN_OK ? add_join(c, "Add", "sum", part, n_parts, ret, err) : rc;
 }
 
-sn_status export_nasbench101(struct export *x, const struct module *m, const char *name,
-                             const char *path, sn_error *err)
+sn_status walk_nasbench101(struct walk *w, const struct module *m, const char *name,
+                           const char *path, int *ret_node, sn_error *err)
 {
-    struct written           w = {.x = x, .m = m, .path = path};
+    struct made              c = {.w = w, .m = m, .path = path};
     struct nasbench101_graph g;
-    const char              *node[SN_MAX_PORTS] = {"x.0"}, *out = NULL;
-    sn_status                rc = SN_OK;
+    struct export_value      node[SN_MAX_PORTS] = {{EXPORT_INPUT, 0}}, out = {0};
+    sn_status                rc = walk_open_graph(w, name, NULL, m->n_in, ret_node, err);
 
-    nasbench101_read(x->subnet->net, x->subnet->decision, m, &g);
-    export_open(x, name, "Graph");
-    export_inputs(x, NULL, m->n_in);
-    text_printf(&x->spec, ", \"nodes\": [");
+    nasbench101_read(w->subnet->net, w->subnet->decision, m, &g);
     for (int v = 1; rc == SN_OK && v < g.n - 1; v++)
-        if (g.live[v]) rc = write_inner(&w, &g, v, node, err);
-    if (rc == SN_OK) rc = write_output(&w, &g, node, &out, err);
-    if (rc == SN_OK) text_printf(&x->spec, "], \"outputs\": [\"%s\"]", out);
-    return rc;
+        if (g.live[v]) rc = add_inner(&c, &g, v, node, err);
+    if (rc == SN_OK) rc = add_output(&c, &g, node, &out, err);
+    if (rc != SN_OK) return rc;
+    walk_close(w, *ret_node);
+    return walk_outputs(w, *ret_node, &out, 1, err);
 }

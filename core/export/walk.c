@@ -1,80 +1,39 @@
-/* walk: a subnet as a stand-alone specification with its weights.
+/* walk: a subnet as a list of nodes that stand alone.
  *
- * One walk over the live modules makes both. Structures dissolve: a LayerChoice
+ * One walk over the live modules. Structures dissolve: a LayerChoice
  * becomes the candidate that was chosen (under the name of the choice), a Repeat a
  * Sequential of the blocks that run, an InputChoice the sum, mean or join of what it
  * picked. Names shrink accordingly: the candidate's name and "blocks." disappear, as
  * in the sub_state_dict of NNI 2.9. What nothing reads is left out, so that the export of an
  * export is the same document. */
-#include <stdlib.h>
+#include "export/walk.h"
+
 #include <string.h>
 
-#include "export/export.h"
 #include "live/operand.h"
 
-const char *export_join(struct export *x, const char *path, const char *name)
+const char *walk_join(struct walk *w, const char *path, const char *name)
 {
-    return *path ? arena_printf(x->mem, "%s.%s", path, name) : arena_strdup(x->mem, name);
+    return *path ? arena_printf(w->mem, "%s.%s", path, name) : arena_strdup(w->mem, name);
 }
 
-/* A name made for the export; NULL when memory was out. */
-static void write_name(struct export *x, const char *name)
-{
-    if (name)
-        text_json_string(&x->spec, name);
-    else
-        x->spec.failed = true;
-}
-
-void export_open(struct export *x, const char *name, const char *type)
-{
-    text_printf(&x->spec, "{");
-    if (name) {
-        text_printf(&x->spec, "\"name\": ");
-        text_json_string(&x->spec, name);
-        text_printf(&x->spec, ", ");
-    }
-    text_printf(&x->spec, "\"type\": \"%s\"", type);
-    x->opened = x->node;
-    x->node = NULL;
-}
-
-static sn_status add_tensor(struct export *x, const char *name, const sn_tensor *t, sn_error *err)
-{
-    if (x->n_tensors == x->cap) {
-        const size_t cap = x->cap ? 2 * x->cap : 64;
-        const char **names = arena_array(x->mem, cap, sizeof *names);
-        sn_tensor   *tensors = arena_array(x->mem, cap, sizeof *tensors);
-
-        if (!names || !tensors) return fail_no_memory(err, "export");
-        if (x->n_tensors) {
-            memcpy(names, x->name, x->n_tensors * sizeof *names);
-            memcpy(tensors, x->tensor, x->n_tensors * sizeof *tensors);
-        }
-        x->name = names;
-        x->tensor = tensors;
-        x->cap = cap;
-    }
-    x->name[x->n_tensors] = name;
-    x->tensor[x->n_tensors++] = *t;
-    return name ? SN_OK : fail_no_memory(err, "export");
-}
+/* ---- operators ------------------------------------------------------------------------- */
 
 /* The call of an operator with its arguments and the data of its live parameters. */
-static sn_status read_operands(struct export *x, const struct module *m, sn_call *ret_call,
+static sn_status read_operands(struct walk *w, const struct module *m, sn_call *ret_call,
                                sn_error *err)
 {
-    sn_arg    *arg = arena_array(x->mem, m->n_args + 1, sizeof *arg);
-    sn_tensor *live = arena_array(x->mem, m->n_params + 1, sizeof *live);
+    sn_arg    *arg = arena_array(w->mem, m->n_args + 1, sizeof *arg);
+    sn_tensor *live = arena_array(w->mem, m->n_params + 1, sizeof *live);
     sn_call    call = {.size = sizeof call,
                        .where = m->where,
-                       .nni = x->subnet->net->nni,
+                       .nni = w->subnet->net->nni,
                        .arg = arg,
                        .param = m->param};
     sn_status  rc;
 
     if (!arg || !live) return fail_no_memory(err, m->where);
-    rc = operand_args(x->subnet->net, x->subnet->decision, m, x->mem, arg, err);
+    rc = operand_args(w->subnet->net, w->subnet->decision, m, w->mem, arg, err);
     for (size_t k = 0; !rc && k < m->n_params; k++) {
         struct live_param part;
 
@@ -83,7 +42,7 @@ static sn_status read_operands(struct export *x, const struct module *m, sn_call
         live[k] = part.tensor;
         if (!part.in_pieces) continue;
         live[k].data =
-            operand_gather(&m->param[k], &part.cut, sn_shape_count(&live[k].shape), x->mem);
+            operand_gather(&m->param[k], &part.cut, sn_shape_count(&live[k].shape), w->mem);
         if (!live[k].data) return fail_no_memory(err, m->where);
     }
     call.param = live;
@@ -91,374 +50,302 @@ static sn_status read_operands(struct export *x, const struct module *m, sn_call
     return rc;
 }
 
-static sn_status export_op(struct export *x, const struct module *m, const char *name,
-                           const char *path, sn_error *err)
+/* The arguments as they are for the live parameters alone. */
+static sn_status plain_args(struct walk *w, const struct module *m, const sn_call *call,
+                            struct export_arg *arg, sn_error *err)
 {
-    sn_value *value = arena_array(x->mem, m->n_args + 1, sizeof *value);
-    sn_call   call;
-    sn_status rc;
+    sn_value  value[SN_MAX_ARGS];
+    sn_status rc = SN_OK;
 
-    if (!value) return fail_no_memory(err, m->where);
-    rc = read_operands(x, m, &call, err);
-    if (rc) return rc;
     for (size_t a = 0; a < m->n_args; a++)
-        value[a] = call.arg[a].value;
+        value[a] = call->arg[a].value;
     if (m->op->export_args)
-        rc = fail_foreign(err, m->op->export_args(&call, value, x->mem, err), m->where, m->type);
-    if (rc) return rc;
-    export_open(x, name, m->type);
-    for (size_t a = 0; a < m->n_args; a++) {
-        const bool as_before = sn_value_same(&value[a], &call.arg[a].value);
+        rc = fail_foreign(err, m->op->export_args(call, value, w->mem, err), m->where, m->type);
+    for (size_t a = 0; !rc && a < m->n_args; a++) {
+        const bool is_default =
+            m->arg[a].position < 0 && sn_value_same(&value[a], &call->arg[a].value);
 
-        if (m->op->args[a].flags & SN_ARG_DERIVED) continue;
-        if (m->arg[a].position < 0 && as_before) continue; /* the default says it */
-        text_printf(&x->spec, ", \"%s\": ", m->arg[a].name);
-        text_json_value(&x->spec, &value[a]);
+        arg[a] = (struct export_arg){m->arg[a].name, value[a],
+                                     !is_default && !(m->op->args[a].flags & SN_ARG_DERIVED)};
     }
+    return rc;
+}
+
+static sn_status walk_op(struct walk *w, const struct module *m, const char *name, const char *path,
+                         int *ret_node, sn_error *err)
+{
+    struct export_arg  *arg = arena_array(w->mem, m->n_args + 1, sizeof *arg);
+    struct export_node *node;
+    sn_call             call;
+    sn_status           rc;
+
+    if (!arg) return fail_no_memory(err, m->where);
+    rc = read_operands(w, m, &call, err);
+    if (!rc) rc = plain_args(w, m, &call, arg, err);
+    if (!rc) rc = walk_open(w, EXPORT_OPERATOR, name, m->type, ret_node, err);
+    if (rc) return rc;
+    node = &w->list->node[*ret_node];
+    node->module = m;
+    node->n_args = m->n_args;
+    node->arg = arg;
+    node->first_tensor = w->list->n_tensors;
     for (size_t k = 0; !rc && k < m->n_params; k++)
         if (call.param[k].dtype != SN_NONE)
-            rc = add_tensor(x, export_join(x, path, m->op->params[k].name), &call.param[k], err);
-    return rc; /* left open: a Graph adds the inputs */
+            rc = walk_add_tensor(w, walk_join(w, path, m->op->params[k].name), &call.param[k], err);
+    node->n_tensors = w->list->n_tensors - node->first_tensor;
+    return rc;
 }
 
-static void write_wire(struct export *x, const struct module *graph, struct wire w);
-
-/* "x.0", "x.1", ...: inputs of a Graph that the export itself makes. No node can be
- * called so, because of the dot. */
-static void write_port(struct export *x, int i)
-{
-    text_printf(&x->spec, "\"x.%d\"", i);
-}
-
-/* Output `out` of the node `name`: "name.1", or "name.01" and so on where an input is called
- * that. What an input is called comes first when a reference is read. */
-static void write_output(struct export *x, const char *name, int out, const char *const *input,
-                         int n_in)
-{
-    for (int zeros = 0; out > 0 && zeros <= 3; zeros++) {
-        const char *ref = arena_printf(x->mem, "%s.%.*s%d", name, zeros, "000", out);
-        bool        taken = false;
-
-        for (int i = 0; ref && i < n_in; i++)
-            taken = taken || strcmp(input[i], ref) == 0;
-        if (taken) continue;
-        write_name(x, ref);
-        return;
-    }
-    write_name(x, name);
-}
+/* ---- structures ------------------------------------------------------------------------ */
 
 /* In the place of a layer that nothing reads: as many outputs, all its first input. */
-static sn_status export_unread(struct export *x, const struct module *m, sn_error *err)
+static sn_status walk_unread(struct walk *w, const struct module *m, sn_error *err)
 {
+    struct export_value out[SN_MAX_PORTS];
+    int                 node;
+    sn_status           rc;
+
     if (m->n_in == 0)
         return sn_fail(err, SN_E_UNSUPPORTED, m->where,
                        "a layer without inputs that nothing reads cannot be exported");
-    export_open(x, m->name, "Graph");
-    export_inputs(x, NULL, m->n_in);
-    text_printf(&x->spec, ", \"nodes\": [], \"outputs\": [");
-    for (int i = 0; i < m->n_out; i++) {
-        if (i) text_printf(&x->spec, ", ");
-        write_port(x, 0);
-    }
-    text_printf(&x->spec, "]");
-    return SN_OK;
+    for (int i = 0; i < m->n_out; i++)
+        out[i] = (struct export_value){EXPORT_INPUT, 0};
+    rc = walk_open_graph(w, m->name, NULL, m->n_in, &node, err);
+    return rc ? rc : walk_outputs(w, node, out, m->n_out, err);
 }
 
 /* The first `n` children one after the other. None: what comes in goes out, absent inputs as well,
  * which an Identity would refuse. */
-static sn_status export_chain(struct export *x, const struct module *m, size_t n, const char *name,
-                              const char *path, sn_error *err)
+static sn_status walk_chain(struct walk *w, const struct module *m, size_t n, const char *name,
+                            const char *path, int *ret_node, sn_error *err)
 {
-    export_open(x, name, "Sequential");
-    text_printf(&x->spec, ", \"layers\": [");
-    for (size_t i = 0; i < n; i++) {
+    sn_status rc = walk_open(w, EXPORT_SEQUENTIAL, name, "Sequential", ret_node, err);
+
+    for (size_t i = 0; !rc && i < n; i++) {
         const struct module *c = m->child[i];
-        const sn_status      rc = x->live[c->index] || x->unread
-                                      ? export_module(x, c, c->name, export_join(x, path, c->name), err)
-                                      : export_unread(x, c, err);
+        int                  node;
 
-        if (rc) return rc;
-        text_printf(&x->spec, i + 1 < n ? "}, " : "}");
+        rc = w->live[c->index] || w->unread
+                 ? walk_module(w, c, c->name, walk_join(w, path, c->name), &node, err)
+                 : walk_unread(w, c, err);
     }
-    text_printf(&x->spec, "]");
-    return SN_OK;
+    if (!rc) walk_close(w, *ret_node);
+    return rc;
 }
 
-void export_ports(struct export *x, int n)
+static struct export_value value_of(const struct walk *w, const struct module *graph,
+                                    struct wire wire)
 {
-    text_printf(&x->spec, "[");
-    for (int i = 0; i < n; i++) {
-        if (i) text_printf(&x->spec, ", ");
-        write_port(x, i);
-    }
-    text_printf(&x->spec, "]");
-}
+    const struct module *from = wire.from >= 0 ? graph->child[wire.from] : NULL;
 
-void export_inputs(struct export *x, const char *const *name, int n)
-{
-    struct node_inputs *node = x->opened;
-
-    text_printf(&x->spec, node ? ", \"inputs\": {" : ", \"inputs\": [");
-    for (int i = 0; i < n; i++) {
-        if (i) text_printf(&x->spec, ", ");
-        if (name)
-            text_json_string(&x->spec, name[i]);
-        else
-            write_port(x, i);
-        if (!node) continue;
-        text_printf(&x->spec, ": ");
-        if (node->graph)
-            write_wire(x, node->graph, node->wire[i]);
-        else if (node->from)
-            text_json_string(&x->spec, node->from);
-        else
-            write_port(x, i);
-    }
-    text_printf(&x->spec, node ? "}" : "]");
-    if (node) node->written = true;
-}
-
-static void write_wire(struct export *x, const struct module *graph, struct wire w)
-{
-    const struct module *from;
-
-    if (w.from == WIRE_INPUT) {
-        text_json_string(&x->spec, graph->input_name[w.out]);
-        return;
-    }
-    from = w.from == WIRE_ABSENT ? NULL : graph->child[w.from];
-    if (!from || !x->live[from->index]) {
-        text_printf(&x->spec, "null");
-    } else {
-        write_output(x, from->name, w.out, graph->input_name, graph->n_in);
-    }
-}
-
-static void write_wires(struct export *x, const struct module *graph, const struct wire *w, int n)
-{
-    text_printf(&x->spec, "[");
-    for (int i = 0; i < n; i++) {
-        if (i) text_printf(&x->spec, ", ");
-        write_wire(x, graph, w[i]);
-    }
-    text_printf(&x->spec, "]");
+    if (wire.from == WIRE_INPUT) return (struct export_value){EXPORT_INPUT, wire.out};
+    if (!from || !w->live[from->index]) return (struct export_value){EXPORT_ABSENT, 0};
+    return (struct export_value){w->node[from->index], wire.out};
 }
 
 /* An output that nobody reads may have a dead node behind it: the first input stands in, or else
  * the first node. */
-static void write_outputs(struct export *x, const struct module *m)
+static sn_status graph_outputs(struct walk *w, const struct module *m, int graph, sn_error *err)
 {
-    struct wire instead = {WIRE_INPUT, 0};
+    struct export_value out[SN_MAX_PORTS];
+    struct wire         instead = {WIRE_INPUT, 0};
 
     for (size_t i = m->n_children; m->n_in == 0 && i-- > 0;)
-        if (x->live[m->child[i]->index]) instead.from = (int)i;
-    text_printf(&x->spec, "[");
+        if (w->live[m->child[i]->index]) instead.from = (int)i;
     for (int i = 0; i < m->n_out; i++) {
-        const struct wire w = m->output[i];
-        const bool        dead = w.from >= 0 && !x->live[m->child[w.from]->index];
+        const struct wire wire = m->output[i];
+        const bool        dead = wire.from >= 0 && !w->live[m->child[wire.from]->index];
 
-        if (i) text_printf(&x->spec, ", ");
-        write_wire(x, m, dead ? instead : w);
+        out[i] = value_of(w, m, dead ? instead : wire);
     }
-    text_printf(&x->spec, "]");
+    return walk_outputs(w, graph, out, m->n_out, err);
 }
 
-static sn_status export_graph(struct export *x, const struct module *m, const char *name,
-                              const char *path, sn_error *err)
+static sn_status walk_graph(struct walk *w, const struct module *m, const char *name,
+                            const char *path, int *ret_node, sn_error *err)
 {
-    bool first = true;
+    sn_status rc = walk_open_graph(w, name, m->input_name, m->n_in, ret_node, err);
 
-    export_open(x, name, "Graph");
-    export_inputs(x, m->input_name, m->n_in);
-    text_printf(&x->spec, ", \"nodes\": [");
-    for (size_t i = 0; i < m->n_children; i++) {
+    for (size_t i = 0; !rc && i < m->n_children; i++) {
         const struct module *c = m->child[i];
-        struct node_inputs   node = {.graph = m, .wire = m->wire[i]};
-        sn_status            rc;
+        struct export_value  in[SN_MAX_PORTS];
+        int                  node;
 
-        if (!x->live[c->index]) continue;
-        if (!first) text_printf(&x->spec, ", ");
-        first = false;
-        x->node = &node;
-        rc = export_module(x, c, c->name, export_join(x, path, c->name), err);
-        if (rc) return rc;
-        if (!node.written) {
-            text_printf(&x->spec, ", \"inputs\": ");
-            write_wires(x, m, m->wire[i], c->n_in);
-        }
-        text_printf(&x->spec, "}");
+        if (!w->live[c->index]) continue;
+        rc = walk_module(w, c, c->name, walk_join(w, path, c->name), &node, err);
+        for (int k = 0; !rc && k < c->n_in; k++)
+            in[k] = value_of(w, m, m->wire[i][k]);
+        if (!rc) rc = walk_inputs(w, node, in, c->n_in, err);
     }
-    text_printf(&x->spec, "], \"outputs\": ");
-    write_outputs(x, m);
-    return SN_OK;
+    if (rc) return rc;
+    walk_close(w, *ret_node);
+    return graph_outputs(w, m, *ret_node, err);
 }
 
 /* "+": what no candidate is called. */
-static const char *free_name(struct export *x, const struct module *m)
+static const char *free_name(struct walk *w, const struct module *m)
 {
     const char *name = "+";
 
     for (size_t i = 0; name && i < m->n_children; i++)
         if (strncmp(m->child[i]->name, name, strlen(name)) == 0) {
-            name = arena_printf(x->mem, "+%s", name);
+            name = arena_printf(w->mem, "+%s", name);
             i = (size_t)-1; /* from the start */
         }
     return name;
 }
 
 /* Output `o` of a LayerChoice of several candidates is read. */
-static bool is_read(const struct export *x, const struct module *m, int o)
+static bool is_read(const struct walk *w, const struct module *m, int o)
 {
-    return x->sums[m->index] >> o & 1;
+    return w->sums[m->index] >> o & 1;
 }
 
-/* Several candidates: a Graph that runs each and adds them up, output by output, as far as they
- * are read. A candidate that was picked twice runs once and counts twice. */
-static sn_status export_sum(struct export *x, const struct module *m, const struct decision *d,
-                            const char *name, const char *path, sn_error *err)
+/* The sums of several candidates, output by output as far as they are read, and what comes out. */
+static sn_status add_sums(struct walk *w, const struct module *m, const struct decision *d,
+                          int graph, sn_error *err)
 {
-    const char *sum = free_name(x, m), *port[SN_MAX_PORTS];
-    bool       *done = arena_array(x->mem, m->n_children, sizeof *done);
+    const char          *sum = free_name(w, m);
+    struct export_value *in = arena_array(w->mem, d->n_pick, sizeof *in), out[SN_MAX_PORTS];
+    sn_status            rc = SN_OK;
 
-    if (!sum || !done) return fail_no_memory(err, m->where);
-    for (int i = 0; i < m->n_in; i++) {
-        port[i] = arena_printf(x->mem, "x.%d", i);
-        if (!port[i]) return fail_no_memory(err, m->where);
+    if (!sum || !in) return fail_no_memory(err, m->where);
+    for (int o = 0; !rc && o < m->n_out; o++) {
+        for (size_t i = 0; i < d->n_pick; i++)
+            in[i] = (struct export_value){w->node[m->child[d->pick[i]]->index], o};
+        out[o] = (struct export_value){in[0].node, 0};
+        if (is_read(w, m, o))
+            rc = walk_combine(w, arena_printf(w->mem, "%s%d", sum, o), "Add", in, (int)d->n_pick,
+                              &out[o], err);
     }
-    export_open(x, name, "Graph");
-    export_inputs(x, NULL, m->n_in);
-    text_printf(&x->spec, ", \"nodes\": [");
-    for (size_t i = 0; i < d->n_pick; i++) {
+    walk_close(w, graph);
+    return rc ? rc : walk_outputs(w, graph, out, m->n_out, err);
+}
+
+/* Several candidates: a Graph that runs each and adds them up. A candidate that was picked twice
+ * runs once and counts twice. */
+static sn_status walk_sum(struct walk *w, const struct module *m, const struct decision *d,
+                          const char *name, const char *path, int *ret_node, sn_error *err)
+{
+    struct export_value port[SN_MAX_PORTS];
+    bool               *done = arena_array(w->mem, m->n_children, sizeof *done);
+    sn_status           rc;
+
+    if (!done) return fail_no_memory(err, m->where);
+    for (int i = 0; i < m->n_in; i++)
+        port[i] = (struct export_value){EXPORT_INPUT, i};
+    rc = walk_open_graph(w, name, NULL, m->n_in, ret_node, err);
+    for (size_t i = 0; !rc && i < d->n_pick; i++) {
         const struct module *c = m->child[d->pick[i]];
-        struct node_inputs   node = {.graph = NULL};
-        sn_status            rc;
+        int                  node;
 
         if (done[d->pick[i]]) continue;
         done[d->pick[i]] = true;
-        if (i) text_printf(&x->spec, ", ");
-        x->node = &node;
-        rc = export_module(x, c, c->name, export_join(x, path, c->name), err);
-        if (rc) return rc;
-        if (!node.written) {
-            text_printf(&x->spec, ", \"inputs\": ");
-            export_ports(x, m->n_in);
-        }
-        text_printf(&x->spec, "}");
+        rc = walk_module(w, c, c->name, walk_join(w, path, c->name), &node, err);
+        if (!rc) rc = walk_inputs(w, node, port, m->n_in, err);
     }
-    for (int o = 0; o < m->n_out; o++) {
-        if (!is_read(x, m, o)) continue;
-        text_printf(&x->spec, ", {\"name\": ");
-        write_name(x, arena_printf(x->mem, "%s%d", sum, o));
-        text_printf(&x->spec, ", \"type\": \"Add\", \"inputs\": [");
-        for (size_t i = 0; i < d->n_pick; i++) {
-            if (i) text_printf(&x->spec, ", ");
-            write_output(x, m->child[d->pick[i]]->name, o, port, m->n_in);
-        }
-        text_printf(&x->spec, "]}");
-    }
-    text_printf(&x->spec, "], \"outputs\": [");
-    for (int o = 0; o < m->n_out; o++) {
-        if (o) text_printf(&x->spec, ", ");
-        if (is_read(x, m, o))
-            write_name(x, arena_printf(x->mem, "%s%d", sum, o));
-        else
-            write_output(x, m->child[d->pick[0]]->name, 0, port, m->n_in);
-    }
-    text_printf(&x->spec, "]");
-    return SN_OK;
+    return rc ? rc : add_sums(w, m, d, *ret_node, err);
 }
 
-static void export_input_choice(struct export *x, const struct module *m, const char *name)
+/* One that was picked: as it comes, even if it is absent. */
+static sn_status walk_input_choice(struct walk *w, const struct module *m, const char *name,
+                                   int *ret_node, sn_error *err)
 {
     static const char *const types[] = {
         [REDUCE_SUM] = "Add", [REDUCE_MEAN] = "Average", [REDUCE_CONCAT] = "Concat"};
-    const struct decision *d = &x->subnet->decision[m->choice];
+    const struct decision *d = &w->subnet->decision[m->choice];
+    struct export_value   *in = arena_array(w->mem, d->n_pick + 1, sizeof *in);
+    struct export_value    out;
+    sn_status              rc;
 
-    export_open(x, name, "Graph");
-    export_inputs(x, NULL, m->n_in);
-    text_printf(&x->spec, ", \"nodes\": [");
-    if (d->n_pick > 1) {
-        text_printf(&x->spec, "{\"name\": \"pick\", \"type\": \"%s\", \"inputs\": [",
-                    types[m->reduction]);
-        for (size_t i = 0; i < d->n_pick; i++) {
-            if (i) text_printf(&x->spec, ", ");
-            write_port(x, (int)d->pick[i]);
-        }
-        text_printf(&x->spec, "]}");
-    }
-    text_printf(&x->spec, "], \"outputs\": [");
-    if (d->n_pick > 1)
-        text_printf(&x->spec, "\"pick\"");
-    else
-        write_port(x, (int)d->pick[0]); /* as it comes, even if it is absent */
-    text_printf(&x->spec, "]");
+    if (!in) return fail_no_memory(err, m->where);
+    for (size_t i = 0; i < d->n_pick; i++)
+        in[i] = (struct export_value){EXPORT_INPUT, (int)d->pick[i]};
+    out = in[0];
+    rc = walk_open_graph(w, name, NULL, m->n_in, ret_node, err);
+    if (!rc && d->n_pick > 1)
+        rc = walk_combine(w, "pick", types[m->reduction], in, (int)d->n_pick, &out, err);
+    if (rc) return rc;
+    walk_close(w, *ret_node);
+    return walk_outputs(w, *ret_node, &out, 1, err);
 }
 
-static sn_status export_repeat(struct export *x, const struct module *m, const char *name,
-                               const char *path, sn_error *err)
+static sn_status walk_repeat(struct walk *w, const struct module *m, const char *name,
+                             const char *path, int *ret_node, sn_error *err)
 {
     sn_value  depth;
     double    n;
     sn_status rc =
-        decision_evaluate(x->subnet->net, x->subnet->decision, &m->depth, x->mem, &depth, err);
+        decision_evaluate(w->subnet->net, w->subnet->decision, &m->depth, w->mem, &depth, err);
 
     if (rc) return rc;
     n = depth.kind == SN_KIND_FLOAT ? depth.as.real : (double)depth.as.integer;
     if (depth.kind == SN_KIND_BOOL) n = depth.as.boolean;
-    return export_chain(x, m, n > 0 ? (size_t)n : 0, name, path, err);
+    return walk_chain(w, m, n > 0 ? (size_t)n : 0, name, path, ret_node, err);
 }
 
-sn_status export_module(struct export *x, const struct module *m, const char *name,
-                        const char *path, sn_error *err)
+static sn_status walk_kind(struct walk *w, const struct module *m, const char *name,
+                           const char *path, int *ret_node, sn_error *err)
 {
-    const struct decision *d = &x->subnet->decision[m->choice];
+    const struct decision *d = &w->subnet->decision[m->choice];
 
     switch (m->kind) {
     case STRUCT_NONE:
-        return export_op(x, m, name, path, err);
+        return walk_op(w, m, name, path, ret_node, err);
     case STRUCT_SEQUENTIAL:
-        return export_chain(x, m, m->n_children, name, path, err);
+        return walk_chain(w, m, m->n_children, name, path, ret_node, err);
     case STRUCT_GRAPH:
-        return export_graph(x, m, name, path, err);
+        return walk_graph(w, m, name, path, ret_node, err);
     case STRUCT_REPEAT:
-        return export_repeat(x, m, name, path, err);
+        return walk_repeat(w, m, name, path, ret_node, err);
     case STRUCT_INPUT_CHOICE:
-        export_input_choice(x, m, name);
-        return SN_OK;
+        return walk_input_choice(w, m, name, ret_node, err);
     case STRUCT_LAYER_CHOICE:
-        return d->n_pick == 1 ? export_module(x, m->child[d->pick[0]], name, path, err)
-                              : export_sum(x, m, d, name, path, err);
+        return d->n_pick == 1 ? walk_module(w, m->child[d->pick[0]], name, path, ret_node, err)
+                              : walk_sum(w, m, d, name, path, ret_node, err);
     case STRUCT_CELL:
-        return export_cell(x, m, name, path, err);
+        return walk_cell(w, m, name, path, ret_node, err);
     case STRUCT_LOOSE_ENDS:
-        return export_loose_ends(x, m, name, path, err);
+        return walk_loose_ends(w, m, name, path, ret_node, err);
     case STRUCT_NASBENCH101:
-        return export_nasbench101(x, m, name, path, err);
+        return walk_nasbench101(w, m, name, path, ret_node, err);
     }
     return sn_fail(err, SN_E_UNSUPPORTED, m->where, "a %s cannot be exported", m->type);
 }
 
-static sn_status find_live(struct export *x, sn_error *err)
+sn_status walk_module(struct walk *w, const struct module *m, const char *name, const char *path,
+                      int *ret_node, sn_error *err)
 {
-    const sn_supernet *net = x->subnet->net;
-    struct network     w;
+    sn_status rc;
+
+    if (!path) return fail_no_memory(err, m->where);
+    rc = walk_kind(w, m, name, path, ret_node, err);
+    if (!rc) w->node[m->index] = *ret_node;
+    return rc;
+}
+
+/* ---- a subnet -------------------------------------------------------------------------- */
+
+static sn_status find_live(struct walk *w, sn_error *err)
+{
+    const sn_supernet *net = w->subnet->net;
+    struct network     all;
     int               *n_sums;
-    sn_status          rc = network_expand(net, x->subnet->decision, x->mem, &w, err);
+    sn_status          rc = network_expand(net, w->subnet->decision, w->mem, &all, err);
 
-    x->live = arena_array(x->mem, net->n_modules + 1, sizeof *x->live);
-    x->sums = arena_array(x->mem, net->n_modules + 1, sizeof *x->sums);
-    n_sums = arena_array(x->mem, net->n_modules + 1, sizeof *n_sums);
-    if (!rc && (!x->live || !x->sums || !n_sums)) rc = fail_no_memory(err, "export");
-    for (size_t i = 0; !rc && i < w.n_nodes; i++) {
-        const struct module *m = w.node[i].module;
+    w->live = arena_array(w->mem, net->n_modules + 1, sizeof *w->live);
+    w->sums = arena_array(w->mem, net->n_modules + 1, sizeof *w->sums);
+    n_sums = arena_array(w->mem, net->n_modules + 1, sizeof *n_sums);
+    if (!rc && (!w->live || !w->sums || !n_sums)) rc = fail_no_memory(err, "export");
+    for (size_t i = 0; !rc && i < all.n_nodes; i++) {
+        const struct module *m = all.node[i].module;
 
-        for (int k = w.node[i].live ? m->index : -1; k >= 0 && !x->live[k];
+        for (int k = all.node[i].live ? m->index : -1; k >= 0 && !w->live[k];
              k = net->module[k]->parent)
-            x->live[k] = true;
-        if (w.node[i].kind != NODE_SUM || m->kind != STRUCT_LAYER_CHOICE) continue;
+            w->live[k] = true;
+        if (all.node[i].kind != NODE_SUM || m->kind != STRUCT_LAYER_CHOICE) continue;
         /* A sum for each output, in their order; a module that runs twice has them twice. */
-        x->sums[m->index] |= (uint64_t)w.node[i].live << n_sums[m->index];
+        w->sums[m->index] |= (uint64_t)all.node[i].live << n_sums[m->index];
         n_sums[m->index] = (n_sums[m->index] + 1) % m->n_out;
     }
     return rc;
@@ -466,13 +353,13 @@ static sn_status find_live(struct export *x, sn_error *err)
 
 /* An operator at the root that names its inputs would take them by name. One that was chosen
  * took them by position, and goes on doing so in a Sequential. */
-static bool needs_shell(const struct export *x)
+static bool needs_shell(const struct walk *w)
 {
-    const sn_supernet   *net = x->subnet->net;
+    const sn_supernet   *net = w->subnet->net;
     const struct module *m = net->root;
 
-    while (m->kind == STRUCT_LAYER_CHOICE && x->subnet->decision[m->choice].n_pick == 1)
-        m = m->child[x->subnet->decision[m->choice].pick[0]];
+    while (m->kind == STRUCT_LAYER_CHOICE && w->subnet->decision[m->choice].n_pick == 1)
+        m = m->child[w->subnet->decision[m->choice].pick[0]];
     if (m == net->root || m->kind != STRUCT_NONE || !m->op->in_names) return false;
     for (size_t i = 0; i < net->n_inputs; i++)
         for (int j = 0; j < m->op->max_in; j++)
@@ -480,83 +367,45 @@ static bool needs_shell(const struct export *x)
     return false;
 }
 
-static sn_status export_root(struct export *x, sn_error *err)
+static sn_status walk_root(struct walk *w, sn_error *err)
 {
-    const struct module *root = x->subnet->net->root;
+    const struct module *root = w->subnet->net->root;
+    int                  shell, node;
     sn_status            rc;
 
-    if (!needs_shell(x)) return export_module(x, root, NULL, "", err);
-    export_open(x, NULL, "Sequential");
-    text_printf(&x->spec, ", \"layers\": [");
-    rc = export_module(x, root, "0", "0", err);
-    text_printf(&x->spec, "}]");
+    if (!needs_shell(w)) return walk_module(w, root, NULL, "", &node, err);
+    rc = walk_open(w, EXPORT_SEQUENTIAL, NULL, "Sequential", &shell, err);
+    if (!rc) rc = walk_module(w, root, "0", "0", &node, err);
+    if (!rc) walk_close(w, shell);
     return rc;
 }
 
-static void write_header(struct export *x)
+static sn_status name_ports(struct walk *w, sn_error *err)
 {
-    const sn_supernet *net = x->subnet->net;
-
-    text_printf(&x->spec, "{\"format\": \"supernet/1\", \"name\": ");
-    text_json_string(&x->spec, net->name);
-    if (net->winograd) text_printf(&x->spec, ", \"winograd\": true");
-    text_printf(&x->spec, ",\n \"inputs\": [");
-    for (size_t i = 0; i < net->n_inputs; i++) {
-        const sn_port *p = &net->input[i];
-
-        text_printf(&x->spec, "%s{\"name\": ", i ? ", " : "");
-        text_json_string(&x->spec, p->name);
-        text_printf(&x->spec, ", \"dtype\": \"%s\", \"shape\": [", sn_dtype_name(p->desc.dtype));
-        for (int d = 0; d < p->desc.shape.rank; d++) {
-            if (d) text_printf(&x->spec, ", ");
-            if (p->symbol[d])
-                text_json_string(&x->spec, p->symbol[d]);
-            else
-                text_printf(&x->spec, "%lld", (long long)p->desc.shape.dim[d]);
-        }
-        text_printf(&x->spec, p->optional ? "], \"optional\": true}" : "]}");
+    w->port = arena_array(w->mem, SN_MAX_PORTS, sizeof *w->port);
+    for (int i = 0; w->port && i < SN_MAX_PORTS; i++) {
+        w->port[i] = arena_printf(w->mem, "x.%d", i);
+        if (!w->port[i]) w->port = NULL;
     }
-    text_printf(&x->spec, "],\n \"outputs\": [");
-    for (size_t i = 0; i < net->n_outputs; i++) {
-        if (i) text_printf(&x->spec, ", ");
-        text_json_string(&x->spec, net->output[i].name);
-    }
-    text_printf(&x->spec, "],\n \"model\": ");
+    return w->port ? SN_OK : fail_no_memory(err, "export");
 }
 
-sn_status export_all(const sn_subnet *subnet, struct export *x, sn_error *err)
+sn_status export_list(const sn_subnet *subnet, struct export_list *list, sn_error *err)
 {
-    sn_status rc;
+    struct walk w = {.subnet = subnet, .list = list};
+    sn_status   rc;
 
+    *list = (struct export_list){.net = subnet->net};
     if (subnet->soft)
         return sn_fail(err, SN_E_UNSUPPORTED, "subnet",
                        "a subnet with distributions cannot stand alone; decide them first");
     if (subnet->net->bare)
         return sn_fail(err, SN_E_INVALID, "weights", "the supernet was loaded without weights");
-    x->mem = sn_arena_create();
-    if (!x->mem) return fail_no_memory(err, "export");
-    x->subnet = subnet;
-    rc = find_live(x, err);
-    if (rc) return rc;
-    write_header(x);
-    rc = export_root(x, err);
-    text_printf(&x->spec, "}}\n");
-    return rc;
-}
-
-void export_fini(struct export *x)
-{
-    free(x->spec.at);
-    sn_arena_free(x->mem);
-}
-
-SN_EXPORT sn_status sn_subnet_write_spec(const sn_subnet *subnet, const sn_sink *sink,
-                                         sn_error *err)
-{
-    struct export x = {0};
-    sn_status rc = export_all(subnet, &x, err);
-
-    if (!rc) rc = text_flush(&x.spec, sink, err);
-    export_fini(&x);
-    return rc;
+    w.mem = list->mem = sn_arena_create();
+    if (!w.mem) return fail_no_memory(err, "export");
+    w.node = arena_array(w.mem, subnet->net->n_modules + 1, sizeof *w.node);
+    if (!w.node) return fail_no_memory(err, "export");
+    rc = name_ports(&w, err);
+    if (!rc) rc = find_live(&w, err);
+    return rc ? rc : walk_root(&w, err);
 }

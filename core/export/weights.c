@@ -4,32 +4,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "export/export.h"
+#include "export/list.h"
+#include "subnet/subnet.h"
 
 static const char *const meta_keys[] = {"format", "subnet"};
 
 SN_EXPORT sn_status sn_subnet_write_weights(const sn_subnet *subnet, const sn_sink *sink,
                                             sn_error *err)
 {
-    const char *values[] = {"supernet/1", subnet->id};
-    struct export x = {0};
-    sn_status rc = export_all(subnet, &x, err);
+    const char        *values[] = {"supernet/1", subnet->id};
+    struct export_list list;
+    sn_status          rc = export_list(subnet, &list, err);
 
     if (!rc)
-        rc = sn_tensors_write(x.name, x.tensor, x.n_tensors, meta_keys, values, COUNT(meta_keys),
-                              sink, err);
+        rc = sn_tensors_write(list.tensor_name, list.tensor, list.n_tensors, meta_keys, values,
+                              COUNT(meta_keys), sink, err);
     if (!rc && subnet->net->weights) rc = sn_weights_check(subnet->net->weights, err);
-    export_fini(&x);
+    export_list_fini(&list);
     return rc;
 }
 
 /* ---- the same in pieces ---- */
 
 struct sn_weights_reader {
-    sn_subnet *subnet;
-    struct export x;
-    struct text header;
-    uint64_t   *start; /* of each tensor in the document; then the end */
+    sn_subnet         *subnet;
+    struct export_list list;
+    struct text        header;
+    uint64_t          *start; /* of each tensor in the document; then the end */
 };
 
 /* Where each tensor begins, behind a header of n bytes. */
@@ -37,14 +38,14 @@ static sn_status find_starts(struct sn_weights_reader *r, sn_error *err)
 {
     uint64_t at = r->header.n;
 
-    r->start = arena_array(r->x.mem, r->x.n_tensors + 1, sizeof *r->start);
+    r->start = arena_array(r->list.mem, r->list.n_tensors + 1, sizeof *r->start);
     if (!r->start) return fail_no_memory(err, "export");
-    for (size_t i = 0; i < r->x.n_tensors; i++) {
+    for (size_t i = 0; i < r->list.n_tensors; i++) {
         r->start[i] = at;
-        at +=
-            (uint64_t)sn_shape_count(&r->x.tensor[i].shape) * sn_dtype_bytes(r->x.tensor[i].dtype);
+        at += (uint64_t)sn_shape_count(&r->list.tensor[i].shape) *
+              sn_dtype_bytes(r->list.tensor[i].dtype);
     }
-    r->start[r->x.n_tensors] = at;
+    r->start[r->list.n_tensors] = at;
     return SN_OK;
 }
 
@@ -58,16 +59,14 @@ SN_EXPORT sn_status sn_subnet_read_weights(sn_subnet *subnet, sn_weights_reader 
 
     if (!r) return fail_no_memory(err, "export");
     r->subnet = sn_subnet_ref(subnet);
-    rc = export_all(subnet, &r->x, err);
+    rc = export_list(subnet, &r->list, err);
     if (!rc) {
-        const struct named_tensors all = {r->x.n_tensors,   r->x.name, r->x.tensor,
-                                          COUNT(meta_keys), meta_keys, values};
+        const struct named_tensors all = {r->list.n_tensors, r->list.tensor_name, r->list.tensor,
+                                          COUNT(meta_keys),  meta_keys,           values};
 
         rc = weights_describe(&all, &r->header, &n_bytes, err);
     }
     if (!rc) rc = find_starts(r, err);
-    free(r->x.spec.at); /* nobody asks for it here */
-    r->x.spec = (struct text){0};
     if (rc)
         sn_weights_reader_free(r);
     else
@@ -78,7 +77,7 @@ SN_EXPORT sn_status sn_subnet_read_weights(sn_subnet *subnet, sn_weights_reader 
 SN_EXPORT sn_weights_reader *sn_weights_reader_free(sn_weights_reader *r)
 {
     if (r) {
-        export_fini(&r->x);
+        export_list_fini(&r->list);
         free(r->header.at);
         sn_subnet_unref(r->subnet);
         free(r);
@@ -88,18 +87,18 @@ SN_EXPORT sn_weights_reader *sn_weights_reader_free(sn_weights_reader *r)
 
 SN_EXPORT uint64_t sn_weights_reader_bytes(const sn_weights_reader *r)
 {
-    return r->start[r->x.n_tensors];
+    return r->start[r->list.n_tensors];
 }
 
 SN_EXPORT size_t sn_weights_reader_held_bytes(const sn_weights_reader *r)
 {
-    return sizeof *r + r->header.n + arena_bytes(r->x.mem);
+    return sizeof *r + r->header.n + arena_bytes(r->list.mem);
 }
 
 /* The last tensor that begins at or before `at`, empty ones left out. */
 static size_t tensor_at(const struct sn_weights_reader *r, uint64_t at)
 {
-    size_t low = 0, high = r->x.n_tensors;
+    size_t low = 0, high = r->list.n_tensors;
 
     while (high - low > 1) {
         const size_t middle = low + (high - low) / 2;
@@ -130,7 +129,7 @@ SN_EXPORT size_t sn_weights_reader_read(const sn_weights_reader *r, uint64_t at,
         const uint64_t rest = r->start[i + 1] - at;
         const size_t   part = rest < left ? (size_t)rest : left;
 
-        if (part) weights_read_part(&r->x.tensor[i], at - r->start[i], part, next);
+        if (part) weights_read_part(&r->list.tensor[i], at - r->start[i], part, next);
         next += part;
         at += part;
         left -= part;
