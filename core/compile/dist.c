@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "compile/compile.h"
+#include "compile/shapes.h"
 #include "live/operand.h"
 #include "run/blend.h"
 

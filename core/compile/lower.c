@@ -2,7 +2,7 @@
  * whose output is its input under another shape becomes an alias, which is dropped later. */
 #include <string.h>
 
-#include "compile/compile.h"
+#include "compile/shapes.h"
 #include "live/operand.h"
 #include "space/value.h"
 

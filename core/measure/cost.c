@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/budget.h"
-#include "compile/compile.h"
+#include "compile/shapes.h"
 
 static sn_status infer(struct sn_plan *p, const sn_compile_options *options, sn_error *err)
 {

@@ -25,7 +25,7 @@
 
 /* ---- values: tensors between steps ------------------------------------------------ */
 
-struct value; /* while it is compiled: compile/compile.h */
+struct value; /* while it is compiled: compile/shapes.h */
 
 enum place { PLACE_NONE, PLACE_INPUT, PLACE_OUTPUT, PLACE_SCRATCH };
 
@@ -95,7 +95,7 @@ struct step {
     const int           *out;
     size_t               scratch_bytes, offset_bytes; /* temporary memory of this step */
     int                  n_gathers;
-    const struct gather *gather; /* compile/compile.h */
+    const struct gather *gather; /* compile/shapes.h */
     int                  n_patches;
     const struct patch  *patch;
     int                  before;               /* lower: a step with the same hash, or -1 */
