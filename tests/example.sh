@@ -1,6 +1,6 @@
 #!/bin/bash
-# example.sh BUILD: install into a folder, compile the example as a stranger would (with
-# pkg-config), run it on the demo.
+# example.sh BUILD: install into a folder, compile the examples as a stranger would (with
+# pkg-config), run them on the demo.
 set -u
 build=$1 passed=0 failed=0
 root=$(mktemp -d)
@@ -37,6 +37,23 @@ check "the example runs on the demo: $got" $?
 again=$(LD_LIBRARY_PATH="$root/usr/lib" "$root/example" deploy/demo/spec.json deploy/demo/weights.safetensors)
 [ "$got" = "$again" ]
 check "a seed gives the same subnet and the same answer" $?
+
+# tests/survey.c: a thousand subnets, two threads, and what is written is a network that runs
+[ "$(wc -l <tests/survey.c)" -le 120 ]
+check "a survey takes 120 lines, threads included" $?
+# shellcheck disable=SC2086  # words
+gcc -std=c11 -Wall -Wextra -Werror -O2 tests/survey.c -o "$root/survey" $flags
+check "the survey compiles against the installed headers" $?
+demo=$PWD/deploy/demo
+survey() { # folder to write into, arguments
+    (mkdir "$root/$1" && cd "$root/$1" && LD_LIBRARY_PATH="$root/usr/lib" ../survey "${@:2}")
+}
+got=$(survey first "$demo"/{spec.json,weights.safetensors,test-images.safetensors,test-labels.safetensors})
+[ "$(awk '/ subnets$/ {n += $(NF - 1)} END {print n}' <<<"$got")" = 1000 ] && [ "$(grep -c subnets <<<"$got")" -ge 3 ]
+check "a thousand subnets stand in the histogram, not all alike: $got" $?
+best=$(survey second ../first/best.{json,safetensors} "$demo"/test-{images,labels}.safetensors)
+[ -n "$best" ] && [ "${best##*, margin }" = "${got##*, margin }" ]
+check "the best is a network of its own with the same margin: $best" $?
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

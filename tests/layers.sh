@@ -215,6 +215,9 @@ only sha2.h '^core/base/digest\.[ch]$'
 only jansson.h '^(core/(base/json|document/|structure/|policy/)|api/api\.c$)'
 only dlfcn.h '^(core/registry/plugin|server/http/unreadable)\.c$' # plug-ins; what the HTTP library calls
 only uv.h '^server/(http/|config/resources\.c|loop\.c)'
+found=$(grep -rlw pthread_create core api --include='*.[ch]' | grep -v '^core/thread/pool\.c$')
+[ -z "$found" ]
+check "threads of the library or the API are started by $found" $?
 # Operators' tables are for who has operators, the engine's for who runs them. A program sees neither.
 unseen() { # public header, files that never see it, the ones among them that do
     local found

@@ -8,6 +8,25 @@
 extern "C" {
 #endif
 
+/* ---- threads of the library ----------------------------------------------- */
+
+/* Threads that wait for the loops of runs: the only ones that the library ever starts, and only
+ * here. They take no signals but those of faults. Two runs at a time need a pool each. */
+typedef struct sn_pool sn_pool;
+
+/* Of n_threads the caller of sn_plan_forward() is one: n_threads - 1 are started. SN_E_LIMIT: so
+ * many cannot be. */
+sn_status sn_pool_create(int n_threads, sn_pool **ret_pool, sn_error *err);
+
+/* For sn_run_options.parallel, with a balance of its own; good as long as the pool. Plans are
+ * compiled for as many threads: sn_compile_options.n_threads. */
+const sn_parallel *sn_pool_parallel(const sn_pool *pool);
+
+/* Ends its threads; no run may be going on. Accepts NULL, returns NULL. */
+sn_pool *sn_pool_free(sn_pool *pool);
+
+/* ---- threads of your own -------------------------------------------------- */
+
 /* sn_balance: how fast threads are beside one another: cores may be of two kinds, or busy with
  * other programs. Runs measure it, and the next ones divide their loops by it: in evaluation mode
  * no bit depends on that. For one run at a time. */

@@ -23,8 +23,9 @@
  *   - Every *_unref and *_free accepts NULL and returns NULL:  p = sn_plan_unref(p);
  *   - Immutable objects may be used by many threads at once; drafts, policies,
  *     arenas and registries belong to one thread at a time.
- *   - The library does not log, exit, start threads or keep mutable globals. The two
- *     exceptions are process-wide by nature: sn_blas_set_threads, sn_sigbus_install.
+ *   - The library does not log, exit or keep mutable globals. The two exceptions
+ *     are process-wide by nature: sn_blas_set_threads, sn_sigbus_install.
+ *   - It starts threads only when sn_pool_create() asks for them.
  *   - Sizes count elements; a name that counts bytes ends in _bytes.
  *   - Shapes are written outermost first: x [N, C, H, W].
  *   - A struct whose first member is `size` can grow: set it to sizeof the
