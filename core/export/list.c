@@ -109,4 +109,5 @@ sn_status walk_add_tensor(struct walk *w, const char *name, const sn_tensor *t, 
 void export_list_fini(struct export_list *list)
 {
     sn_arena_free(list->mem);
+    sn_arena_free(list->copies);
 }

@@ -50,6 +50,7 @@ struct export_node {
 struct export_list {
     const sn_supernet  *net;
     sn_arena           *mem;
+    sn_arena           *copies;  /* tensors that are no views of the weights; may be taken over */
     int                 n_nodes; /* node[0] is the root */
     struct export_node *node;
     size_t              n_tensors;

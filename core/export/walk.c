@@ -41,8 +41,8 @@ static sn_status read_operands(struct walk *w, const struct module *m, sn_call *
         if (rc) break;
         live[k] = part.tensor;
         if (!part.in_pieces) continue;
-        live[k].data =
-            operand_gather(&m->param[k], &part.cut, sn_shape_count(&live[k].shape), w->mem);
+        live[k].data = operand_gather(&m->param[k], &part.cut, sn_shape_count(&live[k].shape),
+                                      w->list->copies);
         if (!live[k].data) return fail_no_memory(err, m->where);
     }
     call.param = live;
@@ -402,7 +402,8 @@ sn_status export_list(const sn_subnet *subnet, struct export_list *list, sn_erro
     if (subnet->net->bare)
         return sn_fail(err, SN_E_INVALID, "weights", "the supernet was loaded without weights");
     w.mem = list->mem = sn_arena_create();
-    if (!w.mem) return fail_no_memory(err, "export");
+    list->copies = arena_create_tight();
+    if (!w.mem || !list->copies) return fail_no_memory(err, "export");
     w.node = arena_array(w.mem, subnet->net->n_modules + 1, sizeof *w.node);
     if (!w.node) return fail_no_memory(err, "export");
     rc = name_ports(&w, err);

@@ -26,26 +26,39 @@ SN_EXPORT sn_status sn_subnet_write_weights(const sn_subnet *subnet, const sn_si
 
 /* ---- the same in pieces ---- */
 
+/* Nothing of the list but its tensors: a reader lives as long as a slow client. */
 struct sn_weights_reader {
-    sn_subnet         *subnet;
-    struct export_list list;
-    struct text        header;
-    uint64_t          *start; /* of each tensor in the document; then the end */
+    sn_subnet  *subnet;
+    sn_arena   *mem; /* what is no view, and the arrays */
+    size_t      n_tensors;
+    sn_tensor  *tensor;
+    struct text header;
+    uint64_t   *start; /* of each tensor in the document; then the end */
 };
+
+static sn_status keep_tensors(struct sn_weights_reader *r, struct export_list *list, sn_error *err)
+{
+    r->mem = list->copies;
+    list->copies = NULL;
+    r->n_tensors = list->n_tensors;
+    r->tensor = arena_array(r->mem, r->n_tensors + 1, sizeof *r->tensor);
+    if (!r->tensor) return fail_no_memory(err, "export");
+    if (r->n_tensors) memcpy(r->tensor, list->tensor, r->n_tensors * sizeof *r->tensor);
+    return SN_OK;
+}
 
 /* Where each tensor begins, behind a header of n bytes. */
 static sn_status find_starts(struct sn_weights_reader *r, sn_error *err)
 {
     uint64_t at = r->header.n;
 
-    r->start = arena_array(r->list.mem, r->list.n_tensors + 1, sizeof *r->start);
+    r->start = arena_array(r->mem, r->n_tensors + 1, sizeof *r->start);
     if (!r->start) return fail_no_memory(err, "export");
-    for (size_t i = 0; i < r->list.n_tensors; i++) {
+    for (size_t i = 0; i < r->n_tensors; i++) {
         r->start[i] = at;
-        at += (uint64_t)sn_shape_count(&r->list.tensor[i].shape) *
-              sn_dtype_bytes(r->list.tensor[i].dtype);
+        at += (uint64_t)sn_shape_count(&r->tensor[i].shape) * sn_dtype_bytes(r->tensor[i].dtype);
     }
-    r->start[r->list.n_tensors] = at;
+    r->start[r->n_tensors] = at;
     return SN_OK;
 }
 
@@ -54,19 +67,22 @@ SN_EXPORT sn_status sn_subnet_read_weights(sn_subnet *subnet, sn_weights_reader 
 {
     const char               *values[] = {"supernet/1", subnet->id};
     struct sn_weights_reader *r = calloc(1, sizeof *r);
+    struct export_list        list;
     int64_t                   n_bytes;
     sn_status                 rc;
 
     if (!r) return fail_no_memory(err, "export");
     r->subnet = sn_subnet_ref(subnet);
-    rc = export_list(subnet, &r->list, err);
+    rc = export_list(subnet, &list, err);
     if (!rc) {
-        const struct named_tensors all = {r->list.n_tensors, r->list.tensor_name, r->list.tensor,
-                                          COUNT(meta_keys),  meta_keys,           values};
+        const struct named_tensors all = {list.n_tensors,   list.tensor_name, list.tensor,
+                                          COUNT(meta_keys), meta_keys,        values};
 
         rc = weights_describe(&all, &r->header, &n_bytes, err);
     }
+    if (!rc) rc = keep_tensors(r, &list, err);
     if (!rc) rc = find_starts(r, err);
+    export_list_fini(&list);
     if (rc)
         sn_weights_reader_free(r);
     else
@@ -77,7 +93,7 @@ SN_EXPORT sn_status sn_subnet_read_weights(sn_subnet *subnet, sn_weights_reader 
 SN_EXPORT sn_weights_reader *sn_weights_reader_free(sn_weights_reader *r)
 {
     if (r) {
-        export_list_fini(&r->list);
+        sn_arena_free(r->mem);
         free(r->header.at);
         sn_subnet_unref(r->subnet);
         free(r);
@@ -87,18 +103,18 @@ SN_EXPORT sn_weights_reader *sn_weights_reader_free(sn_weights_reader *r)
 
 SN_EXPORT uint64_t sn_weights_reader_bytes(const sn_weights_reader *r)
 {
-    return r->start[r->list.n_tensors];
+    return r->start[r->n_tensors];
 }
 
 SN_EXPORT size_t sn_weights_reader_held_bytes(const sn_weights_reader *r)
 {
-    return sizeof *r + r->header.n + arena_bytes(r->list.mem);
+    return sizeof *r + r->header.n + arena_bytes(r->mem);
 }
 
 /* The last tensor that begins at or before `at`, empty ones left out. */
 static size_t tensor_at(const struct sn_weights_reader *r, uint64_t at)
 {
-    size_t low = 0, high = r->list.n_tensors;
+    size_t low = 0, high = r->n_tensors;
 
     while (high - low > 1) {
         const size_t middle = low + (high - low) / 2;
@@ -129,7 +145,7 @@ SN_EXPORT size_t sn_weights_reader_read(const sn_weights_reader *r, uint64_t at,
         const uint64_t rest = r->start[i + 1] - at;
         const size_t   part = rest < left ? (size_t)rest : left;
 
-        if (part) weights_read_part(&r->list.tensor[i], at - r->start[i], part, next);
+        if (part) weights_read_part(&r->tensor[i], at - r->start[i], part, next);
         next += part;
         at += part;
         left -= part;
