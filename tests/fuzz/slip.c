@@ -204,8 +204,9 @@ void grammar_slip(struct dice *d, struct text *doc)
         break;
     case 6: /* one more or less of a number */
         if (!isdigit((unsigned char)doc->at[a->start])) break;
-        snprintf(number, sizeof number, "%ld",
-                 strtol(doc->at + a->start, NULL, 10) + (long)dice_below(d, 5) - 2);
+        snprintf(
+            number, sizeof number, "%ld",
+            (long)((unsigned long)strtol(doc->at + a->start, NULL, 10) + dice_below(d, 5) - 2));
         replace(doc, a->start, a->end, number, strlen(number));
         break;
     default: /* an expression of it */
