@@ -1,7 +1,8 @@
 /* pack: what is prepared once for the whole supernet: weights in the form of a variant, and
- * normalisations folded into scale and shift. A slot is filled by the first thread that needs it,
- * without a lock: if two race, both prepare it, and one discards its copy. To everybody else a
- * supernet looks constant. */
+ * normalisations folded into scale and shift. A slot is filled by the first thread that needs it:
+ * if two prepare it at the same time, one discards its copy. The lock is held for the pointer
+ * alone. A slot that is filled is never written again, so that runs read it as it is; to everybody
+ * else a supernet looks constant. */
 #include <string.h>
 
 #include "base/fence.h"
@@ -18,15 +19,18 @@ static void *pack_alloc(size_t *n_bytes)
 /* Put `mine` into the slot if it is empty; otherwise free it. Returns what the slot holds. */
 static const void *pack_publish(_Atomic(void *) *slot, void *mine, size_t n_bytes, sn_supernet *net)
 {
-    void *now = NULL;
+    void *now;
 
-    if (atomic_compare_exchange_strong_explicit(slot, &now, mine, memory_order_acq_rel,
-                                                memory_order_acquire)) {
-        atomic_fetch_add_explicit(&net->packed_bytes, n_bytes, memory_order_relaxed);
-        return mine;
+    pthread_mutex_lock(&net->publishing);
+    now = atomic_load_explicit(slot, memory_order_relaxed);
+    if (!now) atomic_store_explicit(slot, mine, memory_order_release);
+    pthread_mutex_unlock(&net->publishing);
+    if (now) {
+        fence_free(mine);
+        return now;
     }
-    fence_free(mine);
-    return now;
+    atomic_fetch_add_explicit(&net->packed_bytes, n_bytes, memory_order_relaxed);
+    return mine;
 }
 
 static size_t bytes_of(const sn_tensor *t)

@@ -417,6 +417,7 @@ SN_EXPORT sn_status sn_supernet_load_with(const char *spec_json, size_t spec_byt
     if (weights) sn_weights_ref(weights);
     weights_use(weights);
     atomic_init(&net->n_refs, 1);
+    pthread_mutex_init(&net->publishing, NULL); /* cannot fail where attributes are those */
     *ret_net = net;
     return SN_OK;
 }

@@ -6,6 +6,8 @@
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
+#include <pthread.h>
+
 #include "base/base.h"
 #include "base/table.h"
 #include "space/expr.h"
@@ -142,7 +144,8 @@ struct sn_supernet {
     struct module **module;
     sn_module      *info; /* what the public header shows of each */
 
-    atomic_size_t packed_bytes; /* of all prepared weights */
+    atomic_size_t   packed_bytes; /* of all prepared weights */
+    pthread_mutex_t publishing;   /* held while an empty slot of theirs is filled */
 
     size_t          n_tensors; /* what its modules need, with weights or without */
     sn_tensor_info *tensor;

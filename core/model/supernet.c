@@ -118,6 +118,7 @@ SN_EXPORT sn_supernet *sn_supernet_unref(sn_supernet *net)
         sn_registry_unref(net->registry);
         sn_arena_free(net->wide);
         fence_drop(&net->fenced);
+        pthread_mutex_destroy(&net->publishing);
         sn_arena_free(net->mem); /* net itself as well */
     }
     return NULL;

@@ -145,23 +145,28 @@ static double time_to_place(size_t n, bool mirrored, size_t *ret_total)
     return (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) * 1e-9;
 }
 
+/* The best of a few: other programs only add to it. */
+static double best_time_to_place(size_t n, bool mirrored)
+{
+    double best = 1e9;
+    size_t total;
+
+    for (int again = 0; again < 4; again++) {
+        const double s = time_to_place(n, mirrored, &total);
+
+        assert_int_equal(total, mirrored ? 64 * n : 128);
+        best = s < best ? s : best;
+    }
+    return best;
+}
+
+/* 16 times the steps take some 20 times as long; by their square it would be 256 times. */
 static void placing_takes_time_by_the_number_of_steps_not_by_its_square(void **state)
 {
     (void)state;
-    for (int mirrored = 0; mirrored < 2; mirrored++) {
-        double best = 1e9;
-        size_t total;
-
-        time_to_place(4000, mirrored, &total);
-        assert_int_equal(total, mirrored ? 64 * 4000 : 128);
-        for (int again = 0; again < 3; again++) {
-            const double s = time_to_place(64000, mirrored, &total);
-
-            best = s < best ? s : best;
-        }
-        assert_int_equal(total, mirrored ? 64 * 64000 : 128);
-        assert_true(best < 2.0); /* by the square 2 000 million steps; now some ten million */
-    }
+    for (int mirrored = 0; mirrored < 2; mirrored++)
+        assert_true(best_time_to_place(64000, mirrored) <
+                    100 * best_time_to_place(4000, mirrored) + 1e-3);
 }
 
 /* ---- whole plans ------------------------------------------------------------------------- */
