@@ -33,6 +33,18 @@ void      plan_chain(struct sn_plan *p);
 sn_status plan_memory(struct sn_plan *p, sn_error *err);
 sn_status plan_seal(struct sn_plan *p, sn_error *err); /* from `work` to `mem` */
 
+/* Builds that fence memory: number the memory of a plan, instead of offsets, and note its sizes. */
+#ifdef SN_FENCE
+sn_status plan_fence(struct sn_plan *p, sn_error *err);
+#else
+static inline sn_status plan_fence(struct sn_plan *p, sn_error *err)
+{
+    (void)p;
+    (void)err;
+    return SN_OK;
+}
+#endif
+
 /* Fill the slot of params[k] of a module prepared for its variant `v`, unless it is filled or
  * the variant takes the parameter as it is. Safe on any thread. */
 sn_status pack_get(const struct module *m, sn_supernet *net, size_t v, size_t k, sn_error *err);

@@ -13,7 +13,6 @@
  * bytes (plan_memory). */
 #include "compile/compile.h"
 #include "compile/place.h"
-#include "run/fence.h"
 #include "tensor/growth.h"
 
 static size_t align_up(size_t n)
@@ -274,5 +273,5 @@ sn_status plan_memory(struct sn_plan *p, sn_error *err)
     }
     rc = place_scratch(p, base, work, err);
     sn_arena_free(work);
-    return rc ? rc : fence_memory(p, err);
+    return rc ? rc : plan_fence(p, err);
 }

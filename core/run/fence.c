@@ -1,8 +1,8 @@
 /* fence: runs between pages that nobody may touch. Empty in builds without SN_FENCE.
  *
- * Memory of a plan is numbered (fence_memory): 0 is that of steps that need none and is a closed
- * page, then come values, temporary memory and distributions. A run works on copies of the plan's
- * slots, tasks and distributions that have offsets in a mapping of its own. */
+ * Memory of a plan is numbered (plan_fence() of core/compile/fence.c): 0 is that of steps that need
+ * none and is a closed page, then come values, temporary memory and distributions. A run works on
+ * copies of the plan's slots, tasks and distributions that have offsets in a mapping of its own. */
 #ifdef SN_FENCE
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "run/fence.h"
@@ -18,34 +18,6 @@
 /* More open pieces than this and there are no closed pages between them: a process may have some
  * 65 000 mappings. */
 enum { FENCE_MOST = 8192 };
-
-struct fence {
-    size_t  n;
-    size_t *bytes; /* [n] of temporary memory and of distributions; values know their shapes */
-};
-
-sn_status fence_memory(struct sn_plan *p, sn_error *err)
-{
-    struct fence *f = ARENA_NEW(p->mem, struct fence);
-    const size_t  most = 1 + (size_t)p->n_values + p->n_steps + p->n_dists;
-
-    if (f) f->bytes = arena_array(p->mem, most, sizeof *f->bytes);
-    if (!f || !f->bytes) return fail_no_memory(err, "plan");
-    f->n = 1;
-    for (int v = 0; v < p->n_values; v++)
-        if (p->value[v].root == v && p->value[v].place == PLACE_SCRATCH)
-            p->value[v].offset_bytes = f->n++;
-    for (size_t i = 0; i < p->n_steps; i++) {
-        p->step[i].offset_bytes = p->step[i].scratch_bytes ? f->n : 0;
-        if (p->step[i].scratch_bytes) f->bytes[f->n++] = p->step[i].scratch_bytes;
-    }
-    for (size_t i = 0; i < p->n_dists; i++) {
-        p->dist[i].offset_bytes = f->n;
-        f->bytes[f->n++] = p->dist[i].n_options * sizeof(float);
-    }
-    p->fence = f;
-    return SN_OK;
-}
 
 /* ---- pieces of a mapping ------------------------------------------------------------------ */
 

@@ -17,19 +17,15 @@ typedef bool run_steps(struct run *r, int64_t batch);
 
 #ifdef SN_FENCE
 
-/* Number the memory of a plan, instead of offsets, and note its sizes. */
-sn_status fence_memory(struct sn_plan *p, sn_error *err);
+/* What has to lie apart: in the plan its numbers stand where offsets do in other builds. */
+struct fence {
+    size_t  n;
+    size_t *bytes; /* [n] of temporary memory and of distributions; values know their shapes */
+};
 
 bool fence_run(struct run *r, int64_t batch, run_steps *steps);
 
 #else
-
-static inline sn_status fence_memory(struct sn_plan *p, sn_error *err)
-{
-    (void)p;
-    (void)err;
-    return SN_OK;
-}
 
 static inline bool fence_run(struct run *r, int64_t batch, run_steps *steps)
 {
