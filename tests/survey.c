@@ -25,7 +25,10 @@ static sn_tensor first_of(const char *path, const char *name, sn_weights **ret_f
     sn_tensor t;
 
     TRY(sn_weights_open(path, ret_file, &err));
-    if (!sn_weights_find(*ret_file, name, &t) || t.shape.dim[0] < IMAGES) exit(1);
+    if (!sn_weights_find(*ret_file, name, &t) || t.shape.dim[0] < IMAGES) {
+        fprintf(stderr, "%s: there is no \"%s\" with %d rows\n", path, name, IMAGES);
+        exit(1);
+    }
     t.shape.dim[0] = IMAGES;
     return t;
 }

@@ -122,7 +122,7 @@ static sn_status lower_operands(struct sn_plan *p, struct step *s, sn_error *err
     sn_status            rc;
 
     if (!arg || !live) return fail_no_memory(err, m->where);
-    rc = operand_args(p->subnet->net, p->subnet->decision, m, p->work, arg, err);
+    rc = operand_args(p->subnet->decision, m, p->work, arg, err);
     if (rc) return rc;
     s->call.arg = arg;
     whole = s->call;

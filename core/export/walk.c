@@ -33,7 +33,7 @@ static sn_status read_operands(struct walk *w, const struct module *m, sn_call *
     sn_status  rc;
 
     if (!arg || !live) return fail_no_memory(err, m->where);
-    rc = operand_args(w->subnet->net, w->subnet->decision, m, w->mem, arg, err);
+    rc = operand_args(w->subnet->decision, m, w->mem, arg, err);
     for (size_t k = 0; !rc && k < m->n_params; k++) {
         struct live_param part;
 
@@ -275,8 +275,7 @@ static sn_status walk_repeat(struct walk *w, const struct module *m, const char 
 {
     sn_value  depth;
     double    n;
-    sn_status rc =
-        decision_evaluate(w->subnet->net, w->subnet->decision, &m->depth, w->mem, &depth, err);
+    sn_status rc = decision_evaluate(w->subnet->decision, &m->depth, w->mem, &depth, err);
 
     if (rc) return rc;
     n = depth.kind == SN_KIND_FLOAT ? depth.as.real : (double)depth.as.integer;

@@ -45,16 +45,14 @@ static const sn_value *find_option(const struct arg_slot *slot, const sn_value *
                                                                            : NULL;
 }
 
-sn_status decision_evaluate(const sn_supernet *net, const struct decision *decision,
-                            const struct arg_slot *slot, sn_arena *mem, sn_value *ret_value,
-                            sn_error *err)
+sn_status decision_evaluate(const struct decision *decision, const struct arg_slot *slot,
+                            sn_arena *mem, sn_value *ret_value, sn_error *err)
 {
     const sn_value *value[64], **at = value, *option;
     sn_value        v;
     char            text[120];
     sn_status       rc;
 
-    (void)net;
     if (!slot->expr) {
         *ret_value = slot->fixed;
         return SN_OK;

@@ -20,9 +20,8 @@ const char *decision_allowed_text(const sn_choice *c, char *buf, size_t n_bytes)
 
 /* The value of an argument under these decisions, all of which are made: always one of its
  * options, in the form in which it was checked (2, where the arithmetic gave 2.0). */
-sn_status decision_evaluate(const sn_supernet *net, const struct decision *decision,
-                            const struct arg_slot *slot, sn_arena *mem, sn_value *ret_value,
-                            sn_error *err);
+sn_status decision_evaluate(const struct decision *decision, const struct arg_slot *slot,
+                            sn_arena *mem, sn_value *ret_value, sn_error *err);
 
 /* Whether the argument reads a choice that is left to a distribution. */
 bool decision_is_soft(const struct decision *decision, const struct arg_slot *slot);

@@ -216,7 +216,7 @@ static sn_status expand_repeat(struct network *w, const struct module *m, const 
     if (decision_open(w->net, w->decision, &m->depth))
         return expand_emit(w, NODE_OPEN, m, m->n_in, in, m->n_out, out, err);
     if (decision_is_soft(w->decision, &m->depth)) return expand_soft_repeat(w, m, in, out, err);
-    rc = decision_evaluate(w->net, w->decision, &m->depth, w->mem, &value, err);
+    rc = decision_evaluate(w->decision, &m->depth, w->mem, &value, err);
     if (!rc) rc = depth_of(m, &value, &depth, err);
     if (rc) return rc;
     if (depth == 0 && w->net->nni)

@@ -6,8 +6,8 @@
 
 #include "tensor/tensor.h"
 
-sn_status operand_args(const sn_supernet *net, const struct decision *decision,
-                       const struct module *m, sn_arena *mem, sn_arg *arg, sn_error *err)
+sn_status operand_args(const struct decision *decision, const struct module *m, sn_arena *mem,
+                       sn_arg *arg, sn_error *err)
 {
     for (size_t a = 0; a < m->n_args; a++) {
         const struct arg_slot *slot = &m->arg[a];
@@ -20,7 +20,7 @@ sn_status operand_args(const sn_supernet *net, const struct decision *decision,
                           .elastic = slot->expr != NULL,
                           .position = slot->position};
         if (!arg[a].soft) {
-            const sn_status rc = decision_evaluate(net, decision, slot, mem, &arg[a].value, err);
+            const sn_status rc = decision_evaluate(decision, slot, mem, &arg[a].value, err);
 
             if (rc) return rc;
         }

@@ -16,8 +16,8 @@ struct live_param {
 
 /* Every argument of `m`, each evaluated once; one that reads a distribution is soft, and has the
  * largest value. All decisions that the others read are made. */
-sn_status operand_args(const sn_supernet *net, const struct decision *decision,
-                       const struct module *m, sn_arena *mem, sn_arg *arg, sn_error *err);
+sn_status operand_args(const struct decision *decision, const struct module *m, sn_arena *mem,
+                       sn_arg *arg, sn_error *err);
 
 /* The live part of params[k]; `whole` has the arguments of the operator and its whole
  * parameters. */
