@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "export/walk.h"
+#include "live/operand.h"
 
 /* `old` [n] in an array of twice `cap`, or 64; NULL when memory is out. */
 static void *grow(struct walk *w, const void *old, size_t n, size_t size, size_t cap)
@@ -88,7 +89,8 @@ sn_status walk_combine(struct walk *w, const char *name, const char *type,
     return rc;
 }
 
-sn_status walk_add_tensor(struct walk *w, const char *name, const sn_tensor *t, sn_error *err)
+sn_status walk_add_tensor(struct walk *w, const char *name, const sn_tensor *t,
+                          const struct export_pieces *pieces, sn_error *err)
 {
     struct export_list *l = w->list;
 
@@ -96,14 +98,32 @@ sn_status walk_add_tensor(struct walk *w, const char *name, const sn_tensor *t, 
         const char **names = grow(w, l->tensor_name, l->n_tensors, sizeof *names, w->cap_tensors);
         sn_tensor   *tensors = grow(w, l->tensor, l->n_tensors, sizeof *tensors, w->cap_tensors);
 
-        if (!names || !tensors) return fail_no_memory(err, "export");
+        const struct export_pieces **all =
+            grow(w, l->pieces, l->n_tensors, sizeof *all, w->cap_tensors);
+
+        if (!names || !tensors || !all) return fail_no_memory(err, "export");
         l->tensor_name = names;
         l->tensor = tensors;
+        l->pieces = all;
         w->cap_tensors = w->cap_tensors ? 2 * w->cap_tensors : 64;
     }
     l->tensor_name[l->n_tensors] = name;
+    l->pieces[l->n_tensors] = pieces;
     l->tensor[l->n_tensors++] = *t;
     return name ? SN_OK : fail_no_memory(err, "export");
+}
+
+sn_status export_gather(struct export_list *l, sn_error *err)
+{
+    for (size_t i = 0; i < l->n_tensors; i++) {
+        sn_tensor *t = &l->tensor[i];
+
+        if (!l->pieces[i]) continue;
+        t->data = operand_gather(l->pieces[i]->whole, &l->pieces[i]->cut, sn_shape_count(&t->shape),
+                                 l->copies);
+        if (!t->data) return fail_no_memory(err, "export");
+    }
+    return SN_OK;
 }
 
 void export_list_fini(struct export_list *list)

@@ -47,6 +47,12 @@ struct export_node {
     size_t                     first_tensor, n_tensors; /* in the order of op->params */
 };
 
+/* What a tensor of several pieces is copied together from. */
+struct export_pieces {
+    const sn_tensor *whole;
+    sn_slice         cut;
+};
+
 struct export_list {
     const sn_supernet  *net;
     sn_arena           *mem;
@@ -55,11 +61,14 @@ struct export_list {
     struct export_node *node;
     size_t              n_tensors;
     const char        **tensor_name;
-    sn_tensor          *tensor;
+    sn_tensor          *tensor; /* a view; of several pieces: without data before export_gather() */
+    const struct export_pieces **pieces; /* of each tensor; NULL: it is a view */
 };
 
 /* Walk the subnet, once; the list lives as long as it. export_list_fini() also after an error. */
 sn_status export_list(const sn_subnet *subnet, struct export_list *ret_list, sn_error *err);
+/* Copy together what is in pieces, into `copies`: only who writes weights needs it. */
+sn_status export_gather(struct export_list *list, sn_error *err);
 void      export_list_fini(struct export_list *list);
 
 #endif

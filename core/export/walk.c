@@ -19,9 +19,10 @@ const char *walk_join(struct walk *w, const char *path, const char *name)
 
 /* ---- operators ------------------------------------------------------------------------- */
 
-/* The call of an operator with its arguments and the data of its live parameters. */
+/* The call of an operator with its arguments and its live parameters; `pieces` [n_params] says
+ * what those without data are made of. */
 static sn_status read_operands(struct walk *w, const struct module *m, sn_call *ret_call,
-                               sn_error *err)
+                               const struct export_pieces **pieces, sn_error *err)
 {
     sn_arg    *arg = arena_array(w->mem, m->n_args + 1, sizeof *arg);
     sn_tensor *live = arena_array(w->mem, m->n_params + 1, sizeof *live);
@@ -35,15 +36,17 @@ static sn_status read_operands(struct walk *w, const struct module *m, sn_call *
     if (!arg || !live) return fail_no_memory(err, m->where);
     rc = operand_args(w->subnet->decision, m, w->mem, arg, err);
     for (size_t k = 0; !rc && k < m->n_params; k++) {
-        struct live_param part;
+        struct live_param     part;
+        struct export_pieces *of;
 
         rc = operand_param(m, &call, k, &part, err);
         if (rc) break;
         live[k] = part.tensor;
+        pieces[k] = NULL;
         if (!part.in_pieces) continue;
-        live[k].data = operand_gather(&m->param[k], &part.cut, sn_shape_count(&live[k].shape),
-                                      w->list->copies);
-        if (!live[k].data) return fail_no_memory(err, m->where);
+        pieces[k] = of = ARENA_NEW(w->mem, struct export_pieces);
+        if (!of) return fail_no_memory(err, m->where);
+        *of = (struct export_pieces){&m->param[k], part.cut};
     }
     call.param = live;
     *ret_call = call;
@@ -74,13 +77,14 @@ static sn_status plain_args(struct walk *w, const struct module *m, const sn_cal
 static sn_status walk_op(struct walk *w, const struct module *m, const char *name, const char *path,
                          int *ret_node, sn_error *err)
 {
-    struct export_arg  *arg = arena_array(w->mem, m->n_args + 1, sizeof *arg);
-    struct export_node *node;
-    sn_call             call;
-    sn_status           rc;
+    struct export_arg          *arg = arena_array(w->mem, m->n_args + 1, sizeof *arg);
+    const struct export_pieces *pieces[SN_MAX_PARAMS];
+    struct export_node         *node;
+    sn_call                     call;
+    sn_status                   rc;
 
     if (!arg) return fail_no_memory(err, m->where);
-    rc = read_operands(w, m, &call, err);
+    rc = read_operands(w, m, &call, pieces, err);
     if (!rc) rc = plain_args(w, m, &call, arg, err);
     if (!rc) rc = walk_open(w, EXPORT_OPERATOR, name, m->type, ret_node, err);
     if (rc) return rc;
@@ -91,7 +95,8 @@ static sn_status walk_op(struct walk *w, const struct module *m, const char *nam
     node->first_tensor = w->list->n_tensors;
     for (size_t k = 0; !rc && k < m->n_params; k++)
         if (call.param[k].dtype != SN_NONE)
-            rc = walk_add_tensor(w, walk_join(w, path, m->op->params[k].name), &call.param[k], err);
+            rc = walk_add_tensor(w, walk_join(w, path, m->op->params[k].name), &call.param[k],
+                                 pieces[k], err);
     node->n_tensors = w->list->n_tensors - node->first_tensor;
     return rc;
 }

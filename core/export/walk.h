@@ -46,8 +46,9 @@ sn_status walk_combine(struct walk *w, const char *name, const char *type,
                        const struct export_value *in, int n, struct export_value *ret,
                        sn_error *err);
 
-/* One more tensor, of the node that was opened last. */
-sn_status walk_add_tensor(struct walk *w, const char *name, const sn_tensor *t, sn_error *err);
+/* One more tensor, of the node that was opened last; `pieces`: NULL if it is a view. */
+sn_status walk_add_tensor(struct walk *w, const char *name, const sn_tensor *t,
+                          const struct export_pieces *pieces, sn_error *err);
 
 /* A node of a Cell, and the join of its loose ends. */
 sn_status walk_cell(struct walk *w, const struct module *m, const char *name, const char *path,

@@ -16,6 +16,7 @@ SN_EXPORT sn_status sn_subnet_write_weights(const sn_subnet *subnet, const sn_si
     struct export_list list;
     sn_status          rc = export_list(subnet, &list, err);
 
+    if (!rc) rc = export_gather(&list, err);
     if (!rc)
         rc = sn_tensors_write(list.tensor_name, list.tensor, list.n_tensors, meta_keys, values,
                               COUNT(meta_keys), sink, err);
@@ -74,6 +75,7 @@ SN_EXPORT sn_status sn_subnet_read_weights(sn_subnet *subnet, sn_weights_reader 
     if (!r) return fail_no_memory(err, "export");
     r->subnet = sn_subnet_ref(subnet);
     rc = export_list(subnet, &list, err);
+    if (!rc) rc = export_gather(&list, err);
     if (!rc) {
         const struct named_tensors all = {list.n_tensors,   list.tensor_name, list.tensor,
                                           COUNT(meta_keys), meta_keys,        values};
